@@ -1,0 +1,3 @@
+//! Small parts with no knowledge of Millrace. See README.md.
+
+pub mod msgpack;
