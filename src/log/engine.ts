@@ -1,0 +1,226 @@
+/**
+ * The commit log and the data plane as TypeScript sees them. One `Engine` per
+ * worker thread; all engines of a process share one Rust core.
+ *
+ * Numbers are JS numbers: offsets and ids stay below 2^53. Every method may
+ * throw a `MillraceError` with a code of the catalogue (src/errors).
+ */
+
+export type Durability = "memory" | "written" | "synced";
+
+/** What the core needs to know of a topic; every limit has its unit in its name. */
+export interface LogConfig {
+  segmentBytes: number;
+  segmentMs: number;
+  /** -1 keeps records for ever. */
+  retentionMs: number;
+  /** Per partition; -1 keeps everything. */
+  retentionBytes: number;
+  compact: boolean;
+  tombstoneRetentionMs: number;
+  /** The level a record must reach before consumers see it. */
+  durability: Durability;
+  messageBytesMax: number;
+  /** `memory` keeps the segments in anonymous memory files, gone with the process. */
+  storage: "log" | "memory";
+  /** Per partition, for `storage: "memory"`. */
+  memoryBytesMax: number;
+  timestampType: "create" | "append";
+  /** Written by the broker itself; clients may not publish to it. */
+  internal: boolean;
+}
+
+/** Limits and places of a core; the keys are those of the configuration. */
+export interface EngineOptions {
+  /** `null` keeps everything in memory. */
+  dataDir: string | null;
+  workers: number;
+  /** Set to start with a clock that stands at this many ms and moves by `setClock`. */
+  manualClockMs: number | null;
+  frameBytesMax: number;
+  batchBytesMax: number;
+  publishersPerConnectionMax: number;
+  subscriptionsPerConnectionMax: number;
+  sourcesPerSubscriptionMax: number;
+  publishCreditBytes: number;
+  publishOverdraftBytesMax: number;
+  subscriptionCreditBytesMax: number;
+  writeBytesPerTurn: number;
+  turnBytesMax: number;
+  deliveryBytesMax: number;
+  viewBytesMin: number;
+  ringBytes: number;
+  indexIntervalBytes: number;
+  mappedSegmentsMax: number;
+  openFilesMax: number;
+  dirtyBytesMax: number;
+  checkpointBytes: number;
+  retentionCheckMs: number;
+  producersPerPartitionMax: number;
+  keyIndexEntriesMax: number;
+  compactionKeysMax: number;
+}
+
+/** What recovery found; `notes` are sentences for the log. */
+export interface RecoveryReport {
+  clean: boolean;
+  epoch: number;
+  logs: number;
+  partitions: number;
+  segments: number;
+  bytes: number;
+  scannedBytes: number;
+  /** Bytes behind the last good batch that were cut off. */
+  discardedBytes: number;
+  elapsedMs: number;
+  notes: string[];
+}
+
+export interface PartitionInfo {
+  /** First offset that can be read. */
+  startOffset: number;
+  /** Offset the next record gets. */
+  nextOffset: number;
+  /** Consumers see offsets below this. */
+  highWatermark: number;
+  /** Everything below this survives power loss. */
+  syncedOffset: number;
+  bytes: number;
+  segments: number;
+  recordsIn: number;
+  bytesIn: number;
+  recordsOut: number;
+  bytesOut: number;
+  /** Highest record timestamp in ms; -1 when empty. */
+  lastTimestamp: number;
+}
+
+/** Counters of the whole core. */
+export interface EngineStats {
+  connections: number;
+  subscriptions: number;
+  dirtyBytes: number;
+  mappedSegments: number;
+  mappedBytes: number;
+  ringBytes: number;
+  syncs: number;
+  syncErrors: number;
+  /** Upper bounds in ms and how many syncs took at most that long (not cumulative); the last bound is Infinity. */
+  syncLatencyMs: { boundMs: number; count: number }[];
+  recordsDropped: number;
+}
+
+/** Bits of what `ingest` returns. */
+export const INGEST_CONTROL = 1;
+export const INGEST_TURN = 2;
+export const INGEST_FATAL = 4;
+export const INGEST_PAUSE = 8;
+
+/** Carries out what a turn decided. Called during `Engine.turn` only. */
+export interface TurnSink {
+  /**
+   * Sends `bytes[start, start + length)` on the connection, after everything
+   * given for it before. What the socket does not take at once must be kept:
+   * as a copy when `engine.isArena(bytes)` (the arena is written again next
+   * turn), as the view itself otherwise, until `retire(bytes)`.
+   */
+  write(connection: number, bytes: Uint8Array, start: number, length: number): void;
+  /** This map view goes away when the call returns: copy what is still unsent of it. */
+  retire(bytes: Uint8Array): void;
+  /** Publish credit is back: read from the socket again. */
+  resume(connection: number): void;
+  /** The core ends the connection: write the frame, then close. */
+  close(connection: number, frame: Uint8Array): void;
+  /** A source has ended (its SOURCE_END frame is among the writes). `code` 0 is a completed bounded read. */
+  sourceEnd(connection: number, sub: number, source: number, code: number, nextOffset: number): void;
+  /** Another worker posted this. */
+  mail(message: Uint8Array): void;
+}
+
+export interface Engine {
+  /** Names the shared core, for `attach` in another worker. */
+  readonly engineId: number;
+  readonly worker: number;
+  readonly workers: number;
+  /** Rises at every start. */
+  readonly epoch: number;
+
+  recovery(): RecoveryReport;
+  /** `callback` runs on this worker's loop when native threads or other workers have something for `turn`. */
+  onWake(callback: () => void): void;
+
+  /** Creates, opens, grows or alters a log; idempotent. Ids 1 to 15 are internal. */
+  ensureLog(logId: number, partitions: number, config: LogConfig): void;
+  deleteLog(logId: number): void;
+  logIds(): number[];
+  partition(logId: number, partition: number): PartitionInfo;
+  /** The first offset whose timestamp is at or after `timestampMs`, or the high watermark. */
+  offsetAt(logId: number, partition: number, timestampMs: number): number;
+  /** The timestamp in ms of the batch that holds `offset`, or -1. */
+  timestampAt(logId: number, partition: number, offset: number): number;
+
+  /**
+   * Appends one whole batch from the control plane.
+   *
+   * @param expectNextOffset the offset the batch must get, or -1 for any.
+   * @returns its base offset.
+   * @throws offset_conflict when the log has moved on; disk_full; storage_failed.
+   */
+  append(logId: number, partition: number, batch: Uint8Array, expectNextOffset: number): number;
+  /** A copy of whole batches from the one that holds `offset`; empty at the watermark. */
+  read(logId: number, partition: number, offset: number, bytesMax: number): Uint8Array;
+  /** Resolves when everything appended so far is synced. */
+  sync(logId: number, partition: number): Promise<void>;
+
+  /** Registers a connection of this worker and returns its id, a small int that is used again after close. */
+  connectionOpen(): number;
+  /** Takes in one chunk from the socket; returns the INGEST bits. The chunk is not kept. */
+  ingest(connection: number, chunk: Uint8Array): number;
+  /** The control frames that arrived, whole, one after another. */
+  takeControl(connection: number): Uint8Array;
+  /** After INGEST_FATAL: the GOODBYE frame to write before closing. */
+  fatalFrame(connection: number): Uint8Array;
+  connectionClose(connection: number): void;
+
+  publisherOpen(
+    connection: number,
+    pub: number,
+    logId: number,
+    producerId: number,
+    producerEpoch: number,
+  ): void;
+  publisherClose(connection: number, pub: number): void;
+  /** @param bufferBytesMax how far behind an at-most-once subscriber may fall before records are dropped for it; 0 never drops. */
+  subscriptionOpen(connection: number, sub: number, creditBytes: number, bufferBytesMax: number): void;
+  subscriptionClose(connection: number, sub: number): void;
+  /** @param until the offset to stop before, or -1 to follow. */
+  sourceAdd(
+    connection: number,
+    sub: number,
+    source: number,
+    logId: number,
+    partition: number,
+    from: number,
+    until: number,
+  ): void;
+  /** Stops a source; returns the next offset it would have delivered. */
+  sourceRemove(connection: number, sub: number, source: number): number;
+  /** A producer id no one has had before, in this start or any other. */
+  newProducerId(): number;
+
+  /** One turn: appends staged records, builds acks and deliveries, hands them to `sink`. True: more is ready. */
+  turn(sink: TurnSink): boolean;
+  /** Everything `turn` wrote for this connection is out. Until then it gets no more. */
+  written(connection: number): void;
+  isArena(bytes: Uint8Array): boolean;
+
+  /** Hands a message to another worker's `turn`. */
+  post(worker: number, message: Uint8Array): void;
+  stats(): EngineStats;
+  /** The core's clock in ms. */
+  now(): number;
+  /** Moves a manual clock; throws invalid_argument on a real one. */
+  setClock(nowMs: number): void;
+  /** Worker 0: syncs, leaves the clean mark, joins the threads. Others: detach. */
+  close(): Promise<void>;
+}
