@@ -1,0 +1,67 @@
+//! The primitives of the ring: the real ones, or loom's, which try every interleaving.
+
+#[cfg(not(loom))]
+pub use real::*;
+
+#[cfg(loom)]
+pub use model::*;
+
+#[cfg(not(loom))]
+mod real {
+    pub use parking_lot::{Mutex, MutexGuard};
+    pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::ops::Range;
+
+    pub fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+        mutex.lock()
+    }
+
+    /// Tells loom of accesses to plain memory; nothing outside it.
+    pub struct Shadow;
+
+    impl Shadow {
+        pub fn new(_cells: usize) -> Shadow {
+            Shadow
+        }
+
+        #[inline]
+        pub fn read(&self, _cells: Range<usize>) {}
+
+        #[inline]
+        pub fn write(&self, _cells: Range<usize>) {}
+    }
+}
+
+#[cfg(loom)]
+mod model {
+    use loom::cell::UnsafeCell;
+    pub use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub use loom::sync::{Mutex, MutexGuard};
+    use std::ops::Range;
+
+    pub fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+        mutex.lock().expect("no holder panics in a model")
+    }
+
+    /// One cell per byte or entry of the real memory: loom fails the model when two
+    /// accesses, one of them a write, are not ordered by the ring's atomics.
+    pub struct Shadow(Vec<UnsafeCell<()>>);
+
+    impl Shadow {
+        pub fn new(cells: usize) -> Shadow {
+            Shadow((0..cells).map(|_| UnsafeCell::new(())).collect())
+        }
+
+        pub fn read(&self, cells: Range<usize>) {
+            for cell in &self.0[cells] {
+                cell.with(|_| ());
+            }
+        }
+
+        pub fn write(&self, cells: Range<usize>) {
+            for cell in &self.0[cells] {
+                cell.with_mut(|_| ());
+            }
+        }
+    }
+}
