@@ -118,21 +118,12 @@ impl Buffer {
             // A record never wraps: the rest of the arena is skipped instead, and
             // counts as used until this record is released.
             let rest = arena_bytes - position;
-            let (start, needed) = if len <= rest {
-                (position, len)
-            } else {
-                (0, rest + len)
-            };
+            let (start, needed) = if len <= rest { (position, len) } else { (0, rest + len) };
             let (slots_used, bytes_used) = self.used(head, tail);
             let fits = bytes_used + needed <= arena_bytes && slots_used < self.ready.len();
             let moved = if fits {
                 let next = self.advance(head, 1, needed);
-                let swap = self.head.0.compare_exchange_weak(
-                    head,
-                    next,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
+                let swap = self.head.0.compare_exchange_weak(head, next, Ordering::Relaxed, Ordering::Relaxed);
                 match swap {
                     Ok(_) => return Ok((self.slot_index(head), start)),
                     Err(now) => now,
@@ -192,13 +183,7 @@ impl Buffer {
     fn find(&self, tail: u64, entries_max: usize) -> Found {
         let slot = self.slot_index(tail);
         let position = self.byte(tail) & (self.arena.len() - 1);
-        let mut found = Found {
-            slot,
-            count: 0,
-            wrapped_at: 0,
-            front: position..position,
-            back: 0..0,
-        };
+        let mut found = Found { slot, count: 0, wrapped_at: 0, front: position..position, back: 0..0 };
         let mut end = position;
         let mut wrapped = false;
         let limit = entries_max.min(self.ready.len());
@@ -251,11 +236,7 @@ impl Buffer {
             }
         }
         let wrapped = found.wrapped_at < found.count;
-        let bytes = if wrapped {
-            self.arena.len() - found.front.start + found.back.end
-        } else {
-            found.front.len()
-        };
+        let bytes = if wrapped { self.arena.len() - found.front.start + found.back.end } else { found.front.len() };
         let next = self.advance(tail, found.count, bytes);
         let next = self.rewind(next).unwrap_or(next);
         self.tail.0.store(next, Ordering::Release);
@@ -269,21 +250,14 @@ impl Buffer {
         let slots_left = self.slot_index(at).wrapping_neg() & (self.ready.len() - 1);
         let bytes_left = self.byte(at).wrapping_neg() & (self.arena.len() - 1);
         let to = self.advance(at, slots_left, bytes_left);
-        let swap =
-            self.head
-                .0
-                .compare_exchange(at, to, Ordering::Relaxed, Ordering::Relaxed);
+        let swap = self.head.0.compare_exchange(at, to, Ordering::Relaxed, Ordering::Relaxed);
         swap.ok().map(|_| to)
     }
 
     fn slot_ranges(&self, found: &Found) -> [Range<usize>; 2] {
         let end = found.slot + found.count;
         let slots = self.ready.len();
-        if end <= slots {
-            [found.slot..end, 0..0]
-        } else {
-            [found.slot..slots, 0..end - slots]
-        }
+        if end <= slots { [found.slot..end, 0..0] } else { [found.slot..slots, 0..end - slots] }
     }
 
     fn trace_reads(&self, found: &Found) {

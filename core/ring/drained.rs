@@ -69,10 +69,7 @@ impl<'a> Drained<'a> {
         let end = range.end.min(self.len());
         let start = range.start.min(end);
         let middle = self.wrapped_at.clamp(start, end);
-        [
-            self.run(self.front, self.front_start, start..middle),
-            self.run(self.back, 0, middle..end),
-        ]
+        [self.run(self.front, self.front_start, start..middle), self.run(self.back, 0, middle..end)]
     }
 
     /// `range` must lie on one side of the wrap, in `part`, which begins at arena

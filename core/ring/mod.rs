@@ -5,9 +5,9 @@
 
 mod buffer;
 mod drained;
-mod sync;
 #[cfg(all(test, loom))]
 mod loom_test;
+mod sync;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -20,15 +20,15 @@ pub const RING_BYTES_DEFAULT: usize = 1 << 20;
 /// `Entry::timestamp` of a record that left its timestamp nil.
 pub const NO_TIMESTAMP: u64 = u64::MAX;
 
-/// One slot per this many arena bytes: the frame of a single record with a small
-/// value is about as long, so neither slots nor arena run out far before the other.
-const BYTES_PER_SLOT: usize = 64;
+/// One slot per this many arena bytes: a record with a value of 100 bytes is about as
+/// long, so that neither slots nor arena run out far before the other.
+const BYTES_PER_SLOT: usize = 128;
 const ARENA_BYTES_MIN: usize = 4096;
 const ARENA_BYTES_MAX: usize = 1 << 30;
 
 /// What the drain has to know of a record: who sent it and how it wants to be answered.
 ///
-/// 48 bytes, `Copy`. `start` and `len` place the record's bytes in the arena; the ring
+/// 56 bytes, `Copy`. `start` and `len` place the record's bytes in the arena; the ring
 /// sets them, so that no byte from the network is ever taken for a position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -36,7 +36,8 @@ pub struct Entry {
     pub producer_id: u64,
     /// The record's absolute timestamp in ms, or [`NO_TIMESTAMP`].
     pub timestamp: u64,
-    /// Connection that sent the record, and which use of that (reused) number.
+    /// The worker's connection that sent the record, and which use of that (reused) number.
+    pub worker: u32,
     pub connection: u32,
     pub generation: u32,
     /// The connection's publisher and its correlation id, for the ack.
@@ -76,20 +77,16 @@ pub struct Ring {
 
 impl Ring {
     /// Allocates a ring whose arena holds `ring_bytes`, rounded up to a power of two
-    /// within 4 KiB and 1 GiB, and one slot per 64 bytes of it. The pages are touched
+    /// within 4 KiB and 1 GiB, and one slot per 128 bytes of it. The pages are touched
     /// only as records come in.
     pub fn with_bytes(ring_bytes: usize) -> Ring {
-        let arena = ring_bytes
-            .clamp(ARENA_BYTES_MIN, ARENA_BYTES_MAX)
-            .next_power_of_two();
+        let arena = ring_bytes.clamp(ARENA_BYTES_MIN, ARENA_BYTES_MAX).next_power_of_two();
         Ring::with_capacity(arena, arena / BYTES_PER_SLOT)
     }
 
     /// Both figures have to be powers of two; tests use tiny ones.
     pub(in crate::ring) fn with_capacity(arena_bytes: usize, slots: usize) -> Ring {
-        Ring {
-            buffer: Buffer::new(arena_bytes, slots),
-        }
+        Ring { buffer: Buffer::new(arena_bytes, slots) }
     }
 
     /// Copies one record in. `bytes` is stored verbatim and contiguously.

@@ -9,8 +9,8 @@ pub use model::*;
 #[cfg(not(loom))]
 mod real {
     pub use parking_lot::{Mutex, MutexGuard};
-    pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::ops::Range;
+    pub use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     pub fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
         mutex.lock()

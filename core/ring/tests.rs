@@ -120,10 +120,10 @@ fn a_trickle_keeps_to_the_first_page_of_a_large_ring() {
 }
 
 #[test]
-fn memory_is_the_arena_and_49_bytes_a_slot() {
+fn memory_is_the_arena_and_57_bytes_a_slot() {
     let ring = Ring::with_bytes(super::RING_BYTES_DEFAULT);
-    assert_eq!(size_of::<Entry>(), 48);
-    assert!(ring.memory_bytes() < (1 << 20) + 16_384 * 49 + 1024);
+    assert_eq!(size_of::<Entry>(), 56);
+    assert!(ring.memory_bytes() < (1 << 20) + 8_192 * 57 + 1024);
     assert_eq!(Ring::with_bytes(5000).record_bytes_max(), 4096);
     assert_eq!(Ring::with_bytes(0).record_bytes_max(), 2048);
 }
