@@ -1,0 +1,39 @@
+//! Key compaction: only the last record of each key stays. README.md has the
+//! rules and the crash-safe swap.
+
+mod keys;
+mod plan;
+mod rewrite;
+mod source;
+mod state;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use keys::KeyMap;
+pub use plan::{Dirt, Extent, groups};
+pub use rewrite::{Fate, Mapped, Policy, Rewriter, Tally, map_keys};
+pub use source::{Batches, Source, StoredBatch};
+pub use state::{CleanerState, recover};
+
+/// The points of a compaction after which a crash leaves something else on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Some batches of a new segment are in its temporary file.
+    Writing,
+    /// A new segment and its index are whole and synced, under temporary names.
+    Written,
+    /// The swap is decided: the state file names the new set.
+    Decided,
+    /// One more file has its final name.
+    Renamed,
+    /// One more old file is gone.
+    Removed,
+    /// The swap is done and the state file knows it.
+    Swapped,
+    /// The cleaner point has moved.
+    Finished,
+}
+
+/// Called at each step; tests crash in it, production does nothing.
+pub type Steps<'a> = &'a dyn Fn(Step);
