@@ -1,0 +1,99 @@
+//! Reading batches out of a segment file with `pread`, as recovery does: a file
+//! that is shorter than expected is an end here, and a SIGBUS through a map.
+
+use std::fs::File;
+use std::io;
+
+use super::files;
+use crate::batch::{BatchHeader, HEADER_BYTES, span_of, verify};
+
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// What must hold between a batch and the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// The offset is exactly the next one.
+    Exact,
+    /// The offset is not lower: a compacted segment.
+    Rising,
+}
+
+/// One batch that passed every check.
+#[derive(Clone, Copy, Debug)]
+pub struct Scanned {
+    pub header: BatchHeader,
+    pub span: u32,
+    pub position: u64,
+}
+
+/// Walks valid batches until the first position that holds none.
+pub struct Scan<'f> {
+    file: &'f File,
+    file_bytes: u64,
+    chain: Chain,
+    pub position: u64,
+    pub next_offset: u64,
+    pub last_epoch: u32,
+    buffer: Vec<u8>,
+    /// Position of the buffer's first byte.
+    buffer_at: u64,
+}
+
+impl<'f> Scan<'f> {
+    pub fn new(file: &'f File, file_bytes: u64, chain: Chain, position: u64, next_offset: u64, last_epoch: u32) -> Self {
+        let buffer = Vec::new();
+        Self { file, file_bytes, chain, position, next_offset, last_epoch, buffer, buffer_at: 0 }
+    }
+
+    /// The batch at the current position, if it is whole, has a right CRC, an
+    /// offset that continues the log and an epoch that does not fall. Moves
+    /// behind it.
+    ///
+    /// # Errors
+    /// Only when the file cannot be read.
+    pub fn next(&mut self) -> io::Result<Option<Scanned>> {
+        let position = self.position;
+        let head = self.view(position, HEADER_BYTES)?;
+        let Ok(header) = BatchHeader::parse(head) else { return Ok(None) };
+        let bytes = header.batch_bytes();
+        if position + bytes as u64 > self.file_bytes || !self.continues(&header) {
+            return Ok(None);
+        }
+        let batch = self.view(position, bytes)?;
+        if verify(batch).is_err() {
+            return Ok(None);
+        }
+        let Ok(span) = span_of(&header, &batch[HEADER_BYTES..]) else { return Ok(None) };
+        if span == 0 {
+            return Ok(None);
+        }
+        self.position += bytes as u64;
+        self.next_offset = header.base_offset + u64::from(span);
+        self.last_epoch = header.epoch;
+        Ok(Some(Scanned { header, span, position }))
+    }
+
+    fn continues(&self, header: &BatchHeader) -> bool {
+        let offset = match self.chain {
+            Chain::Exact => header.base_offset == self.next_offset,
+            Chain::Rising => header.base_offset >= self.next_offset,
+        };
+        offset && header.epoch >= self.last_epoch
+    }
+
+    /// Up to `length` bytes from `position` on, fewer at the end of the file.
+    fn view(&mut self, position: u64, length: usize) -> io::Result<&[u8]> {
+        let buffered = self.buffer_at..self.buffer_at + self.buffer.len() as u64;
+        if position < buffered.start || position + length as u64 > buffered.end {
+            let left = self.file_bytes.saturating_sub(position);
+            let want = (length.max(BUFFER_BYTES) as u64).min(left) as usize;
+            self.buffer.resize(want, 0);
+            let got = files::read_up_to(self.file, &mut self.buffer, position)?;
+            self.buffer.truncate(got);
+            self.buffer_at = position;
+        }
+        let start = (position - self.buffer_at) as usize;
+        let end = (start + length).min(self.buffer.len());
+        Ok(&self.buffer[start.min(end)..end])
+    }
+}

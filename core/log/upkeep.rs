@@ -1,0 +1,149 @@
+//! The maintenance thread: finishing sealed segments, checkpoints, retention,
+//! compaction, closing idle files. Nothing here runs on a loop's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::partition::Partition;
+use super::segment::Segment;
+use super::state::{self, StatePoint};
+use super::store::Logs;
+use super::work::Work;
+use super::{files, index};
+use crate::error::{CoreError, Result};
+
+/// The maintenance thread.
+pub fn run(logs: &Logs) {
+    let every = Duration::from_millis(logs.shared.options.retention_check_ms.max(1));
+    let mut last = Instant::now();
+    loop {
+        let wait = every.saturating_sub(last.elapsed());
+        let Work::Partitions(partitions) = logs.shared.maintenance.take(wait) else { return };
+        for partition in partitions {
+            // A full disk shows at the next append; the checkpoint is tried again.
+            let _ = partition.checkpoint();
+        }
+        if last.elapsed() >= every {
+            round(logs);
+            last = Instant::now();
+        }
+    }
+}
+
+/// One round over all partitions.
+pub fn round(logs: &Logs) {
+    for partition in logs.partitions() {
+        if partition.is_deleted() || partition.failure().is_some() {
+            continue;
+        }
+        // What fails here (a full disk) is tried again in the next round, and
+        // shows to producers on its own.
+        let _ = partition.expire();
+        if partition.checkpoint_due.load(Ordering::Acquire) {
+            let _ = partition.checkpoint();
+        }
+        if partition.config().compact {
+            let _ = super::compact::run(&partition);
+        }
+    }
+    close_idle_files(logs);
+}
+
+/// Closes clean files beyond `open_files_max`, those first whose partitions were
+/// appended to longest ago.
+fn close_idle_files(logs: &Logs) {
+    let limit = logs.shared.options.open_files_max;
+    if logs.shared.open_files.load(Ordering::Relaxed) <= limit {
+        return;
+    }
+    let mut open: Vec<Arc<Segment>> = Vec::new();
+    for partition in logs.partitions() {
+        open.extend(partition.segments().iter().filter(|segment| segment.is_open() && !segment.is_memory()).cloned());
+    }
+    open.sort_by_key(|segment| segment.appended_ms());
+    for segment in open {
+        if logs.shared.open_files.load(Ordering::Relaxed) <= limit {
+            return;
+        }
+        segment.close_file();
+    }
+}
+
+impl Partition {
+    /// Syncs, finishes what is sealed and writes the state file: from here on a
+    /// recovery reads only what is appended later.
+    ///
+    /// # Errors
+    /// `storage_failed` or `disk_full`.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        let Some(directory) = self.directory() else { return Ok(()) };
+        self.checkpoint_due.store(false, Ordering::Release);
+        let _upkeep = self.upkeep_lock.lock();
+        let content = self.state_content();
+        self.sync_now()?;
+        let io = |error| CoreError::io(&format!("checkpoint {}", self.name()), &error);
+        for segment in self.segments().iter().filter(|segment| segment.is_sealed() && !segment.is_finished()) {
+            self.finish(segment).map_err(io)?;
+        }
+        if self.is_deleted() {
+            return Ok(());
+        }
+        match content {
+            Some(content) => files::replace(&directory.join(state::STATE_FILE), &content).map_err(io),
+            None => Ok(()),
+        }
+    }
+
+    /// The state as of now; it may be written once all of it is synced. `None`
+    /// while the partition has never held anything.
+    fn state_content(&self) -> Option<Vec<u8>> {
+        let appender = self.appender.lock();
+        let segments = self.segments();
+        let last = segments.last()?;
+        let (check_position, check_crc) = match &appender.active {
+            Some(_) => appender.last_batch,
+            None => (0, 0),
+        };
+        let point = StatePoint {
+            segment_base: last.base,
+            position: last.written(),
+            next_offset: self.next_offset(),
+            last_epoch: appender.last_epoch,
+            max_timestamp: last.max_timestamp(),
+            created_ms: last.created_ms(),
+            appended_ms: last.appended_ms(),
+            check_position,
+            check_crc,
+        };
+        Some(state::encode_state(&point, &appender.producers))
+    }
+
+    /// After a sealed segment was synced: gives the unused tail back, writes the
+    /// index file (which says that the segment is synced) and closes the file.
+    fn finish(&self, segment: &Arc<Segment>) -> std::io::Result<()> {
+        if segment.is_memory() || segment.is_removed() {
+            segment.mark_finished();
+            return Ok(());
+        }
+        let (written, allocated) = (segment.written(), segment.allocated());
+        if allocated > written {
+            files::zero(&*segment.file()?, written, allocated)?;
+            segment.mark_punched(written);
+        }
+        self.write_index(segment)?;
+        segment.mark_finished();
+        segment.close_file();
+        Ok(())
+    }
+
+    fn write_index(&self, segment: &Arc<Segment>) -> std::io::Result<()> {
+        let Some(directory) = self.directory() else { return Ok(()) };
+        let other = |error: CoreError| std::io::Error::other(error.message);
+        let entries = segment.with_index(<[_]>::to_vec).map_err(other)?;
+        let check_position = entries.last().map_or(0, |entry| entry.position);
+        let check_crc = files::header_at(&*segment.file()?, check_position)?.map_or(0, |header| header.crc);
+        let content = index::encode(&segment.summary(check_position, check_crc), &entries);
+        files::replace(&files::index_path(directory, segment.base), &content)
+    }
+}

@@ -1,0 +1,172 @@
+//! Walking the batches of a mapped segment by their headers.
+
+use std::sync::Arc;
+
+use super::index::IndexEntry;
+use super::segment::Segment;
+use crate::batch::{BatchFault, BatchHeader, HEADER_BYTES, span_of, verify};
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::mmap::SegmentMap;
+
+/// One batch of a segment.
+#[derive(Clone, Copy)]
+pub struct Step {
+    pub header: BatchHeader,
+    pub position: u64,
+    /// Position behind the batch.
+    pub end: u64,
+    /// Offset behind the batch's span.
+    pub next_offset: u64,
+}
+
+impl Step {
+    /// The batch's bytes.
+    pub fn bytes<'a>(&self, map: &'a SegmentMap) -> &'a [u8] {
+        map.slice(self.position as usize, (self.end - self.position) as usize).unwrap_or(&[])
+    }
+
+    /// The content of the records field.
+    pub fn records<'a>(&self, map: &'a SegmentMap) -> &'a [u8] {
+        self.bytes(map).get(HEADER_BYTES..).unwrap_or(&[])
+    }
+}
+
+/// Why a position of a segment holds no batch that can be served.
+#[derive(Clone, Copy, Debug)]
+pub enum Reason {
+    Fault(BatchFault),
+    Text(&'static str),
+}
+
+impl From<BatchFault> for Reason {
+    fn from(fault: BatchFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Reason {
+    pub fn at(self, offset: u64) -> CoreError {
+        match self {
+            Self::Fault(fault) => corrupt(offset, &CoreError::from(fault).message),
+            Self::Text(text) => corrupt(offset, text),
+        }
+    }
+}
+
+pub fn corrupt(offset: u64, what: &str) -> CoreError {
+    CoreError::new(ErrorCode::CORRUPT_BATCH, format!("the batch at offset {offset} is damaged: {what}"))
+        .at_offset(offset)
+}
+
+/// Reads the header at `position` of `map`, of which `end` bytes are written.
+/// `lowest` is the lowest offset that may stand there.
+///
+/// # Errors
+/// Why the bytes are no batch that fits.
+#[inline]
+pub fn step(map: &SegmentMap, position: u64, end: u64, lowest: u64) -> std::result::Result<Step, Reason> {
+    let room = end - position;
+    let head = map.slice(position as usize, HEADER_BYTES.min(room as usize)).unwrap_or(&[]);
+    let header = BatchHeader::parse(head)?;
+    let bytes = header.batch_bytes() as u64;
+    if bytes > room {
+        return Err(Reason::Text("it is longer than its segment"));
+    }
+    if header.base_offset < lowest {
+        return Err(Reason::Text("its offset is lower than the one before"));
+    }
+    let span = if header.attributes.is_sparse() {
+        let records = map.slice(position as usize + HEADER_BYTES, header.records_bytes as usize).unwrap_or(&[]);
+        span_of(&header, records)?
+    } else {
+        header.record_count
+    };
+    Ok(Step { header, position, end: position + bytes, next_offset: header.base_offset + u64::from(span) })
+}
+
+/// Verifies the CRC of a batch that was not verified since the start.
+///
+/// # Errors
+/// Why it must not be served.
+#[inline]
+pub fn verify_once(segment: &Segment, map: &SegmentMap, step: &Step) -> std::result::Result<(), Reason> {
+    if !segment.verified.needs(step.position) {
+        return Ok(());
+    }
+    verify(step.bytes(map))?;
+    segment.verified.mark(step.position, step.end);
+    Ok(())
+}
+
+/// Calls `f` with each batch of a segment from `position` (a batch boundary) on,
+/// until it says stop (`false`) or the written part ends.
+///
+/// # Errors
+/// `corrupt_batch`; what mapping says; what `f` says.
+pub fn for_each(
+    segment: &Arc<Segment>,
+    position: u64,
+    mut f: impl FnMut(&SegmentMap, &Step) -> Result<bool>,
+) -> Result<()> {
+    let end = segment.written();
+    if position >= end {
+        return Ok(());
+    }
+    let map = segment.map()?;
+    let (mut at, mut expected) = (position, segment.base);
+    while at < end {
+        let step = step(&map, at, end, expected).map_err(|reason| reason.at(expected))?;
+        if !f(&map, &step)? {
+            return Ok(());
+        }
+        at = step.end;
+        expected = step.next_offset;
+    }
+    Ok(())
+}
+
+/// Builds the sparse index of a segment anew.
+///
+/// # Errors
+/// As `for_each`, except that a damaged batch only ends the index early.
+pub fn rebuild_index(segment: &Arc<Segment>, interval_bytes: u64) -> Result<Vec<IndexEntry>> {
+    let mut builder = IndexBuilder::new(interval_bytes);
+    let walked = for_each(segment, 0, |_, step| {
+        builder.note(step.header.base_offset, step.position, step.header.max_timestamp());
+        Ok(true)
+    });
+    match walked {
+        Err(error) if error.code != ErrorCode::CORRUPT_BATCH => Err(error),
+        _ => Ok(builder.entries),
+    }
+}
+
+/// Decides which batches get an index entry.
+pub struct IndexBuilder {
+    pub entries: Vec<IndexEntry>,
+    interval_bytes: u64,
+    /// The next batch at or behind this position gets an entry.
+    next_position: u64,
+    max_timestamp: u64,
+}
+
+impl IndexBuilder {
+    pub fn new(interval_bytes: u64) -> Self {
+        Self { entries: Vec::new(), interval_bytes, next_position: 0, max_timestamp: 0 }
+    }
+
+    /// Goes on behind the entries of a segment that exist already.
+    pub fn resume(interval_bytes: u64, entries: &[IndexEntry], max_timestamp: u64) -> Self {
+        let next_position = entries.last().map_or(0, |last| last.position + interval_bytes);
+        Self { entries: Vec::new(), interval_bytes, next_position, max_timestamp }
+    }
+
+    #[inline]
+    pub fn note(&mut self, offset: u64, position: u64, max_timestamp: u64) {
+        if position >= self.next_position {
+            self.entries.push(IndexEntry { offset, position, max_timestamp_before: self.max_timestamp });
+            self.next_position = position + self.interval_bytes;
+        }
+        self.max_timestamp = self.max_timestamp.max(max_timestamp);
+    }
+}
