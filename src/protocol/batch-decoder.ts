@@ -69,9 +69,7 @@ export class BatchReader implements RecordBatch {
       this.recordsStart = 0;
       this.recordsEnd = this.bytes.length;
     }
-    this.bitmap = isSparse(header.attributes)
-      ? new Bitmap(this.bytes, this.recordsStart, this.recordsEnd)
-      : null;
+    this.bitmap = isSparse(header.attributes) ? new Bitmap(this.bytes, this.recordsStart, this.recordsEnd) : null;
   }
 
   get attributes(): number {

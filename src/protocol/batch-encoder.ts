@@ -114,9 +114,7 @@ export class BatchEncoder {
       attributes |= COMPRESSION_ZSTD << COMPRESSION_SHIFT;
     }
     // Absolute times may span more than a u32 of deltas; the maximum must come out right.
-    const base = this.isAbsolute
-      ? Math.max(this.timestampMin, this.timestampMax - UINT32_MAX)
-      : this.baseTimestamp;
+    const base = this.isAbsolute ? Math.max(this.timestampMin, this.timestampMax - UINT32_MAX) : this.baseTimestamp;
     writeHeader(this.bytes, this.start, {
       baseOffset: 0,
       epoch: 0,

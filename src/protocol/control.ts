@@ -69,4 +69,3 @@ export function* decodeControl(
   if (failure) throw failure;
   if (!reader.isEmpty) throw fault("malformed_frame", "the last frame is incomplete");
 }
-

@@ -32,12 +32,7 @@ function crc32WithTable(table: Int32Array, bytes: Uint8Array, value: number): nu
   let crc = ~value;
   let at = 0;
   for (; at + SLICES <= bytes.length; at += SLICES) {
-    const low =
-      crc ^
-      (byteAt(at) |
-        (byteAt(at + 1) << 8) |
-        (byteAt(at + 2) << 16) |
-        (byteAt(at + 3) << 24));
+    const low = crc ^ (byteAt(at) | (byteAt(at + 1) << 8) | (byteAt(at + 2) << 16) | (byteAt(at + 3) << 24));
     crc =
       look(1792 + (low & 0xff)) ^
       look(1536 + ((low >>> 8) & 0xff)) ^

@@ -1,4 +1,4 @@
-import { type ErrorName, MillraceError } from "../errors/index.ts";
+import { type ErrorName, errorName, isErrorName, MillraceError } from "../errors/index.ts";
 
 /** Errors of the codec, and how errors travel in ERROR, NACK and GOODBYE frames. */
 
@@ -13,18 +13,26 @@ export type WireError = [
   name: string,
   message: string,
   retryable: boolean,
-  details: Record<string, unknown> | null,
+  details: Readonly<Record<string, unknown>> | null,
 ];
 
 /** Anything that is not a MillraceError is a fault of ours: it goes out as `internal`, and its message stays inside. */
 export function errorToWire(error: unknown): WireError {
   const known = error instanceof MillraceError ? error : fault("internal", "internal error");
-  return [known.code, known.name, known.message, known.retryable, known.details ?? null];
+  return [known.code, known.codeName, known.message, known.retryable, known.details ?? null];
 }
 
-/** The error that five values of the wire describe. */
+/** What five values of the wire say: the name of this version's catalogue, found by the code where it can be. */
+export function namedError(wire: readonly unknown[]): { name: ErrorName; message: string; details: Details } {
+  const [code, name, message, , details] = wire;
+  const known = errorName(Number(code)) ?? (isErrorName(String(name)) ? (name as ErrorName) : "internal");
+  return { name: known, message: String(message), details: (details as Details) ?? undefined };
+}
+
+type Details = Record<string, unknown> | undefined;
+
+/** The error that five values of the wire describe. A code that this version does not know becomes `internal`. */
 export function errorFromWire(wire: readonly unknown[]): MillraceError {
-  const [, name, message, , details] = wire;
-  const known = typeof name === "string" ? (name as ErrorName) : "internal";
-  return fault(known, String(message), (details as Record<string, unknown> | null) ?? undefined);
+  const { name, message, details } = namedError(wire);
+  return fault(name, message, details);
 }

@@ -19,9 +19,7 @@ function contentLength(bytes: Uint8Array, at: number, frameBytesMax: number): nu
   }
   const length =
     (bytes[at + 1] as number) * 0x1000000 +
-    (((bytes[at + 2] as number) << 16) |
-      ((bytes[at + 3] as number) << 8) |
-      (bytes[at + 4] as number));
+    (((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 8) | (bytes[at + 4] as number));
   if (length > frameBytesMax) {
     throw fault("frame_too_large", `a frame of ${length} bytes is over the limit of ${frameBytesMax}`);
   }

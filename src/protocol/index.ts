@@ -1,16 +1,7 @@
 /** The native wire protocol: frames, ops and batches as pure functions of bytes. README.md is its specification. */
 
-export {
-  BatchEncoder,
-  type BatchEncoderOptions,
-  type BatchSeal,
-} from "./batch-encoder.ts";
-export {
-  type BatchOrigin,
-  BatchReader,
-  decodeBatches,
-  RecordReader,
-} from "./batch-decoder.ts";
+export { BatchEncoder, type BatchEncoderOptions, type BatchSeal } from "./batch-encoder.ts";
+export { type BatchOrigin, BatchReader, decodeBatches, RecordReader } from "./batch-decoder.ts";
 export { canCompress, compress, decompress } from "./compression.ts";
 export * from "./constants.ts";
 export {
@@ -23,24 +14,10 @@ export {
   encodeOk,
 } from "./control.ts";
 export { crc32, portableCrc32 } from "./crc32.ts";
-export {
-  type AckSink,
-  type DeliverHead,
-  opOf,
-  readAck,
-  readCredit,
-  readDeliverHead,
-} from "./delivery.ts";
-export { errorFromWire, errorToWire, type WireError } from "./fault.ts";
+export { type AckSink, type DeliverHead, opOf, readAck, readCredit, readDeliverHead } from "./delivery.ts";
+export { errorFromWire, errorToWire, namedError, type WireError } from "./fault.ts";
 export { FrameReader, type FrameSink } from "./frames.ts";
-export {
-  type BatchHeader,
-  batchCrc,
-  readHeader,
-  renumberBatch,
-  sealBatch,
-  writeHeader,
-} from "./header.ts";
+export { type BatchHeader, batchCrc, readHeader, renumberBatch, sealBatch, writeHeader } from "./header.ts";
 export { pack, skip, unpack } from "./msgpack.ts";
 export { murmur2, partitionOf } from "./murmur2.ts";
 export { Op } from "./ops.generated.ts";

@@ -7,21 +7,13 @@ const SEED = 0x9747b28c;
 const M = 0x5bd1e995;
 
 /** The hash of `length` bytes from `start`, as a signed 32-bit integer. */
-export function murmur2(
-  bytes: Uint8Array,
-  start: number = 0,
-  length: number = bytes.length - start,
-): number {
+export function murmur2(bytes: Uint8Array, start: number = 0, length: number = bytes.length - start): number {
   const byteAt = (index: number): number => bytes[index] as number;
   let hash = SEED ^ length;
   const end = start + length;
   let at = start;
   for (; at + 4 <= end; at += 4) {
-    let k =
-      byteAt(at) |
-      (byteAt(at + 1) << 8) |
-      (byteAt(at + 2) << 16) |
-      (byteAt(at + 3) << 24);
+    let k = byteAt(at) | (byteAt(at + 1) << 8) | (byteAt(at + 2) << 16) | (byteAt(at + 3) << 24);
     k = Math.imul(k, M);
     k ^= k >>> 24;
     hash = Math.imul(hash, M) ^ Math.imul(k, M);
@@ -36,11 +28,6 @@ export function murmur2(
 }
 
 /** The partition of a key's content bytes among `partitions`. */
-export function partitionOf(
-  bytes: Uint8Array,
-  start: number,
-  length: number,
-  partitions: number,
-): number {
+export function partitionOf(bytes: Uint8Array, start: number, length: number, partitions: number): number {
   return (murmur2(bytes, start, length) & 0x7fffffff) % partitions;
 }

@@ -73,12 +73,7 @@ function headBytes(head: PublishHead): number {
  *
  * @returns where the frame begins
  */
-export function writePublishHead(
-  bytes: Uint8Array,
-  batchStart: number,
-  batchEnd: number,
-  head: PublishHead,
-): number {
+export function writePublishHead(bytes: Uint8Array, batchStart: number, batchEnd: number, head: PublishHead): number {
   const start = batchStart - headBytes(head);
   bytes[start] = 0xc6;
   writeU32(bytes, start + 1, batchEnd - start - FRAME_HEAD_BYTES);

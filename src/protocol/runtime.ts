@@ -8,10 +8,7 @@
 interface Zlib {
   crc32?: (data: Uint8Array, value?: number) => number;
   zstdCompressSync?: (data: Uint8Array) => Uint8Array;
-  zstdDecompressSync?: (
-    data: Uint8Array,
-    options?: { maxOutputLength?: number },
-  ) => Uint8Array;
+  zstdDecompressSync?: (data: Uint8Array, options?: { maxOutputLength?: number }) => Uint8Array;
 }
 
 interface RuntimeProcess {

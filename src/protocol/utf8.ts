@@ -9,8 +9,7 @@ interface BufferMethods {
   utf8Slice?: (this: Uint8Array, start: number, end: number) => string;
 }
 
-const methods = (globalThis as { Buffer?: { prototype: BufferMethods } }).Buffer
-  ?.prototype;
+const methods = (globalThis as { Buffer?: { prototype: BufferMethods } }).Buffer?.prototype;
 const nativeWrite = methods?.utf8Write;
 const nativeSlice = methods?.utf8Slice;
 const textEncoder = new TextEncoder();
