@@ -28,8 +28,8 @@ const ARENA_BYTES_MAX: usize = 1 << 30;
 
 /// What the drain has to know of a record: who sent it and how it wants to be answered.
 ///
-/// 56 bytes, `Copy`. `start` and `len` place the record's bytes in the arena; the ring
-/// sets them, so that no byte from the network is ever taken for a position.
+/// 56 bytes, `Copy`. No byte from the network is ever taken for a position or a length:
+/// those stand here, apart from the records, and `push` sets them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Producer id, 0 = none.
@@ -45,8 +45,9 @@ pub struct Entry {
     pub correlation: u32,
     /// Idempotent producers: the record's sequence.
     pub sequence: u32,
-    pub(in crate::ring) start: u32,
-    pub(in crate::ring) len: u32,
+    /// Where `push` has put the record in the arena; whatever the caller set is overwritten.
+    pub start: u32,
+    pub len: u32,
     pub producer_epoch: u16,
     /// 0 none, 1 memory, 2 written, 3 synced.
     pub acks: u8,

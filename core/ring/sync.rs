@@ -19,6 +19,7 @@ mod real {
     /// Tells loom of accesses to plain memory; nothing outside it.
     pub struct Shadow;
 
+    #[allow(clippy::unused_self, reason = "loom's shadow needs it")]
     impl Shadow {
         pub fn new(_cells: usize) -> Shadow {
             Shadow

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
-use super::{FRAME_HEAD_BYTES, Frame, Scanner, WireFault, parse_frame};
+use super::{FRAME_HEAD_BYTES, Frame, Scanner, WireFault, parse_any, parse_frame};
 
 const FRAME_BYTES_MAX: usize = 1 << 16;
 
@@ -23,6 +23,7 @@ pub fn scan_any(data: &[u8]) -> Found {
     let Some((&seed, stream)) = data.split_first() else {
         return scan(data, usize::MAX, 1);
     };
+    assert_eq!(parse_frame(stream), parse_any(stream), "the short way answers as the long one does");
     let whole = scan(stream, usize::MAX, 1);
     let first = usize::from(seed & 0x0f) + 1;
     let step = usize::from(seed >> 4) * 7 + 1;

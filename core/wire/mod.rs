@@ -1,11 +1,12 @@
 //! The native protocol's frames, in and out, as pure functions over bytes.
 //!
 //! `Scanner` cuts a connection's byte stream into frames and parses those of the data
-//! path (PUBLISH, PUBLISH_ONE, FLOW); all others it checks and hands on whole. `out`
+//! path (PUBLISH, `PUBLISH_ONE`, FLOW); all others it checks and hands on whole. `out`
 //! writes the frames that the core itself sends. src/protocol/README.md is the
 //! protocol's specification; README.md beside this file has the invariants.
 
 mod control;
+mod fast;
 #[cfg(test)]
 mod fuzz_target;
 pub mod ops;
@@ -15,7 +16,7 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 
-pub use parse::parse_frame;
+pub use parse::{parse_any, parse_frame};
 pub use scanner::Scanner;
 
 use crate::error::{CoreError, ErrorCode};
@@ -23,6 +24,8 @@ use crate::error::{CoreError, ErrorCode};
 /// `c6` and the content's length as big-endian u32.
 pub const FRAME_HEAD_BYTES: usize = 5;
 const BIN32: u8 = 0xc6;
+/// Every number of the protocol is an integer that JavaScript holds exactly.
+const TIMESTAMP_MAX: u64 = (1 << 53) - 1;
 
 /// Nesting of arrays and maps in a control frame.
 pub const CONTROL_DEPTH_MAX: usize = 16;
@@ -65,7 +68,7 @@ pub struct PublishFrame<'a> {
     pub frame_bytes: u32,
 }
 
-/// PUBLISH_ONE: one record, fully checked.
+/// `PUBLISH_ONE`: one record, fully checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PublishOneFrame<'a> {
     pub publisher: u32,

@@ -1,4 +1,4 @@
-//! First version; generated from src/protocol/ops.json.
+//! Generated from src/protocol/ops.json by test/tools/generate.ts. Do not edit.
 
 /// Opens the session. Must be the first frame of a connection.
 pub const HELLO: u8 = 1;

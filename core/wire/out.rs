@@ -113,7 +113,7 @@ pub fn write_deliver_head(out: &mut Vec<u8>, subscription: u32, source: u32, bat
     out.len() - start
 }
 
-/// Appends one SOURCE_END frame; code 0 says that a bounded read is complete.
+/// Appends one `SOURCE_END` frame; code 0 says that a bounded read is complete.
 pub fn write_source_end(out: &mut Vec<u8>, subscription: u32, source: u32, next_offset: u64, code: u16, message: &str) {
     write_frame(out, 0, |out| {
         write_array(out, 6);

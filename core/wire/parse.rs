@@ -17,7 +17,10 @@
 //!
 //! Every integer and length may come in any of msgpack's encodings.
 
-use super::{BadPublish, Condition, FRAME_HEAD_BYTES, Frame, PublishFrame, PublishOneFrame, WireFault, control, ops};
+use super::{
+    BadPublish, Condition, FRAME_HEAD_BYTES, Frame, PublishFrame, PublishOneFrame, TIMESTAMP_MAX, WireFault, control,
+    fast, ops,
+};
 use crate::batch::{HEADER_BYTES, MARKER, read_record};
 use crate::error::ErrorCode;
 use crate::stdx::msgpack::{Fault, Reader};
@@ -26,7 +29,6 @@ const PUBLISH_VALUES: usize = 6;
 const PUBLISH_ONE_VALUES: usize = 8;
 const FLOW_VALUES: usize = 3;
 const ACKS_MAX: u64 = 3;
-const TIMESTAMP_MAX: u64 = (1 << 53) - 1;
 
 /// Parses a whole frame, whose head (not looked at) must state its length.
 ///
@@ -35,6 +37,17 @@ const TIMESTAMP_MAX: u64 = (1 << 53) - 1;
 /// sender can be named: those come out as [`Frame::BadPublish`].
 #[inline]
 pub fn parse_frame(frame: &[u8]) -> Result<Frame<'_>, WireFault> {
+    match fast::publish_one(frame) {
+        Some(one) => Ok(Frame::PublishOne(one)),
+        None => parse_any(frame),
+    }
+}
+
+/// As [`parse_frame`], without the short way for the common form of `PUBLISH_ONE`.
+///
+/// # Errors
+/// As [`parse_frame`].
+pub fn parse_any(frame: &[u8]) -> Result<Frame<'_>, WireFault> {
     let mut reader = Reader::new(frame);
     let opening = open(&mut reader);
     let (count, op) =
@@ -57,6 +70,7 @@ fn open(reader: &mut Reader<'_>) -> Result<(usize, u8), Fault> {
 }
 
 /// A publish whose sender is known: faults from here on are answered, not fatal.
+#[derive(Clone, Copy)]
 struct Addressed<'a> {
     frame: &'a [u8],
     reader: Reader<'a>,
@@ -130,7 +144,7 @@ fn publish_batch(addressed: Addressed<'_>, count: usize) -> Result<Frame<'_>, Wi
 }
 
 #[inline]
-fn flow<'a>(mut reader: Reader<'a>, count: usize) -> Result<Frame<'a>, WireFault> {
+fn flow(mut reader: Reader<'_>, count: usize) -> Result<Frame<'_>, WireFault> {
     let reader = &mut reader;
     expect_count(reader, count, FLOW_VALUES)?;
     let subscription = argument(reader, "the subscription is a u32", Reader::uint32)?;

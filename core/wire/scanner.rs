@@ -68,7 +68,7 @@ impl Scanner {
         if carried && !self.complete(&mut rest, sink)? {
             return Ok(());
         }
-        while let Some(head) = rest.first_chunk() {
+        while let Some(&head) = rest.first_chunk() {
             let frame_bytes = self.frame_bytes(head)?;
             let Some((frame, after)) = rest.split_at_checked(frame_bytes) else {
                 break;
@@ -95,7 +95,7 @@ impl Scanner {
     {
         let missing = FRAME_HEAD_BYTES.saturating_sub(self.carry.len());
         self.take(rest, missing, FRAME_HEAD_BYTES);
-        let Some(head) = self.carry.first_chunk() else {
+        let Some(&head) = self.carry.first_chunk() else {
             return Ok(false);
         };
         let frame_bytes = self.frame_bytes(head)?;
@@ -130,7 +130,7 @@ impl Scanner {
             return Err(bad_marker());
         }
         let total = match rest.first_chunk() {
-            Some(head) => self.frame_bytes(head)?,
+            Some(&head) => self.frame_bytes(head)?,
             None => FRAME_HEAD_BYTES,
         };
         let mut rest = rest;
@@ -153,8 +153,8 @@ impl Scanner {
     }
 
     #[inline]
-    fn frame_bytes(&self, head: &[u8; FRAME_HEAD_BYTES]) -> Result<usize, WireFault> {
-        let [marker, length @ ..] = *head;
+    fn frame_bytes(&self, head: [u8; FRAME_HEAD_BYTES]) -> Result<usize, WireFault> {
+        let [marker, length @ ..] = head;
         if marker != BIN32 {
             return Err(bad_marker());
         }
