@@ -1,52 +1,202 @@
-//! First version; generated from src/errors/catalogue.json.
+//! Generated from src/errors/catalogue.json by test/tools/generate.ts. Do not edit.
 
+/// A code of the error catalogue, as it stands in frames and in logs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct ErrorCode(pub u16);
 
 impl ErrorCode {
+    /// Internal error.
     pub const INTERNAL: Self = Self(1);
+    /// The peer broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(2);
+    /// No common protocol version: the broker speaks `min` to `max`.
+    pub const UNSUPPORTED_VERSION: Self = Self(3);
+    /// Unknown op `op`.
     pub const UNKNOWN_OP: Self = Self(4);
+    /// A frame of `bytes` bytes is over the limit of `limit`.
     pub const FRAME_TOO_LARGE: Self = Self(5);
+    /// The frame is not well-formed msgpack of its op.
     pub const MALFORMED_FRAME: Self = Self(6);
+    /// The broker is still recovering.
+    pub const NOT_READY: Self = Self(7);
+    /// The broker is shutting down.
     pub const SHUTTING_DOWN: Self = Self(8);
+    /// The limit `limit` is reached.
     pub const LIMIT_EXCEEDED: Self = Self(9);
+    /// `principal` may not `operation`.
+    pub const UNAUTHORIZED: Self = Self(10);
+    /// The credentials were refused.
+    pub const UNAUTHENTICATED: Self = Self(11);
+    /// `what` is not valid.
     pub const INVALID_ARGUMENT: Self = Self(12);
+    /// No answer in time.
+    pub const TIMEOUT: Self = Self(13);
+    /// `feature` is not supported here.
     pub const UNSUPPORTED_FEATURE: Self = Self(14);
+    /// The first frame of a connection has to be HELLO.
+    pub const HANDSHAKE_REQUIRED: Self = Self(15);
+    /// Nothing was heard from the peer within `limitMs` ms.
+    pub const HEARTBEAT_MISSED: Self = Self(16);
+    /// The peer does not read what it is sent.
+    pub const SLOW_CONSUMER: Self = Self(17);
+    /// The peer sent more than its credit allows.
     pub const CREDIT_EXCEEDED: Self = Self(18);
+    /// The operation was cancelled.
+    pub const CANCELLED: Self = Self(19);
+    /// The connection to the broker is lost.
+    pub const CONNECTION_LOST: Self = Self(20);
+    /// Already closed.
+    pub const CLOSED: Self = Self(21);
+    /// Topic `topic` does not exist.
     pub const TOPIC_NOT_FOUND: Self = Self(100);
+    /// Topic `topic` exists already.
+    pub const TOPIC_EXISTS: Self = Self(101);
+    /// Topic `topic` has no partition `partition`.
     pub const PARTITION_NOT_FOUND: Self = Self(102);
+    /// `topic` is not a valid name.
+    pub const INVALID_TOPIC_NAME: Self = Self(103);
+    /// The configuration is not valid.
+    pub const INVALID_CONFIG: Self = Self(104);
+    /// Topic `topic` was deleted.
     pub const TOPIC_DELETED: Self = Self(105);
+    /// The batch's CRC does not match its bytes.
     pub const BAD_CRC: Self = Self(120);
+    /// The batch's header is not valid.
     pub const BAD_BATCH: Self = Self(121);
+    /// The batch announces `announced` records and holds `found`.
     pub const RECORD_COUNT_MISMATCH: Self = Self(122);
+    /// A message of `bytes` bytes is over the topic's limit of `limit`.
     pub const MESSAGE_TOO_LARGE: Self = Self(123);
+    /// A batch of `bytes` bytes is over the limit of `limit`.
     pub const BATCH_TOO_LARGE: Self = Self(124);
+    /// The topic does not take compressed batches.
     pub const COMPRESSION_REFUSED: Self = Self(125);
+    /// A record is not a valid `[timestamp, key, value, headers]`.
     pub const BAD_RECORD: Self = Self(126);
+    /// The batch's records cannot be decompressed.
     pub const DECOMPRESS_FAILED: Self = Self(127);
+    /// Sequence `found` does not follow `expected`.
     pub const SEQUENCE_GAP: Self = Self(130);
+    /// A newer instance of this producer has taken over.
     pub const PRODUCER_FENCED: Self = Self(131);
+    /// The next offset is `found`, not `expected`.
     pub const OFFSET_CONFLICT: Self = Self(132);
+    /// The key's last record is not where it was expected.
     pub const KEY_CONFLICT: Self = Self(133);
+    /// The connection has no publisher `publisher`.
     pub const PUBLISHER_NOT_FOUND: Self = Self(134);
+    /// The connection has a publisher `publisher` already.
     pub const PUBLISHER_EXISTS: Self = Self(135);
+    /// The producer's state is no longer kept here.
     pub const UNKNOWN_PRODUCER: Self = Self(136);
+    /// No space is left for the log.
     pub const DISK_FULL: Self = Self(140);
+    /// The log's storage failed.
     pub const STORAGE_FAILED: Self = Self(141);
+    /// The data directory `dataDir` is in use by another process.
     pub const DATA_DIR_LOCKED: Self = Self(142);
+    /// The data directory `dataDir` was written by a newer version.
     pub const FORMAT_TOO_NEW: Self = Self(143);
+    /// The stored batch at offset `offset` is corrupt.
     pub const CORRUPT_BATCH: Self = Self(144);
+    /// Offset `offset` is outside `start` to `end`.
     pub const OFFSET_OUT_OF_RANGE: Self = Self(145);
+    /// The file is not in the expected format.
     pub const BAD_FORMAT: Self = Self(146);
+    /// The connection has no subscription `subscription`.
     pub const SUBSCRIPTION_NOT_FOUND: Self = Self(150);
+    /// The connection has a subscription `subscription` already.
     pub const SUBSCRIPTION_EXISTS: Self = Self(151);
+    /// Group `group` does not exist.
+    pub const GROUP_NOT_FOUND: Self = Self(160);
+    /// The group does not know this member.
+    pub const MEMBER_UNKNOWN: Self = Self(161);
+    /// The group has moved on to generation `generation`.
+    pub const GENERATION_STALE: Self = Self(162);
+    /// Group `group` has members.
+    pub const GROUP_NOT_EMPTY: Self = Self(163);
+    /// Another member with the same instance name has joined.
+    pub const FENCED_INSTANCE: Self = Self(164);
 
+    /// The catalogue's name of the code, `unknown` for a code it does not have.
     pub const fn name(self) -> &'static str {
-        "replaced by the generator"
+        match self {
+            Self::INTERNAL => "internal",
+            Self::PROTOCOL_ERROR => "protocol_error",
+            Self::UNSUPPORTED_VERSION => "unsupported_version",
+            Self::UNKNOWN_OP => "unknown_op",
+            Self::FRAME_TOO_LARGE => "frame_too_large",
+            Self::MALFORMED_FRAME => "malformed_frame",
+            Self::NOT_READY => "not_ready",
+            Self::SHUTTING_DOWN => "shutting_down",
+            Self::LIMIT_EXCEEDED => "limit_exceeded",
+            Self::UNAUTHORIZED => "unauthorized",
+            Self::UNAUTHENTICATED => "unauthenticated",
+            Self::INVALID_ARGUMENT => "invalid_argument",
+            Self::TIMEOUT => "timeout",
+            Self::UNSUPPORTED_FEATURE => "unsupported_feature",
+            Self::HANDSHAKE_REQUIRED => "handshake_required",
+            Self::HEARTBEAT_MISSED => "heartbeat_missed",
+            Self::SLOW_CONSUMER => "slow_consumer",
+            Self::CREDIT_EXCEEDED => "credit_exceeded",
+            Self::CANCELLED => "cancelled",
+            Self::CONNECTION_LOST => "connection_lost",
+            Self::CLOSED => "closed",
+            Self::TOPIC_NOT_FOUND => "topic_not_found",
+            Self::TOPIC_EXISTS => "topic_exists",
+            Self::PARTITION_NOT_FOUND => "partition_not_found",
+            Self::INVALID_TOPIC_NAME => "invalid_topic_name",
+            Self::INVALID_CONFIG => "invalid_config",
+            Self::TOPIC_DELETED => "topic_deleted",
+            Self::BAD_CRC => "bad_crc",
+            Self::BAD_BATCH => "bad_batch",
+            Self::RECORD_COUNT_MISMATCH => "record_count_mismatch",
+            Self::MESSAGE_TOO_LARGE => "message_too_large",
+            Self::BATCH_TOO_LARGE => "batch_too_large",
+            Self::COMPRESSION_REFUSED => "compression_refused",
+            Self::BAD_RECORD => "bad_record",
+            Self::DECOMPRESS_FAILED => "decompress_failed",
+            Self::SEQUENCE_GAP => "sequence_gap",
+            Self::PRODUCER_FENCED => "producer_fenced",
+            Self::OFFSET_CONFLICT => "offset_conflict",
+            Self::KEY_CONFLICT => "key_conflict",
+            Self::PUBLISHER_NOT_FOUND => "publisher_not_found",
+            Self::PUBLISHER_EXISTS => "publisher_exists",
+            Self::UNKNOWN_PRODUCER => "unknown_producer",
+            Self::DISK_FULL => "disk_full",
+            Self::STORAGE_FAILED => "storage_failed",
+            Self::DATA_DIR_LOCKED => "data_dir_locked",
+            Self::FORMAT_TOO_NEW => "format_too_new",
+            Self::CORRUPT_BATCH => "corrupt_batch",
+            Self::OFFSET_OUT_OF_RANGE => "offset_out_of_range",
+            Self::BAD_FORMAT => "bad_format",
+            Self::SUBSCRIPTION_NOT_FOUND => "subscription_not_found",
+            Self::SUBSCRIPTION_EXISTS => "subscription_exists",
+            Self::GROUP_NOT_FOUND => "group_not_found",
+            Self::MEMBER_UNKNOWN => "member_unknown",
+            Self::GENERATION_STALE => "generation_stale",
+            Self::GROUP_NOT_EMPTY => "group_not_empty",
+            Self::FENCED_INSTANCE => "fenced_instance",
+            _ => "unknown",
+        }
     }
 
+    /// Whether the same operation may succeed when it is tried again unchanged.
     pub const fn retryable(self) -> bool {
-        false
+        matches!(
+            self,
+            Self::NOT_READY
+                | Self::SHUTTING_DOWN
+                | Self::LIMIT_EXCEEDED
+                | Self::TIMEOUT
+                | Self::HEARTBEAT_MISSED
+                | Self::SLOW_CONSUMER
+                | Self::CONNECTION_LOST
+                | Self::BAD_CRC
+                | Self::DISK_FULL
+                | Self::MEMBER_UNKNOWN
+                | Self::GENERATION_STALE
+                | Self::GROUP_NOT_EMPTY
+        )
     }
 }
