@@ -1,1 +1,282 @@
-//! The N-API binding.
+//! The N-API binding: converts arguments, calls the core, maps errors. No logic.
+
+mod convert;
+mod registry;
+mod views;
+
+use std::sync::Arc;
+
+use millrace_core::engine::{Engine, SourceRange, Worker};
+use napi::bindgen_prelude::{Float64Array, Function, Uint8Array};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi_derive::napi;
+
+use convert::{LogConfig, Options, Partition, Recovery, Stats, failed, integer, offset_or_none};
+
+/// One worker's engine. All of them in a process share one core.
+#[napi]
+pub struct NativeEngine {
+    worker: Worker,
+    id: u32,
+    views: views::PlanViews,
+}
+
+#[napi]
+impl NativeEngine {
+    /// Opens a data directory for worker 0.
+    #[napi(factory)]
+    pub fn open(options: Options) -> napi::Result<Self> {
+        let engine = Engine::open(options.try_into()?).map_err(failed)?;
+        let id = registry::add(&engine);
+        Ok(Self { worker: Worker::new(engine, 0), id, views: views::PlanViews::default() })
+    }
+
+    /// Joins the core that another worker of this process opened.
+    #[napi(factory)]
+    pub fn attach(engine_id: u32, worker: u32) -> napi::Result<Self> {
+        let engine = registry::find(engine_id)?;
+        Ok(Self { worker: Worker::new(engine, worker), id: engine_id, views: views::PlanViews::default() })
+    }
+
+    #[napi(getter)]
+    pub fn engine_id(&self) -> u32 {
+        self.id
+    }
+
+    #[napi(getter)]
+    pub fn workers(&self) -> u32 {
+        self.engine().options.workers as u32
+    }
+
+    #[napi(getter)]
+    pub fn epoch(&self) -> u32 {
+        self.engine().store.epoch()
+    }
+
+    #[napi]
+    pub fn recovery(&self) -> Recovery {
+        (&self.engine().recovery).into()
+    }
+
+    #[napi]
+    pub fn on_wake(&self, callback: Function<'_, (), ()>) -> napi::Result<()> {
+        let wake = callback.build_threadsafe_function().weak::<true>().callee_handled::<false>().build()?;
+        self.engine().on_wake(
+            self.worker.index() as usize,
+            Box::new(move || {
+                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }),
+        );
+        Ok(())
+    }
+
+    #[napi]
+    pub fn ensure_log(&self, log_id: f64, partitions: u32, config: LogConfig) -> napi::Result<()> {
+        self.worker.ensure_log(integer(log_id)?, partitions, config.try_into()?).map_err(failed)
+    }
+
+    #[napi]
+    pub fn delete_log(&self, log_id: f64) -> napi::Result<()> {
+        self.worker.delete_log(integer(log_id)?).map_err(failed)
+    }
+
+    #[napi]
+    pub fn log_ids(&self) -> Vec<f64> {
+        self.engine().store.log_ids().into_iter().map(convert::number).collect()
+    }
+
+    #[napi]
+    pub fn partition(&self, log_id: f64, partition: u32) -> napi::Result<Partition> {
+        let partition = self.worker.partition(integer(log_id)?, partition).map_err(failed)?;
+        Ok((&*partition).into())
+    }
+
+    #[napi]
+    pub fn offset_at(&self, log_id: f64, partition: u32, timestamp_ms: f64) -> napi::Result<f64> {
+        let partition = self.worker.partition(integer(log_id)?, partition).map_err(failed)?;
+        Ok(convert::number(partition.offset_at(integer(timestamp_ms)?).map_err(failed)?))
+    }
+
+    #[napi]
+    pub fn timestamp_at(&self, log_id: f64, partition: u32, offset: f64) -> napi::Result<f64> {
+        let partition = self.worker.partition(integer(log_id)?, partition).map_err(failed)?;
+        Ok(partition.timestamp_at(integer(offset)?).map_err(failed)?.map_or(-1.0, convert::number))
+    }
+
+    #[napi]
+    pub fn append(&mut self, log_id: f64, partition: u32, batch: &[u8], expect_next: f64) -> napi::Result<f64> {
+        let base = self.worker.append(integer(log_id)?, partition, batch, offset_or_none(expect_next)?);
+        base.map(convert::number).map_err(failed)
+    }
+
+    #[napi]
+    pub fn read(&self, log_id: f64, partition: u32, offset: f64, bytes_max: u32) -> napi::Result<Uint8Array> {
+        let partition = self.worker.partition(integer(log_id)?, partition).map_err(failed)?;
+        let bytes = partition.read_copy(integer(offset)?, bytes_max as usize).map_err(failed)?;
+        Ok(bytes.into())
+    }
+
+    #[napi]
+    pub fn sync(&mut self, log_id: f64, partition: u32) -> napi::Result<f64> {
+        self.worker.sync(integer(log_id)?, partition).map(convert::number).map_err(failed)
+    }
+
+    #[napi]
+    pub fn connection_open(&mut self) -> napi::Result<u32> {
+        self.worker.connection_open().map_err(failed)
+    }
+
+    #[napi]
+    pub fn connection_close(&mut self, connection: u32) {
+        self.worker.connection_close(connection);
+    }
+
+    #[napi]
+    pub fn ingest(&mut self, connection: u32, chunk: &[u8]) -> napi::Result<u32> {
+        self.worker.ingest(connection, chunk).map_err(failed)
+    }
+
+    #[napi]
+    pub fn take_control(&mut self, connection: u32) -> napi::Result<Uint8Array> {
+        Ok(self.worker.take_control(connection).map_err(failed)?.into())
+    }
+
+    #[napi]
+    pub fn fatal_frame(&mut self, connection: u32) -> napi::Result<Uint8Array> {
+        Ok(self.worker.fatal_frame(connection).map_err(failed)?.into())
+    }
+
+    #[napi]
+    pub fn publisher_open(
+        &mut self,
+        connection: u32,
+        publisher: u32,
+        log_id: f64,
+        producer_id: f64,
+        producer_epoch: u16,
+    ) -> napi::Result<()> {
+        let opened =
+            self.worker.publisher_open(connection, publisher, integer(log_id)?, integer(producer_id)?, producer_epoch);
+        opened.map_err(failed)
+    }
+
+    #[napi]
+    pub fn publisher_close(&mut self, connection: u32, publisher: u32) -> napi::Result<()> {
+        self.worker.publisher_close(connection, publisher).map_err(failed)
+    }
+
+    #[napi]
+    pub fn subscription_open(
+        &mut self,
+        connection: u32,
+        subscription: u32,
+        credit_bytes: f64,
+        buffer_bytes_max: f64,
+    ) -> napi::Result<()> {
+        let opened =
+            self.worker.subscription_open(connection, subscription, integer(credit_bytes)?, integer(buffer_bytes_max)?);
+        opened.map_err(failed)
+    }
+
+    #[napi]
+    pub fn subscription_close(&mut self, connection: u32, subscription: u32) -> napi::Result<()> {
+        self.worker.subscription_close(connection, subscription).map_err(failed)
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost an allocation in both languages")]
+    pub fn source_add(
+        &mut self,
+        connection: u32,
+        subscription: u32,
+        source: u32,
+        log_id: f64,
+        partition: u32,
+        from: f64,
+        until: f64,
+    ) -> napi::Result<()> {
+        let range = SourceRange { from: integer(from)?, until: offset_or_none(until)? };
+        let added = self.worker.source_add(connection, subscription, source, integer(log_id)?, partition, range);
+        added.map_err(failed)
+    }
+
+    #[napi]
+    pub fn source_remove(&mut self, connection: u32, subscription: u32, source: u32) -> napi::Result<f64> {
+        self.worker.source_remove(connection, subscription, source).map(convert::number).map_err(failed)
+    }
+
+    #[napi]
+    pub fn new_producer_id(&self) -> f64 {
+        convert::number(self.engine().new_producer_id())
+    }
+
+    /// Bit 0: more is ready. Bit 1: take the plan's views again (`plan_words`, `plan_arena`).
+    #[napi]
+    pub fn turn(&mut self) -> u32 {
+        let more = self.worker.turn();
+        let moved = self.views.have_moved(self.worker.plan());
+        u32::from(more) | u32::from(moved) << 1
+    }
+
+    #[napi]
+    pub fn plan_words(&mut self) -> Float64Array {
+        self.views.words(self.worker.plan())
+    }
+
+    #[napi]
+    pub fn plan_arena(&mut self) -> Uint8Array {
+        self.views.arena(self.worker.plan())
+    }
+
+    #[napi]
+    pub fn map_view(&self, slot: u32) -> napi::Result<Uint8Array> {
+        let map = self.worker.map_view(slot).ok_or_else(|| convert::misuse("no map in that slot"))?;
+        Ok(views::of_map(&map))
+    }
+
+    #[napi]
+    pub fn map_release(&mut self, slot: u32) {
+        self.worker.map_release(slot);
+    }
+
+    #[napi]
+    pub fn written(&mut self, connection: u32) -> bool {
+        self.worker.written(connection)
+    }
+
+    #[napi]
+    pub fn post(&self, worker: u32, message: &[u8]) -> napi::Result<()> {
+        self.engine().post(worker as usize, message.to_vec()).map_err(failed)
+    }
+
+    #[napi]
+    pub fn take_mail(&mut self) -> Vec<Uint8Array> {
+        self.worker.take_mail().into_iter().map(Uint8Array::from).collect()
+    }
+
+    #[napi]
+    pub fn stats(&self) -> Stats {
+        (&self.worker).into()
+    }
+
+    #[napi]
+    pub fn now(&self) -> f64 {
+        convert::number(self.engine().now_ms())
+    }
+
+    #[napi]
+    pub fn set_clock(&self, now_ms: f64) -> napi::Result<()> {
+        self.engine().set_clock(integer(now_ms)?).map_err(failed)
+    }
+
+    /// Syncs, leaves the clean mark and joins the core's threads.
+    #[napi]
+    pub fn close(&mut self) -> napi::Result<()> {
+        registry::remove(self.id);
+        self.engine().close().map_err(failed)
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        self.worker.engine()
+    }
+}

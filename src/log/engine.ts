@@ -70,8 +70,8 @@ export interface RecoveryReport {
   segments: number;
   bytes: number;
   scannedBytes: number;
-  /** Bytes behind the last good batch that were cut off. */
-  discardedBytes: number;
+  /** Partitions whose log was followed by bytes that are no batch; those bytes were zeroed. */
+  tailsZeroed: number;
   elapsedMs: number;
   notes: string[];
 }
@@ -95,19 +95,22 @@ export interface PartitionInfo {
   lastTimestamp: number;
 }
 
-/** Counters of the whole core. */
+/** Counters of the whole core; `connections` and `recordsDropped` are this worker's. */
 export interface EngineStats {
   connections: number;
-  subscriptions: number;
+  recordsDropped: number;
+  /** Written, not yet synced. */
   dirtyBytes: number;
   mappedSegments: number;
-  mappedBytes: number;
-  ringBytes: number;
-  syncs: number;
-  syncErrors: number;
-  /** Upper bounds in ms and how many syncs took at most that long (not cumulative); the last bound is Infinity. */
+  openFiles: number;
+  partitions: number;
+  segments: number;
+  bytes: number;
+  /** Partitions that refuse appends since a sync failed. */
+  failedPartitions: number;
+  /** Upper bounds in ms and how many syncs fell between the bound before and this one; the last bound is Infinity. */
   syncLatencyMs: { boundMs: number; count: number }[];
-  recordsDropped: number;
+  syncSumMs: number;
 }
 
 /** Bits of what `ingest` returns. */

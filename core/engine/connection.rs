@@ -1,0 +1,160 @@
+//! One client's connection: what it has sent, what it may send, what it reads.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::acks::{Answers, Sender};
+use super::options::EngineOptions;
+use super::source::Subscription;
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::{Log, Partition};
+use crate::wire::{Scanner, out};
+
+/// Bits that `Worker::ingest` returns.
+pub struct Flags;
+
+impl Flags {
+    /// Control frames wait (`take_control`).
+    pub const CONTROL: u32 = 1;
+    /// Something is ready for a turn.
+    pub const TURN: u32 = 2;
+    /// The connection is over; `fatal_frame` says why.
+    pub const FATAL: u32 = 4;
+    /// The sender is past its credit: stop reading from the socket.
+    pub const PAUSE: u32 = 8;
+}
+
+/// A topic that a connection publishes to, opened and allowed by TypeScript.
+pub(super) struct Publisher {
+    pub log: Arc<Log>,
+    pub partitions: Vec<Arc<Partition>>,
+    pub producer_id: u64,
+    pub producer_epoch: u16,
+    /// Where records without a key go during one chunk: staying with one
+    /// partition a while keeps batches and runs of acks long.
+    pub sticky: u32,
+}
+
+impl Publisher {
+    /// Before a chunk: moves on to the next sticky partition and looks again how
+    /// many partitions there are; they can only grow.
+    pub fn refresh(&mut self) {
+        self.sticky = self.sticky.wrapping_add(1);
+        let count = self.log.partition_count();
+        if count as usize != self.partitions.len() {
+            self.partitions = (0..count).filter_map(|index| self.log.partition(index)).collect();
+        }
+    }
+}
+
+/// The frames that came in and wait for TypeScript, and the scanner's rest.
+pub(super) struct Input {
+    pub scanner: Scanner,
+    pub control: Vec<u8>,
+    pub fatal: Option<CoreError>,
+}
+
+/// Everything but the scanner, which lends out frames while this is written.
+pub(super) struct Peer {
+    pub sender: Sender,
+    pub publishers: Vec<Option<Publisher>>,
+    pub subscriptions: Vec<Option<Subscription>>,
+    /// Sources that have something to read: subscription and source.
+    pub ready: VecDeque<(u32, u32)>,
+    pub answers: Answers,
+    pub credit: Credit,
+    /// The socket still has bytes of an earlier turn.
+    pub writing: bool,
+    /// On the worker's list of connections with something to send.
+    pub queued: bool,
+}
+
+pub(super) struct Connection {
+    pub input: Input,
+    pub peer: Peer,
+}
+
+/// How many bytes of publish frames a connection may still send.
+pub(super) struct Credit {
+    window_bytes: i64,
+    left_bytes: i64,
+    returnable_bytes: i64,
+    pub paused: bool,
+}
+
+impl Credit {
+    #[inline]
+    pub fn take(&mut self, frame_bytes: u32) {
+        self.left_bytes -= i64::from(frame_bytes);
+        self.returnable_bytes += i64::from(frame_bytes);
+    }
+
+    pub fn is_overdrawn(&self) -> bool {
+        self.left_bytes < 0
+    }
+
+    pub fn overdraft_bytes(&self) -> u64 {
+        self.left_bytes.min(0).unsigned_abs()
+    }
+
+    /// True when enough has come together to be worth a frame.
+    #[inline]
+    pub fn is_due(&self) -> bool {
+        self.returnable_bytes * 4 >= self.window_bytes
+    }
+
+    /// Gives back what was used and returns how much that is.
+    pub fn give_back(&mut self) -> u64 {
+        let bytes = std::mem::take(&mut self.returnable_bytes);
+        self.left_bytes += bytes;
+        bytes.unsigned_abs()
+    }
+}
+
+impl Connection {
+    pub fn new(sender: Sender, options: &EngineOptions) -> Self {
+        let window_bytes = i64::try_from(options.publish_credit_bytes).unwrap_or(i64::MAX);
+        Self {
+            input: Input { scanner: Scanner::new(options.frame_bytes_max), control: Vec::new(), fatal: None },
+            peer: Peer {
+                sender,
+                publishers: Vec::new(),
+                subscriptions: Vec::new(),
+                ready: VecDeque::new(),
+                answers: Answers::default(),
+                credit: Credit { window_bytes, left_bytes: window_bytes, returnable_bytes: 0, paused: false },
+                writing: false,
+                queued: false,
+            },
+        }
+    }
+
+    /// The GOODBYE frame that says why the connection ends.
+    pub fn fatal_frame(&self) -> Vec<u8> {
+        let mut frame = Vec::new();
+        if let Some(error) = &self.input.fatal {
+            out::write_goodbye(&mut frame, error.code, &error.message);
+        }
+        frame
+    }
+}
+
+impl Peer {
+    #[inline]
+    pub fn publisher(&mut self, id: u32) -> Result<&mut Publisher> {
+        self.publishers.get_mut(id as usize).and_then(Option::as_mut).ok_or_else(|| no_publisher(id))
+    }
+
+    pub fn subscription(&mut self, id: u32) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(id as usize).and_then(Option::as_mut)
+    }
+
+    /// True when a turn would write something for this connection.
+    pub fn has_output(&self) -> bool {
+        !self.answers.is_empty() || !self.ready.is_empty()
+    }
+}
+
+fn no_publisher(id: u32) -> CoreError {
+    CoreError::new(ErrorCode::PUBLISHER_NOT_FOUND, format!("no publisher {id} is open on this connection"))
+}

@@ -1,0 +1,269 @@
+//! What the control plane asks of a worker: logs, publishers, subscriptions, and
+//! appends and reads of the broker's own logs.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::acks::Waiting;
+use super::connection::{Peer, Publisher};
+use super::deliver;
+use super::drain;
+use super::partition_state::{Watch, state_of};
+use super::source::{Source, State, Subscription};
+use super::worker::Worker;
+use crate::batch::{HEADER_BYTES, verify};
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::{AppendOutcome, BatchIn, Log, LogConfig, Partition};
+
+/// Where a source begins and ends.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceRange {
+    pub from: u64,
+    /// Stop before this offset; `None` follows.
+    pub until: Option<u64>,
+}
+
+impl Worker {
+    /// Creates, opens, grows or alters a log.
+    ///
+    /// # Errors
+    /// `disk_full`, `storage_failed`, `invalid_argument`.
+    pub fn ensure_log(&self, id: u64, partitions: u32, config: LogConfig) -> Result<()> {
+        self.engine().store.ensure_log(id, partitions, config).map(|_| ())
+    }
+
+    /// Deletes a log; its readers are told by their next turn.
+    ///
+    /// # Errors
+    /// `storage_failed`.
+    pub fn delete_log(&self, id: u64) -> Result<()> {
+        let Some(log) = self.engine().store.log(id) else { return Ok(()) };
+        self.engine().store.delete_log(id)?;
+        for partition in (0..log.partition_count()).filter_map(|index| log.partition(index)) {
+            self.engine().inboxes.wake_watchers(&partition);
+        }
+        Ok(())
+    }
+
+    /// A partition of a log.
+    ///
+    /// # Errors
+    /// `topic_not_found`, `partition_not_found`.
+    pub fn partition(&self, log_id: u64, index: u32) -> Result<Arc<Partition>> {
+        self.log(log_id)?.partition(index).ok_or_else(|| {
+            CoreError::new(ErrorCode::PARTITION_NOT_FOUND, format!("log {log_id} has no partition {index}"))
+        })
+    }
+
+    fn log(&self, id: u64) -> Result<Arc<Log>> {
+        let log = self.engine().store.log(id);
+        log.ok_or_else(|| CoreError::new(ErrorCode::TOPIC_NOT_FOUND, format!("there is no log {id}")))
+    }
+
+    /// Appends one batch of the control plane.
+    ///
+    /// Returns its base offset.
+    ///
+    /// # Errors
+    /// `offset_conflict` when the log's next offset is not `expect_next`;
+    /// `bad_batch`, `bad_crc`, `disk_full`, `storage_failed`.
+    pub fn append(&mut self, log_id: u64, index: u32, batch: &[u8], expect_next: Option<u64>) -> Result<u64> {
+        let partition = self.partition(log_id, index)?;
+        let (header, body_crc) = verify(batch)?;
+        let body = [&batch[HEADER_BYTES..header.batch_bytes()]];
+        let batch = BatchIn { header, body: &body, body_crc, expect_next, expect_key: None };
+        drain::partition(&mut self.hub, &partition);
+        let mut outcomes = Vec::with_capacity(1);
+        let summary = partition.appender().append(&[batch], &mut outcomes);
+        if summary.committed {
+            self.hub.wake_watchers(&partition);
+        }
+        match outcomes.pop() {
+            Some(AppendOutcome::Appended { base_offset }) => Ok(base_offset),
+            Some(AppendOutcome::Duplicate { base_offset }) => Ok(base_offset.unwrap_or(0)),
+            Some(AppendOutcome::Rejected(error)) => Err(error),
+            None => Err(CoreError::new(ErrorCode::INTERNAL, "the appender gave no outcome")),
+        }
+    }
+
+    /// Asks for a sync of everything appended so far; the plan of a later turn
+    /// has SYNCED with the token that is returned.
+    ///
+    /// # Errors
+    /// `topic_not_found`, `partition_not_found`.
+    pub fn sync(&mut self, log_id: u64, index: u32) -> Result<u64> {
+        let partition = self.partition(log_id, index)?;
+        let token = self.next_token;
+        self.next_token += 1;
+        let waiting = Waiting::Token { worker: self.index(), token };
+        if partition.is_memory() {
+            self.engine().inboxes.answer([waiting], None);
+            return Ok(token);
+        }
+        state_of(&partition).wait_for_sync(partition.next_offset(), waiting);
+        self.engine().store.request_sync(&partition);
+        Ok(token)
+    }
+
+    /// Lets a connection publish to a log under the number `id`.
+    ///
+    /// # Errors
+    /// `publisher_exists`, `limit_exceeded`, `topic_not_found`.
+    pub fn publisher_open(
+        &mut self,
+        connection: u32,
+        id: u32,
+        log_id: u64,
+        producer_id: u64,
+        producer_epoch: u16,
+    ) -> Result<()> {
+        let limit = self.engine().options.publishers_per_connection_max;
+        let log = self.log(log_id)?;
+        let peer = &mut self.connection(connection)?.peer;
+        let slot = slot_for(&mut peer.publishers, id, limit, "publishersPerConnectionMax")?;
+        if slot.is_some() {
+            return Err(CoreError::new(ErrorCode::PUBLISHER_EXISTS, format!("publisher {id} is open already")));
+        }
+        let mut publisher = Publisher { log, partitions: Vec::new(), producer_id, producer_epoch, sticky: connection };
+        publisher.refresh();
+        *slot = Some(publisher);
+        Ok(())
+    }
+
+    pub fn publisher_close(&mut self, connection: u32, id: u32) -> Result<()> {
+        let peer = &mut self.connection(connection)?.peer;
+        if let Some(slot) = peer.publishers.get_mut(id as usize) {
+            *slot = None;
+        }
+        Ok(())
+    }
+
+    /// Opens a subscription without sources.
+    ///
+    /// # Errors
+    /// `subscription_exists`, `limit_exceeded`.
+    pub fn subscription_open(
+        &mut self,
+        connection: u32,
+        id: u32,
+        credit_bytes: u64,
+        buffer_bytes_max: u64,
+    ) -> Result<()> {
+        let options = &self.engine().options;
+        let limit = options.subscriptions_per_connection_max;
+        let credit_bytes = credit_bytes.min(options.subscription_credit_bytes_max);
+        let peer = &mut self.connection(connection)?.peer;
+        let slot = slot_for(&mut peer.subscriptions, id, limit, "subscriptionsPerConnectionMax")?;
+        if slot.is_some() {
+            return Err(CoreError::new(ErrorCode::SUBSCRIPTION_EXISTS, format!("subscription {id} is open already")));
+        }
+        *slot = Some(Subscription {
+            credit_bytes: i64::try_from(credit_bytes).unwrap_or(i64::MAX),
+            buffer_bytes_max,
+            sources: HashMap::new(),
+            starved: Vec::new(),
+        });
+        Ok(())
+    }
+
+    pub fn subscription_close(&mut self, connection: u32, id: u32) -> Result<()> {
+        close_subscription(&mut self.connection(connection)?.peer, id);
+        Ok(())
+    }
+
+    /// Adds a partition to a subscription; its deliveries begin with the next turn.
+    ///
+    /// # Errors
+    /// `subscription_not_found`, `limit_exceeded`, `topic_not_found`,
+    /// `partition_not_found`.
+    pub fn source_add(
+        &mut self,
+        connection: u32,
+        subscription: u32,
+        source: u32,
+        log_id: u64,
+        index: u32,
+        range: SourceRange,
+    ) -> Result<()> {
+        let partition = self.partition(log_id, index)?;
+        let limit = self.engine().options.sources_per_subscription_max;
+        let peer = &mut self.connection(connection)?.peer;
+        let found = peer.subscription(subscription).ok_or_else(|| no_subscription(subscription))?;
+        if found.sources.len() >= limit {
+            return Err(CoreError::new(ErrorCode::LIMIT_EXCEEDED, format!("sourcesPerSubscriptionMax is {limit}")));
+        }
+        let reached_bytes = partition.metrics.bytes_in.load(Ordering::Relaxed);
+        found.sources.insert(
+            source,
+            Source {
+                partition,
+                cursor: None,
+                next_offset: range.from,
+                until: range.until,
+                state: State::Ready,
+                reached_bytes,
+            },
+        );
+        peer.ready.push_back((subscription, source));
+        self.enqueue(connection);
+        Ok(())
+    }
+
+    /// Stops a source.
+    ///
+    /// Returns the next offset it would have delivered.
+    ///
+    /// # Errors
+    /// `subscription_not_found` when there is no such source.
+    pub fn source_remove(&mut self, connection: u32, subscription: u32, source: u32) -> Result<u64> {
+        let peer = &mut self.connection(connection)?.peer;
+        let sender = peer.sender;
+        let found = peer.subscription(subscription).ok_or_else(|| no_subscription(subscription))?;
+        let removed = found.sources.remove(&source).ok_or_else(|| no_subscription(subscription))?;
+        let watch = Watch {
+            worker: sender.worker,
+            connection: sender.connection,
+            generation: sender.generation,
+            subscription,
+            source,
+        };
+        deliver::forget(&removed, watch);
+        found.starved.retain(|other| *other != source);
+        peer.ready.retain(|other| *other != (subscription, source));
+        Ok(removed.next_offset)
+    }
+}
+
+pub(super) fn close_subscription(peer: &mut Peer, id: u32) {
+    let sender = peer.sender;
+    let Some(closed) = peer.subscriptions.get_mut(id as usize).and_then(Option::take) else { return };
+    for (number, source) in &closed.sources {
+        let watch = Watch {
+            worker: sender.worker,
+            connection: sender.connection,
+            generation: sender.generation,
+            subscription: id,
+            source: *number,
+        };
+        deliver::forget(source, watch);
+    }
+    let ready: VecDeque<_> = std::mem::take(&mut peer.ready);
+    peer.ready = ready.into_iter().filter(|(subscription, _)| *subscription != id).collect();
+}
+
+/// The slot of a number that the peer chose, within a limit.
+fn slot_for<'v, T>(slots: &'v mut Vec<Option<T>>, id: u32, limit: usize, name: &str) -> Result<&'v mut Option<T>> {
+    let index = id as usize;
+    if index >= limit {
+        return Err(CoreError::new(ErrorCode::LIMIT_EXCEEDED, format!("number {id}, {name} is {limit}")));
+    }
+    if index >= slots.len() {
+        slots.resize_with(index + 1, || None);
+    }
+    Ok(&mut slots[index])
+}
+
+fn no_subscription(id: u32) -> CoreError {
+    CoreError::new(ErrorCode::SUBSCRIPTION_NOT_FOUND, format!("no such subscription or source: {id}"))
+}

@@ -1,0 +1,310 @@
+//! Deliveries: what a connection is sent in one turn. Runs of whole batches go
+//! out as a frame head and a view of the segment's map; small ones are copied
+//! behind their head, because a write costs more than the copy.
+
+use std::sync::atomic::Ordering;
+
+use super::connection::Peer;
+use super::partition_state::{Watch, state_of};
+use super::plan::op;
+use super::source::{Source, State, Subscription};
+use super::worker::Hub;
+use crate::error::{CoreError, ErrorCode};
+use crate::log::{Cursor, Run};
+use crate::wire::out;
+
+/// Room that a frame head or an end-of-source frame needs in the arena.
+const HEAD_BYTES_MAX: usize = 512;
+const MESSAGE_CHARS_MAX: usize = 100;
+
+/// What became of a source that was looked at.
+enum Step {
+    /// Something was written; there may be more.
+    Wrote,
+    /// Nothing to do until it is made ready again.
+    Parked(State),
+    Ended(CoreError),
+    Completed,
+}
+
+/// Writes what the connection is owed, up to the turn's budget. Returns the bytes
+/// planned; the connection then waits for `Worker::written`.
+pub(super) fn connection(hub: &mut Hub, peer: &mut Peer) -> usize {
+    let start = hub.plan.arena.len();
+    let mut write =
+        Writer { start, budget: hub.engine.options.write_bytes_per_turn, room: hub.arena_room(), planned: 0 };
+    peer.answers.write_into(&mut hub.plan.arena, write.budget.min(write.room));
+    write.spend(hub.plan.arena.len() - start);
+    while write.has_room()
+        && let Some((subscription, source)) = peer.ready.pop_front()
+    {
+        step(hub, peer, &mut write, subscription, source);
+    }
+    hub.plan.write_arena_from(peer.sender.connection, write.start);
+    peer.writing = write.planned > 0;
+    write.planned
+}
+
+/// The turn's budget of one connection, and where its unsent arena bytes begin.
+struct Writer {
+    start: usize,
+    budget: usize,
+    room: usize,
+    planned: usize,
+}
+
+impl Writer {
+    /// Accounts for bytes put into the arena.
+    fn spend(&mut self, bytes: usize) {
+        self.planned += bytes;
+        self.budget = self.budget.saturating_sub(bytes);
+        self.room = self.room.saturating_sub(bytes);
+    }
+
+    fn has_room(&self) -> bool {
+        self.budget > 0 && self.room > HEAD_BYTES_MAX
+    }
+}
+
+fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32, source_id: u32) {
+    let sender = peer.sender;
+    let watch = Watch {
+        worker: sender.worker,
+        connection: sender.connection,
+        generation: sender.generation,
+        subscription: subscription_id,
+        source: source_id,
+    };
+    let Some(subscription) = peer.subscription(subscription_id) else { return };
+    if subscription.credit_bytes <= 0 {
+        park(subscription, source_id, State::Starved);
+        return;
+    }
+    let Subscription { credit_bytes, buffer_bytes_max, sources, .. } = subscription;
+    let Some(source) = sources.get_mut(&source_id) else { return };
+    let found = match read(hub, source, write, watch, *credit_bytes, *buffer_bytes_max) {
+        Ok(Found::Run(run)) => {
+            let written = send(hub, write, watch, &run);
+            *credit_bytes -= written as i64;
+            advance(source, &run);
+            if source.until.is_some_and(|until| source.next_offset >= until) { Step::Completed } else { Step::Wrote }
+        }
+        Ok(Found::Park(state)) => Step::Parked(state),
+        Ok(Found::Again) => Step::Wrote,
+        Ok(Found::End) => Step::Completed,
+        Ok(Found::Skipped(records)) => {
+            let before = hub.plan.arena.len();
+            out::write_dropped(&mut hub.plan.arena, subscription_id, source_id, records);
+            write.spend(hub.plan.arena.len() - before);
+            hub.records_dropped += records;
+            Step::Wrote
+        }
+        Err(error) => Step::Ended(error),
+    };
+    match found {
+        Step::Wrote => peer.ready.push_back((subscription_id, source_id)),
+        Step::Parked(state) => park(subscription, source_id, state),
+        Step::Completed => end(hub, write, subscription, watch, None),
+        Step::Ended(error) => end(hub, write, subscription, watch, Some(&error)),
+    }
+}
+
+enum Found {
+    Run(Run),
+    Park(State),
+    /// The end moved while it was looked at: look again.
+    Again,
+    /// The bounded read is complete.
+    End,
+    /// This many offsets are gone or were jumped over.
+    Skipped(u64),
+}
+
+fn read(
+    hub: &Hub,
+    source: &mut Source,
+    write: &Writer,
+    watch: Watch,
+    credit_bytes: i64,
+    buffer_bytes_max: u64,
+) -> Result<Found, CoreError> {
+    if source.until.is_some_and(|until| source.next_offset >= until) {
+        return Ok(Found::End);
+    }
+    if source.partition.is_deleted() {
+        return Err(CoreError::new(ErrorCode::TOPIC_DELETED, "the topic was deleted"));
+    }
+    if buffer_bytes_max > 0
+        && let Some(skipped) = skip_ahead(source, buffer_bytes_max)?
+    {
+        return Ok(Found::Skipped(skipped));
+    }
+    let bytes_max = write.budget.min(hub.engine.options.delivery_bytes_max).min(credit_bytes as usize);
+    let mut cursor = match source.cursor.take() {
+        Some(cursor) => cursor,
+        None => match source.partition.cursor_at(source.next_offset) {
+            Ok(cursor) => cursor,
+            Err(error) => return fallen_off(source, error),
+        },
+    };
+    if is_cold(hub, source, &mut cursor, bytes_max, watch) {
+        source.cursor = Some(cursor);
+        return Ok(Found::Park(State::Faulting));
+    }
+    let end = source.partition.high_watermark();
+    match source.partition.read_run(&mut cursor, bytes_max, source.until) {
+        Ok(Some(run)) => {
+            source.cursor = Some(cursor);
+            Ok(Found::Run(run))
+        }
+        Ok(None) => {
+            // Compaction may have left nothing between here and the next segment.
+            source.next_offset = source.next_offset.max(cursor.next_offset());
+            source.cursor = Some(cursor);
+            Ok(watch_end(source, watch, end))
+        }
+        Err(error) => fallen_off(source, error),
+    }
+}
+
+/// Sends the next run's pages to the prefault thread when they are on disk only.
+/// Short runs are not looked at: they lie at the fresh end of the log.
+fn is_cold(hub: &Hub, source: &Source, cursor: &mut Cursor, bytes_max: usize, watch: Watch) -> bool {
+    let Ok(Some((map, start, length))) = source.partition.upcoming(cursor, bytes_max) else { return false };
+    length >= hub.engine.options.view_bytes_min
+        && !map.resident(start, length)
+        && hub.engine.prefaulter.ask(map, start, length, watch)
+}
+
+/// Registers the source at the partition's end, unless the end has moved from
+/// `seen` meanwhile or nothing below `until` is left.
+fn watch_end(source: &Source, watch: Watch, seen: u64) -> Found {
+    let state = state_of(&source.partition);
+    state.watch(watch);
+    let end = source.partition.high_watermark();
+    if end == seen && source.until.is_none_or(|until| until > end) {
+        return Found::Park(State::Watching);
+    }
+    state.unwatch(&watch);
+    if source.until.is_some_and(|until| until <= end) && end == seen { Found::End } else { Found::Again }
+}
+
+/// The log's start has passed the reader: it goes on there and is told how many
+/// offsets it missed. Any other error ends the source.
+fn fallen_off(source: &mut Source, error: CoreError) -> Result<Found, CoreError> {
+    let start = source.partition.start_offset();
+    if error.code != ErrorCode::OFFSET_OUT_OF_RANGE || source.next_offset >= start {
+        return Err(error);
+    }
+    let skipped = start - source.next_offset;
+    source.next_offset = start;
+    source.cursor = None;
+    Ok(Found::Skipped(skipped))
+}
+
+/// An at-most-once subscriber that is too far behind jumps to the watermark.
+fn skip_ahead(source: &mut Source, buffer_bytes_max: u64) -> Result<Option<u64>, CoreError> {
+    let bytes_in = source.partition.metrics.bytes_in.load(Ordering::Relaxed);
+    if bytes_in.saturating_sub(source.reached_bytes) <= buffer_bytes_max {
+        return Ok(None);
+    }
+    let end = source.partition.high_watermark();
+    source.reached_bytes = bytes_in;
+    if end <= source.next_offset {
+        return Ok(None);
+    }
+    let skipped = end - source.next_offset;
+    source.cursor = Some(source.partition.cursor_at(end)?);
+    source.next_offset = end;
+    Ok(Some(skipped))
+}
+
+fn advance(source: &mut Source, run: &Run) {
+    source.next_offset = run.next_offset;
+    source.reached_bytes += run.len as u64;
+    let metrics = &source.partition.metrics;
+    metrics.records_out.fetch_add(run.records, Ordering::Relaxed);
+    metrics.bytes_out.fetch_add(run.len as u64, Ordering::Relaxed);
+}
+
+/// Plans the frame of a run; returns its bytes.
+fn send(hub: &mut Hub, write: &mut Writer, watch: Watch, run: &Run) -> usize {
+    let connection = watch.connection;
+    let before = hub.plan.arena.len();
+    out::write_deliver_head(&mut hub.plan.arena, watch.subscription, watch.source, run.len);
+    let head_bytes = hub.plan.arena.len() - before;
+    write.spend(head_bytes);
+    let copy = run.len < hub.engine.options.view_bytes_min && run.len <= write.room;
+    if copy {
+        hub.plan.arena.extend_from_slice(run.bytes());
+        write.spend(run.len);
+        return head_bytes + run.len;
+    }
+    let (slot, is_new) = hub.maps.slot(&run.map);
+    if is_new {
+        hub.plan.push(op::MAP_OPEN, [u64::from(slot)]);
+    }
+    hub.plan.write_arena_from(connection, write.start);
+    hub.plan.push(op::WRITE_MAP, [u64::from(connection), u64::from(slot), run.start as u64, run.len as u64]);
+    write.start = hub.plan.arena.len();
+    write.budget = write.budget.saturating_sub(run.len);
+    write.planned += run.len;
+    head_bytes + run.len
+}
+
+fn park(subscription: &mut Subscription, source_id: u32, state: State) {
+    let Some(source) = subscription.sources.get_mut(&source_id) else { return };
+    source.state = state;
+    if state == State::Starved {
+        subscription.starved.push(source_id);
+    }
+}
+
+/// Ends a source: its frame, and word to TypeScript for its books.
+fn end(hub: &mut Hub, write: &mut Writer, subscription: &mut Subscription, watch: Watch, error: Option<&CoreError>) {
+    let Some(source) = subscription.sources.remove(&watch.source) else { return };
+    let next = source.next_offset;
+    let before = hub.plan.arena.len();
+    let code = error.map_or(0, |error| error.code.0);
+    let message: String = error.map_or("", |error| &error.message).chars().take(MESSAGE_CHARS_MAX).collect();
+    out::write_source_end(&mut hub.plan.arena, watch.subscription, watch.source, next, code, &message);
+    write.spend(hub.plan.arena.len() - before);
+    let operands =
+        [u64::from(watch.connection), u64::from(watch.subscription), u64::from(watch.source), u64::from(code), next];
+    hub.source_ends.push(operands);
+}
+
+/// Puts a source that was watching, starving or faulting back on the ready list.
+pub(super) fn make_ready(peer: &mut Peer, subscription_id: u32, source_id: u32) {
+    let Some(subscription) = peer.subscription(subscription_id) else { return };
+    let Some(source) = subscription.sources.get_mut(&source_id) else { return };
+    if source.state == State::Ready || source.state == State::Starved {
+        return;
+    }
+    source.state = State::Ready;
+    peer.ready.push_back((subscription_id, source_id));
+}
+
+/// Grants credit; starved sources are ready again.
+pub(super) fn flow(peer: &mut Peer, subscription_id: u32, bytes: u64, bytes_max: u64) {
+    let Peer { subscriptions, ready, .. } = peer;
+    let found = subscriptions.get_mut(subscription_id as usize).and_then(Option::as_mut);
+    let Some(subscription) = found else { return };
+    let granted = subscription.credit_bytes.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+    subscription.credit_bytes = granted.min(i64::try_from(bytes_max).unwrap_or(i64::MAX));
+    if subscription.credit_bytes <= 0 {
+        return;
+    }
+    for source_id in std::mem::take(&mut subscription.starved) {
+        let Some(source) = subscription.sources.get_mut(&source_id) else { continue };
+        source.state = State::Ready;
+        ready.push_back((subscription_id, source_id));
+    }
+}
+
+/// Takes a source's watch off its partition.
+pub(super) fn forget(source: &Source, watch: Watch) {
+    if source.state == State::Watching {
+        state_of(&source.partition).unwatch(&watch);
+    }
+}

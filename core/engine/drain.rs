@@ -1,0 +1,215 @@
+//! From the ring to the log: what single records were staged since the last turn
+//! becomes one batch (or a few, where idempotent producers mix), in one write.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED, Sender};
+use super::partition_state::state_of;
+use super::worker::Hub;
+use crate::batch::{Attributes, BatchHeader, BodyCrc};
+use crate::error::CoreError;
+use crate::log::{AppendOutcome, BatchIn, Durability, Partition};
+use crate::ring::{Drained, Entry, NO_TIMESTAMP};
+use crate::wire::out::AckRun;
+
+/// A gathered batch is at most this large, so that it passes any reader's limits.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+const BATCH_RECORDS_MAX: usize = 1 << 16;
+
+/// Appends everything that is staged for the partition.
+pub(super) fn partition(hub: &mut Hub, partition: &Arc<Partition>) {
+    let Some(ring) = state_of(partition).ring_if_used() else { return };
+    while !ring.is_empty() {
+        let now_ms = hub.engine.now_ms();
+        let count = ring.drain(BATCH_RECORDS_MAX, |drained| append(hub, partition, &drained, now_ms));
+        if count == 0 {
+            // A record whose push is under way in another thread: its worker
+            // has the partition on its list and drains it.
+            return;
+        }
+    }
+}
+
+fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_ms: u64) {
+    let ranges = split(drained);
+    let bodies: SmallVec<[[&[u8]; 2]; 4]> = ranges.iter().map(|range| drained.runs(range.clone())).collect();
+    let batches: SmallVec<[BatchIn<'_>; 4]> = ranges
+        .iter()
+        .zip(&bodies)
+        .map(|(range, body)| {
+            let bytes = body[0].len() + body[1].len();
+            BatchIn {
+                header: header_of(now_ms, range.clone().filter_map(|index| drained.get(index)), bytes),
+                body,
+                body_crc: BodyCrc::of_parts(body),
+                expect_next: None,
+                expect_key: None,
+            }
+        })
+        .collect();
+    let mut outcomes = std::mem::take(&mut hub.outcomes);
+    outcomes.clear();
+    let summary = partition.appender().append(&batches, &mut outcomes);
+    if summary.committed {
+        hub.wake_watchers(partition);
+    }
+    let mut wants_sync = partition.config().durability == Durability::Synced;
+    for (range, outcome) in ranges.iter().zip(&outcomes) {
+        wants_sync |= answer(hub, partition, drained, range.clone(), outcome);
+    }
+    if wants_sync {
+        hub.engine.store.request_sync(partition);
+    }
+    hub.outcomes = outcomes;
+}
+
+/// Ranges of entries that can share a batch: the same producer, consecutive
+/// sequences, and no more than a batch may hold.
+fn split(drained: &Drained<'_>) -> SmallVec<[Range<usize>; 4]> {
+    let mut ranges = SmallVec::new();
+    let (mut start, mut bytes) = (0, 0);
+    let mut previous: Option<&Entry> = None;
+    for index in 0..drained.len() {
+        let Some(entry) = drained.get(index) else { break };
+        let together = previous.is_none_or(|before| continues(before, entry));
+        if index > start && (!together || bytes + entry.record_bytes() > BATCH_BYTES_MAX) {
+            ranges.push(start..index);
+            (start, bytes) = (index, 0);
+        }
+        bytes += entry.record_bytes();
+        previous = Some(entry);
+    }
+    ranges.push(start..drained.len());
+    ranges
+}
+
+fn continues(before: &Entry, entry: &Entry) -> bool {
+    before.producer_id == entry.producer_id
+        && (entry.producer_id == 0
+            || (before.producer_epoch == entry.producer_epoch && before.sequence.wrapping_add(1) == entry.sequence))
+}
+
+/// The header of a batch gathered from `entries`.
+///
+/// Records carry absolute timestamps or nil, and nil means the base timestamp.
+/// So the base is the time of the append where any record is nil, and the
+/// earliest timestamp where none is: a replay of old events keeps their times.
+pub(super) fn header_of<'e>(
+    now_ms: u64,
+    entries: impl IntoIterator<Item = &'e Entry>,
+    records_bytes: usize,
+) -> BatchHeader {
+    let (mut earliest, mut latest, mut count, mut any_nil) = (u64::MAX, 0, 0u32, false);
+    let mut first = Entry::default();
+    for entry in entries {
+        if count == 0 {
+            first = *entry;
+        }
+        count += 1;
+        if entry.timestamp == NO_TIMESTAMP {
+            any_nil = true;
+        } else {
+            earliest = earliest.min(entry.timestamp);
+            latest = latest.max(entry.timestamp);
+        }
+    }
+    let base_timestamp = if any_nil || count == 0 { now_ms } else { earliest };
+    BatchHeader {
+        base_offset: 0,
+        epoch: 0,
+        crc: 0,
+        attributes: Attributes::PLAIN.with_absolute(),
+        record_count: count,
+        base_timestamp,
+        max_timestamp_delta: u32::try_from(latest.saturating_sub(base_timestamp)).unwrap_or(u32::MAX),
+        producer_id: first.producer_id,
+        producer_epoch: if first.producer_id == 0 { 0 } else { first.producer_epoch },
+        base_sequence: if first.producer_id == 0 { 0 } else { first.sequence },
+        records_bytes: records_bytes as u32,
+    }
+}
+
+/// Answers the senders of a range, in runs. Returns whether any waits for a sync.
+fn answer(
+    hub: &mut Hub,
+    partition: &Arc<Partition>,
+    drained: &Drained<'_>,
+    range: Range<usize>,
+    outcome: &AppendOutcome,
+) -> bool {
+    let (base, error) = match outcome {
+        AppendOutcome::Appended { base_offset } => (Some(*base_offset), None),
+        AppendOutcome::Duplicate { base_offset } => (*base_offset, None),
+        AppendOutcome::Rejected(error) => (None, Some(error)),
+    };
+    let first_index = range.start;
+    let mut wants_sync = false;
+    let mut open: Option<Open> = None;
+    for index in range {
+        let Some(entry) = drained.get(index) else { break };
+        if let Some(run) = &mut open
+            && run.takes(entry)
+        {
+            run.count += 1;
+            continue;
+        }
+        if let Some(run) = open.take() {
+            wants_sync |= close(hub, partition, &run, error);
+        }
+        open =
+            Some(Open { entry: *entry, count: 1, base_offset: base.map(|base| base + (index - first_index) as u64) });
+    }
+    if let Some(run) = open {
+        wants_sync |= close(hub, partition, &run, error);
+    }
+    wants_sync
+}
+
+/// A run of entries that one ack answers.
+struct Open {
+    entry: Entry,
+    count: u32,
+    base_offset: Option<u64>,
+}
+
+impl Open {
+    #[inline]
+    fn takes(&self, next: &Entry) -> bool {
+        next.correlation == self.entry.correlation.wrapping_add(self.count)
+            && next.connection == self.entry.connection
+            && next.generation == self.entry.generation
+            && next.publisher == self.entry.publisher
+            && next.acks == self.entry.acks
+    }
+}
+
+/// Sends the answer of a run on its way. Returns whether it waits for a sync.
+fn close(hub: &mut Hub, partition: &Arc<Partition>, run: &Open, error: Option<&CoreError>) -> bool {
+    let entry = &run.entry;
+    if entry.acks == LEVEL_NONE && error.is_none() {
+        return false;
+    }
+    let sender = Sender {
+        worker: entry.connection >> 24,
+        connection: entry.connection & 0x00ff_ffff,
+        generation: entry.generation,
+    };
+    let ack = AckRun {
+        publisher: entry.publisher,
+        correlation: entry.correlation,
+        count: run.count,
+        partition: partition.index,
+        base_offset: run.base_offset,
+        level: acks::level_after_append(partition),
+    };
+    let event = AckEvent { sender, run: ack, error: error.cloned() };
+    if event.error.is_none() && entry.acks == LEVEL_SYNCED && !partition.is_memory() {
+        acks::defer(state_of(partition), partition.next_offset(), event);
+        return true;
+    }
+    hub.answer(event);
+    false
+}

@@ -1,0 +1,120 @@
+//! The data plane: connections, publishers, subscriptions and the turn of the
+//! loop, over the log and the ring. See README.md.
+
+mod acks;
+mod connection;
+mod control;
+mod deliver;
+mod drain;
+mod inbox;
+mod maps;
+mod options;
+mod partition_state;
+mod plan;
+mod prefault;
+mod publish;
+mod source;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use connection::Flags;
+pub use control::SourceRange;
+pub use options::EngineOptions;
+pub use plan::{Plan, op};
+pub use worker::Worker;
+
+use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::{LogStore, RecoveryReport};
+use inbox::{Inbox, Inboxes};
+use prefault::Prefaulter;
+
+/// What all workers of a process share: the log store, one inbox a worker, and
+/// the thread that brings cold pages in.
+pub struct Engine {
+    pub options: EngineOptions,
+    pub recovery: RecoveryReport,
+    pub store: Arc<LogStore>,
+    clock: Arc<dyn Clock>,
+    manual_clock: Option<Arc<ManualClock>>,
+    inboxes: Arc<Inboxes>,
+    prefaulter: Prefaulter,
+    next_producer: AtomicU64,
+}
+
+impl Engine {
+    /// Opens the data directory, recovers it, and starts the native threads.
+    ///
+    /// # Errors
+    /// `data_dir_locked`, `format_too_new`, `bad_format`, `storage_failed`.
+    pub fn open(options: EngineOptions) -> Result<Arc<Self>> {
+        let manual_clock = options.manual_clock_ms.map(|now| Arc::new(ManualClock::new(now)));
+        let clock: Arc<dyn Clock> = match &manual_clock {
+            Some(manual) => manual.clone(),
+            None => Arc::new(SystemClock),
+        };
+        let inboxes = Arc::new(Inboxes::new(options.workers));
+        let (store, recovery) = LogStore::open(options.store(), clock.clone(), inboxes.clone())?;
+        let prefaulter = Prefaulter::start(inboxes.clone())?;
+        // The epoch rises at every start, so ids below it were never given before.
+        let next_producer = AtomicU64::new((u64::from(store.epoch()) << 32) | 1);
+        let engine = Self { options, recovery, store, clock, manual_clock, inboxes, prefaulter, next_producer };
+        Ok(Arc::new(engine))
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Moves the manual clock.
+    ///
+    /// # Errors
+    /// `invalid_argument` when the engine runs on the system's clock.
+    pub fn set_clock(&self, now_ms: u64) -> Result<()> {
+        let Some(clock) = &self.manual_clock else {
+            return Err(CoreError::new(ErrorCode::INVALID_ARGUMENT, "the engine runs on the system's clock"));
+        };
+        clock.set(now_ms);
+        Ok(())
+    }
+
+    pub fn new_producer_id(&self) -> u64 {
+        self.next_producer.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sets what wakes a worker's loop; called once a worker.
+    pub fn on_wake(&self, worker: usize, wake: Box<dyn Fn() + Send + Sync>) {
+        if let Some(inbox) = self.inboxes.get(worker) {
+            inbox.set_wake(wake);
+        }
+    }
+
+    /// Hands a message to another worker's loop.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a worker that does not exist.
+    pub fn post(&self, worker: usize, message: Vec<u8>) -> Result<()> {
+        let inbox = self.inbox(worker)?;
+        inbox.put(|items| items.mail.push(message));
+        Ok(())
+    }
+
+    fn inbox(&self, worker: usize) -> Result<&Inbox> {
+        self.inboxes
+            .get(worker)
+            .ok_or_else(|| CoreError::new(ErrorCode::INVALID_ARGUMENT, format!("there is no worker {worker}")))
+    }
+
+    /// Syncs everything, leaves the clean mark and joins the threads.
+    ///
+    /// # Errors
+    /// `storage_failed` when the last sync fails; the next start then recovers.
+    pub fn close(&self) -> Result<()> {
+        self.prefaulter.stop();
+        self.store.close()
+    }
+}

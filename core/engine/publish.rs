@@ -1,0 +1,256 @@
+//! Publishes: from a frame to the log or the ring. Runs once a frame, so nothing
+//! here allocates on the way of a record that is accepted.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED};
+use super::connection::{Peer, Publisher};
+use super::drain;
+use super::partition_state::state_of;
+use super::worker::Hub;
+use crate::batch::{
+    Attributes, BatchHeader, BodyCrc, Compression, HEADER_BYTES, compression, murmur2::partition_of, verify, walk,
+};
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::{AppendOutcome, BatchIn, Durability, LogConfig, Partition};
+use crate::ring::{Entry, NO_TIMESTAMP, PushError};
+use crate::wire::out::AckRun;
+use crate::wire::{BadPublish, Condition, PublishFrame, PublishOneFrame};
+
+/// Appends a client's batch and answers it.
+pub(super) fn batch(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'_>) {
+    peer.credit.take(frame.frame_bytes);
+    let mut run = single(frame.publisher, frame.correlation);
+    let appended = try_batch(hub, peer, frame, &mut run);
+    match appended {
+        Err(error) => peer.answers.nack(&run, &error),
+        Ok(partition) => answer(hub, peer, &partition, run, frame.acks),
+    }
+}
+
+/// Answers a publish whose frame could not be read.
+pub(super) fn refuse(peer: &mut Peer, bad: BadPublish) {
+    peer.credit.take(bad.frame_bytes);
+    peer.answers.nack(&single(bad.publisher, bad.correlation), &bad.fault.into());
+}
+
+/// The answer to one correlation id, before the outcome is known.
+fn single(publisher: u32, correlation: u32) -> AckRun {
+    AckRun { publisher, correlation, count: 1, partition: 0, base_offset: None, level: LEVEL_NONE }
+}
+
+fn try_batch(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'_>, run: &mut AckRun) -> Result<Arc<Partition>> {
+    let publisher = peer.publisher(frame.publisher)?;
+    let partition = choose(publisher, frame.partition, None)?.clone();
+    run.partition = partition.index;
+    let config = publisher.log.config();
+    let (header, body_crc) = check_batch(hub, publisher, &config, frame.batch)?;
+    let body = [&frame.batch[HEADER_BYTES..]];
+    let batch = batch_in(header, &body, body_crc, frame.condition);
+    run.base_offset = append(hub, &partition, &config, batch)?;
+    Ok(partition)
+}
+
+/// A client's batch is what its header says, and allowed on this topic.
+fn check_batch(hub: &Hub, publisher: &Publisher, config: &LogConfig, bytes: &[u8]) -> Result<(BatchHeader, BodyCrc)> {
+    let batch_bytes_max = hub.engine.options.batch_bytes_max;
+    if bytes.len() > batch_bytes_max {
+        let message = format!("the batch has {} bytes, batchBytesMax is {batch_bytes_max}", bytes.len());
+        return Err(CoreError::new(ErrorCode::BATCH_TOO_LARGE, message));
+    }
+    let (header, body_crc) = verify(bytes)?;
+    if header.batch_bytes() != bytes.len() {
+        return Err(CoreError::new(ErrorCode::BAD_BATCH, "the frame holds more than one batch"));
+    }
+    check_attributes(header.attributes)?;
+    if header.record_count == 0 {
+        return Err(CoreError::new(ErrorCode::BAD_BATCH, "the batch holds no record"));
+    }
+    if header.has_producer() && header.producer_id != publisher.producer_id {
+        let message = format!("the publisher was not opened with producer id {}", header.producer_id);
+        return Err(CoreError::new(ErrorCode::UNKNOWN_PRODUCER, message));
+    }
+    let records = compression::plain_records(&header, &bytes[HEADER_BYTES..], batch_bytes_max)?;
+    let found = walk(&records, header.attributes, header.record_count, config.message_bytes_max as usize)?;
+    if config.compact && found.keyless > 0 {
+        return Err(keyless());
+    }
+    Ok((header, body_crc))
+}
+
+fn check_attributes(attributes: Attributes) -> Result<()> {
+    let reserved = attributes.is_control()
+        || attributes.is_transactional()
+        || attributes.is_sparse()
+        || attributes.is_append_time();
+    let sparse_timestamps = attributes.is_absolute() && attributes.compression() == Compression::Zstd;
+    if reserved || sparse_timestamps {
+        let message = format!("attributes {:#06x} are the broker's own", attributes.0);
+        return Err(CoreError::new(ErrorCode::BAD_BATCH, message));
+    }
+    Ok(())
+}
+
+fn keyless() -> CoreError {
+    CoreError::new(ErrorCode::BAD_RECORD, "a compacted topic takes only records with a key")
+}
+
+fn batch_in<'a>(header: BatchHeader, body: &'a [&'a [u8]], body_crc: BodyCrc, condition: Condition<'a>) -> BatchIn<'a> {
+    let (expect_next, expect_key) = match condition {
+        Condition::None => (None, None),
+        Condition::NextOffset(offset) => (Some(offset), None),
+        Condition::Key { key, last_offset } => (None, Some((key, last_offset))),
+    };
+    BatchIn { header, body, body_crc, expect_next, expect_key }
+}
+
+/// Drains the partition's ring, so that nothing overtakes, and appends.
+///
+/// Returns the base offset; `None` for a duplicate whose offset is forgotten.
+fn append(hub: &mut Hub, partition: &Arc<Partition>, config: &LogConfig, batch: BatchIn<'_>) -> Result<Option<u64>> {
+    drain::partition(hub, partition);
+    hub.outcomes.clear();
+    let summary = partition.appender().append(&[batch], &mut hub.outcomes);
+    if summary.committed {
+        hub.wake_watchers(partition);
+    }
+    if config.durability == Durability::Synced {
+        hub.engine.store.request_sync(partition);
+    }
+    match hub.outcomes.pop() {
+        Some(AppendOutcome::Appended { base_offset }) => Ok(Some(base_offset)),
+        Some(AppendOutcome::Duplicate { base_offset }) => Ok(base_offset),
+        Some(AppendOutcome::Rejected(error)) => Err(error),
+        None => Err(CoreError::new(ErrorCode::INTERNAL, "the appender gave no outcome")),
+    }
+}
+
+/// Answers an appended publish now, or leaves the answer for the sync it asked for.
+fn answer(hub: &Hub, peer: &mut Peer, partition: &Arc<Partition>, mut run: AckRun, asked: u8) {
+    if asked == LEVEL_NONE {
+        return;
+    }
+    if asked == LEVEL_SYNCED && !partition.is_memory() {
+        let event = AckEvent { sender: peer.sender, run, error: None };
+        acks::defer(state_of(partition), partition.next_offset(), event);
+        hub.engine.store.request_sync(partition);
+        return;
+    }
+    run.level = acks::level_after_append(partition);
+    peer.answers.ack(run);
+}
+
+/// Puts a single record into its partition's ring.
+pub(super) fn one(hub: &mut Hub, peer: &mut Peer, frame: &PublishOneFrame<'_>) {
+    peer.credit.take(frame.frame_bytes);
+    let mut run = single(frame.publisher, frame.correlation);
+    let sender = peer.sender;
+    let result = peer.publisher(frame.publisher).and_then(|publisher| {
+        let partition = choose(publisher, frame.partition, frame.key)?;
+        run.partition = partition.index;
+        let config = publisher.log.config();
+        check_one(publisher, &config, frame)?;
+        let entry = Entry {
+            producer_id: frame.sequence.map_or(0, |_| publisher.producer_id),
+            producer_epoch: publisher.producer_epoch,
+            sequence: frame.sequence.unwrap_or(0),
+            timestamp: frame.timestamp.unwrap_or(NO_TIMESTAMP),
+            connection: sender.worker << 24 | sender.connection,
+            generation: sender.generation,
+            publisher: frame.publisher,
+            correlation: frame.correlation,
+            acks: frame.acks,
+            ..Entry::default()
+        };
+        if frame.condition != Condition::None {
+            let partition = partition.clone();
+            let base = alone(hub, &partition, &config, &entry, frame)?;
+            return Ok(Some((partition, base)));
+        }
+        stage(hub, partition, &config, &entry, frame)
+    });
+    match result {
+        Err(error) => peer.answers.nack(&run, &error),
+        Ok(None) => {}
+        Ok(Some((partition, base))) => {
+            run.base_offset = base;
+            answer(hub, peer, &partition, run, frame.acks);
+        }
+    }
+}
+
+fn check_one(publisher: &Publisher, config: &LogConfig, frame: &PublishOneFrame<'_>) -> Result<()> {
+    if frame.record.len() as u64 > config.message_bytes_max {
+        let message =
+            format!("the record has {} bytes, messageBytesMax is {}", frame.record.len(), config.message_bytes_max);
+        return Err(CoreError::new(ErrorCode::MESSAGE_TOO_LARGE, message));
+    }
+    if config.compact && frame.key.is_none() {
+        return Err(keyless());
+    }
+    if frame.sequence.is_some() && (publisher.producer_id == 0 || frame.partition.is_none()) {
+        let message = "a sequence needs a publisher opened with a producer id, and an explicit partition";
+        return Err(CoreError::new(ErrorCode::INVALID_ARGUMENT, message));
+    }
+    Ok(())
+}
+
+type Appended = Option<(Arc<Partition>, Option<u64>)>;
+
+/// Stages the record; a full ring is drained first, and a record too large for
+/// the ring is appended by itself.
+#[inline]
+fn stage(
+    hub: &mut Hub,
+    partition: &Arc<Partition>,
+    config: &LogConfig,
+    entry: &Entry,
+    frame: &PublishOneFrame<'_>,
+) -> Result<Appended> {
+    let state = state_of(partition);
+    let ring = state.ring(hub.engine.options.ring_bytes);
+    loop {
+        match ring.push(*entry, frame.record) {
+            Ok(()) => break,
+            // Another worker may refill it in between; each round appends what was there.
+            Err(PushError::Full) => drain::partition(hub, partition),
+            Err(PushError::TooLarge) => {
+                let base = alone(hub, partition, config, entry, frame)?;
+                return Ok(Some((partition.clone(), base)));
+            }
+        }
+    }
+    if !state.staged.swap(true, Ordering::AcqRel) {
+        hub.staged.push(partition.clone());
+    }
+    Ok(None)
+}
+
+/// Appends one record as a batch of its own.
+fn alone(
+    hub: &mut Hub,
+    partition: &Arc<Partition>,
+    config: &LogConfig,
+    entry: &Entry,
+    frame: &PublishOneFrame<'_>,
+) -> Result<Option<u64>> {
+    let body = [frame.record];
+    let header = drain::header_of(hub.engine.now_ms(), std::slice::from_ref(entry), frame.record.len());
+    append(hub, partition, config, batch_in(header, &body, BodyCrc::of(frame.record), frame.condition))
+}
+
+/// The partition asked for, or the key's, or the sticky one.
+#[inline]
+fn choose<'p>(publisher: &'p Publisher, asked: Option<u32>, key: Option<&[u8]>) -> Result<&'p Arc<Partition>> {
+    let count = publisher.partitions.len() as u32;
+    let index = match (asked, key) {
+        (Some(index), _) => index,
+        (None, Some(key)) => partition_of(key, count),
+        (None, None) => publisher.sticky % count.max(1),
+    };
+    publisher.partitions.get(index as usize).ok_or_else(|| {
+        let message = format!("partition {index} of {count}");
+        CoreError::new(ErrorCode::PARTITION_NOT_FOUND, message)
+    })
+}

@@ -1,0 +1,413 @@
+//! One worker's half of the engine: its connections and the turn of its loop.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Engine;
+use super::acks::{AckEvent, Sender};
+use super::connection::{Connection, Flags, Peer};
+use super::deliver;
+use super::drain;
+use super::inbox::Items;
+use super::maps::Maps;
+use super::partition_state::{Watch, state_of};
+use super::plan::{Plan, op};
+use super::publish;
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::{AppendOutcome, Partition};
+use crate::wire::Frame;
+use crate::wire::out;
+
+/// What a worker needs besides its connections; apart from them, so that a frame
+/// of one connection can be handled while the others stay where they are.
+pub(super) struct Hub {
+    pub engine: Arc<Engine>,
+    pub plan: Plan,
+    pub maps: Maps,
+    /// Partitions whose rings hold records for the next turn.
+    pub staged: Vec<Arc<Partition>>,
+    pub outcomes: Vec<AppendOutcome>,
+    /// Answers of a drain for connections of this worker.
+    pub answers: Vec<AckEvent>,
+    /// Sources of this worker whose partitions have moved on.
+    pub woken: Vec<Watch>,
+    pub source_ends: Vec<[u64; 5]>,
+    pub records_dropped: u64,
+    index: u32,
+}
+
+impl Hub {
+    /// Sends an answer to its connection, on this worker or another.
+    pub fn answer(&mut self, event: AckEvent) {
+        if event.sender.worker == self.index {
+            self.answers.push(event);
+        } else if let Some(inbox) = self.engine.inboxes.get(event.sender.worker as usize) {
+            inbox.put(|items| items.acks.push(event));
+        }
+    }
+
+    /// Wakes the sources that wait at a partition's end. Those of this worker are
+    /// kept for the turn at hand: waking the loop that is running would only make
+    /// it turn once more for nothing.
+    pub fn wake_watchers(&mut self, partition: &Partition) {
+        for watch in state_of(partition).take_watchers() {
+            if watch.worker == self.index {
+                self.woken.push(watch);
+            } else {
+                self.engine.inboxes.wake_source(watch);
+            }
+        }
+    }
+
+    pub fn arena_room(&self) -> usize {
+        self.plan.arena.capacity() - self.plan.arena.len()
+    }
+}
+
+/// A worker thread's handle; not shared between threads.
+pub struct Worker {
+    pub(super) hub: Hub,
+    pub(super) connections: Vec<Option<Connection>>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    /// Connections with something to send, round robin.
+    queue: VecDeque<u32>,
+    /// Connections whose credit is due but withheld, or paused.
+    withheld: Vec<u32>,
+    pub(super) next_token: u64,
+    /// Messages of other workers that TypeScript has not taken yet.
+    mail: Vec<Vec<u8>>,
+}
+
+/// Connection numbers travel in 24 bits of a ring entry.
+const CONNECTIONS_MAX: usize = 1 << 24;
+
+impl Worker {
+    pub fn new(engine: Arc<Engine>, index: u32) -> Self {
+        let arena_bytes = engine.options.turn_bytes_max + engine.options.write_bytes_per_turn;
+        Self {
+            hub: Hub {
+                engine,
+                plan: Plan::with_capacity(arena_bytes),
+                maps: Maps::default(),
+                staged: Vec::new(),
+                outcomes: Vec::new(),
+                answers: Vec::new(),
+                woken: Vec::new(),
+                source_ends: Vec::new(),
+                records_dropped: 0,
+                index,
+            },
+            connections: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            queue: VecDeque::new(),
+            withheld: Vec::new(),
+            next_token: 1,
+            mail: Vec::new(),
+        }
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.hub.engine
+    }
+
+    pub fn index(&self) -> u32 {
+        self.hub.index
+    }
+
+    pub fn connection_count(&self) -> usize {
+        self.connections.len() - self.free.len()
+    }
+
+    pub fn records_dropped(&self) -> u64 {
+        self.hub.records_dropped
+    }
+
+    /// Registers a connection.
+    ///
+    /// # Errors
+    /// `limit_exceeded` past 16,777,216 connections a worker.
+    pub fn connection_open(&mut self) -> Result<u32> {
+        let index = self.free.pop().unwrap_or(self.connections.len() as u32);
+        if index as usize >= CONNECTIONS_MAX {
+            return Err(CoreError::new(ErrorCode::LIMIT_EXCEEDED, "connections of one worker"));
+        }
+        if index as usize == self.connections.len() {
+            self.connections.push(None);
+            self.generations.push(0);
+        }
+        let generation = self.generations[index as usize].wrapping_add(1);
+        self.generations[index as usize] = generation;
+        let sender = Sender { worker: self.hub.index, connection: index, generation };
+        self.connections[index as usize] = Some(Connection::new(sender, &self.hub.engine.options));
+        Ok(index)
+    }
+
+    /// Forgets a connection and what it subscribed to. Records that it staged
+    /// are appended all the same.
+    pub fn connection_close(&mut self, id: u32) {
+        let Some(mut connection) = self.connections.get_mut(id as usize).and_then(Option::take) else { return };
+        let peer = &mut connection.peer;
+        for subscription in 0..peer.subscriptions.len() as u32 {
+            super::control::close_subscription(peer, subscription);
+        }
+        self.queue.retain(|other| *other != id);
+        self.withheld.retain(|other| *other != id);
+        self.free.push(id);
+    }
+
+    pub(super) fn connection(&mut self, id: u32) -> Result<&mut Connection> {
+        self.connections.get_mut(id as usize).and_then(Option::as_mut).ok_or_else(|| no_connection(id))
+    }
+
+    /// Takes in one chunk of a connection's bytes, however many frames it holds.
+    ///
+    /// Returns bits of `Flags`.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
+    pub fn ingest(&mut self, id: u32, chunk: &[u8]) -> Result<u32> {
+        let Self { hub, connections, .. } = self;
+        let slot = connections.get_mut(id as usize).and_then(Option::as_mut);
+        let Connection { input, peer } = slot.ok_or_else(|| no_connection(id))?;
+        if input.fatal.is_some() {
+            return Ok(Flags::FATAL);
+        }
+        for publisher in peer.publishers.iter_mut().flatten() {
+            publisher.refresh();
+        }
+        let control = &mut input.control;
+        let flow_bytes_max = hub.engine.options.subscription_credit_bytes_max;
+        let scanned = input.scanner.feed(chunk, &mut |frame| {
+            match frame {
+                Frame::Publish(frame) => publish::batch(hub, peer, &frame),
+                Frame::PublishOne(frame) => publish::one(hub, peer, &frame),
+                Frame::BadPublish(bad) => publish::refuse(peer, bad),
+                Frame::Flow { subscription, bytes } => deliver::flow(peer, subscription, bytes, flow_bytes_max),
+                Frame::Control { bytes, .. } => control.extend_from_slice(bytes),
+            }
+            ControlFlow::Continue(())
+        });
+        input.fatal = scanned.err().map(CoreError::from);
+        let over = peer.credit.overdraft_bytes();
+        let overdraft_max = hub.engine.options.publish_overdraft_bytes_max;
+        if over > overdraft_max {
+            let message = format!("{over} bytes past the publish credit, publishOverdraftBytesMax is {overdraft_max}");
+            input.fatal = Some(CoreError::new(ErrorCode::CREDIT_EXCEEDED, message));
+        }
+        Ok(self.after_ingest(id))
+    }
+
+    fn after_ingest(&mut self, id: u32) -> u32 {
+        let Some(Connection { input, peer }) = self.connections[id as usize].as_mut() else { return 0 };
+        let mut flags = 0;
+        if peer.credit.is_due() || peer.credit.is_overdrawn() {
+            self.withheld.push(id);
+        }
+        if peer.credit.is_overdrawn() {
+            peer.credit.paused = true;
+            flags |= Flags::PAUSE;
+        }
+        if !input.control.is_empty() {
+            flags |= Flags::CONTROL;
+        }
+        if input.fatal.is_some() {
+            flags |= Flags::FATAL;
+        }
+        enqueue(&mut self.queue, peer);
+        if self.has_work() {
+            flags |= Flags::TURN;
+        }
+        flags
+    }
+
+    fn has_work(&self) -> bool {
+        let hub = &self.hub;
+        !self.queue.is_empty()
+            || !hub.staged.is_empty()
+            || !hub.answers.is_empty()
+            || !hub.woken.is_empty()
+            || !self.withheld.is_empty()
+            || hub.engine.inboxes.get(hub.index as usize).is_some_and(super::inbox::Inbox::has_items)
+    }
+
+    /// The GOODBYE frame that says why a connection ends; empty while it does not.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
+    pub fn fatal_frame(&mut self, id: u32) -> Result<Vec<u8>> {
+        Ok(self.connection(id)?.fatal_frame())
+    }
+
+    /// The control frames of a connection, whole, one after another.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
+    pub fn take_control(&mut self, id: u32) -> Result<Vec<u8>> {
+        Ok(std::mem::take(&mut self.connection(id)?.input.control))
+    }
+
+    /// One turn: appends staged records, answers, delivers. The plan holds what to
+    /// write until the next turn.
+    ///
+    /// Returns whether more is ready.
+    pub fn turn(&mut self) -> bool {
+        self.hub.plan.clear();
+        for partition in std::mem::take(&mut self.hub.staged) {
+            state_of(&partition).staged.store(false, Ordering::Release);
+            drain::partition(&mut self.hub, &partition);
+        }
+        self.take_inbox();
+        for watch in std::mem::take(&mut self.hub.woken) {
+            self.make_ready(watch);
+        }
+        for event in std::mem::take(&mut self.hub.answers) {
+            self.receive(&event);
+        }
+        self.return_credit();
+        self.serve();
+        let more = !self.queue.is_empty() || !self.hub.staged.is_empty();
+        for operands in std::mem::take(&mut self.hub.source_ends) {
+            self.hub.plan.push(op::SOURCE_END, operands);
+        }
+        self.hub.plan.finish();
+        more
+    }
+
+    fn take_inbox(&mut self) {
+        let inboxes = self.hub.engine.inboxes.clone();
+        let Some(items) = inboxes.get(self.hub.index as usize).and_then(super::inbox::Inbox::take) else { return };
+        let Items { ready, acks, synced, retired_maps, mail } = items;
+        for event in acks {
+            self.receive(&event);
+        }
+        for watch in ready {
+            self.make_ready(watch);
+        }
+        for (token, error) in synced {
+            self.hub.plan.push(op::SYNCED, [token, error.map_or(0, |error| u64::from(error.code.0))]);
+        }
+        for map_id in retired_maps {
+            if let Some(slot) = self.hub.maps.find(map_id) {
+                self.hub.plan.push(op::MAP_RETIRE, [u64::from(slot)]);
+            }
+        }
+        if !mail.is_empty() {
+            self.mail.extend(mail);
+            self.hub.plan.push(op::MAIL, []);
+        }
+    }
+
+    fn make_ready(&mut self, watch: Watch) {
+        let Some(peer) = self.peer(watch.connection, watch.generation) else { return };
+        deliver::make_ready(peer, watch.subscription, watch.source);
+        self.enqueue(watch.connection);
+    }
+
+    fn peer(&mut self, connection: u32, generation: u32) -> Option<&mut Peer> {
+        let peer = &mut self.connections.get_mut(connection as usize)?.as_mut()?.peer;
+        (peer.sender.generation == generation).then_some(peer)
+    }
+
+    fn receive(&mut self, event: &AckEvent) {
+        let Some(peer) = self.peer(event.sender.connection, event.sender.generation) else { return };
+        match &event.error {
+            None => peer.answers.ack(event.run),
+            Some(error) => peer.answers.nack(&event.run, error),
+        }
+        self.enqueue(event.sender.connection);
+    }
+
+    pub(super) fn enqueue(&mut self, id: u32) {
+        let Self { connections, queue, .. } = self;
+        if let Some(connection) = connections.get_mut(id as usize).and_then(Option::as_mut) {
+            enqueue(queue, &mut connection.peer);
+        }
+    }
+
+    /// Gives publish credit back, unless too much is written and not yet synced:
+    /// then senders wait here instead of the loop waiting in the kernel.
+    fn return_credit(&mut self) {
+        if self.withheld.is_empty() {
+            return;
+        }
+        if self.hub.engine.store.is_over_dirty_limit() {
+            self.hub.engine.inboxes.wake_at_next_sync();
+            return;
+        }
+        for id in std::mem::take(&mut self.withheld) {
+            let Some(connection) = self.connections[id as usize].as_mut() else { continue };
+            let credit = &mut connection.peer.credit;
+            let bytes = credit.give_back();
+            if std::mem::take(&mut credit.paused) {
+                self.hub.plan.push(op::RESUME, [u64::from(id)]);
+            }
+            if bytes > 0 {
+                out::write_credit(connection.peer.answers.frame(), bytes);
+                self.enqueue(id);
+            }
+        }
+    }
+
+    /// Serves the connections that have something to send, round robin, each up
+    /// to its budget, until the turn's budget is spent.
+    fn serve(&mut self) {
+        let bytes_max = self.hub.engine.options.turn_bytes_max;
+        let mut planned = 0;
+        for _ in 0..self.queue.len() {
+            if planned >= bytes_max || self.hub.arena_room() <= self.hub.engine.options.write_bytes_per_turn {
+                return;
+            }
+            let Some(id) = self.queue.pop_front() else { return };
+            let Some(connection) = self.connections[id as usize].as_mut() else { continue };
+            let peer = &mut connection.peer;
+            peer.queued = false;
+            if peer.writing {
+                continue;
+            }
+            planned += deliver::connection(&mut self.hub, peer);
+        }
+    }
+
+    /// Everything planned for the connection has left the process.
+    ///
+    /// Returns whether a turn has more for it.
+    pub fn written(&mut self, id: u32) -> bool {
+        let Some(connection) = self.connections.get_mut(id as usize).and_then(Option::as_mut) else { return false };
+        connection.peer.writing = false;
+        let more = connection.peer.has_output();
+        self.enqueue(id);
+        more
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.hub.plan
+    }
+
+    pub fn take_mail(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.mail)
+    }
+
+    /// The map in a slot, for a view of it; the slot keeps it alive.
+    pub fn map_view(&self, slot: u32) -> Option<Arc<crate::mmap::SegmentMap>> {
+        self.hub.maps.get(slot).cloned()
+    }
+
+    pub fn map_release(&mut self, slot: u32) {
+        self.hub.maps.release(slot);
+    }
+}
+
+fn enqueue(queue: &mut VecDeque<u32>, peer: &mut Peer) {
+    if peer.has_output() && !peer.queued && !peer.writing {
+        peer.queued = true;
+        queue.push_back(peer.sender.connection);
+    }
+}
+
+fn no_connection(id: u32) -> CoreError {
+    CoreError::new(ErrorCode::INVALID_ARGUMENT, format!("connection {id} is not open"))
+}

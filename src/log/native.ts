@@ -1,0 +1,368 @@
+/**
+ * The native log behind the `Engine` interface, and the only importer of the
+ * addon. Everything here is conversion: plans become calls of a sink, error
+ * strings become errors, sync tokens become promises.
+ */
+
+import { errorOf, MillraceError } from "../errors/index.ts";
+import type {
+  Engine,
+  EngineOptions,
+  EngineStats,
+  LogConfig,
+  PartitionInfo,
+  RecoveryReport,
+  TurnSink,
+} from "./engine.ts";
+
+/** The addon's class, as native/lib.rs declares it; arguments as in `Engine`. */
+interface NativeEngine {
+  readonly engineId: number;
+  readonly workers: number;
+  readonly epoch: number;
+  recovery(): RecoveryReport;
+  onWake(callback: () => void): void;
+  ensureLog(logId: number, partitions: number, config: LogConfig): void;
+  deleteLog(logId: number): void;
+  logIds(): number[];
+  partition(logId: number, partition: number): PartitionInfo;
+  offsetAt(logId: number, partition: number, timestampMs: number): number;
+  timestampAt(logId: number, partition: number, offset: number): number;
+  append(logId: number, partition: number, batch: Uint8Array, expectNextOffset: number): number;
+  read(logId: number, partition: number, offset: number, bytesMax: number): Uint8Array;
+  sync(logId: number, partition: number): number;
+  connectionOpen(): number;
+  connectionClose(connection: number): void;
+  ingest(connection: number, chunk: Uint8Array): number;
+  takeControl(connection: number): Uint8Array;
+  fatalFrame(connection: number): Uint8Array;
+  publisherOpen(connection: number, pub: number, logId: number, producerId: number, producerEpoch: number): void;
+  publisherClose(connection: number, pub: number): void;
+  subscriptionOpen(connection: number, sub: number, creditBytes: number, bufferBytesMax: number): void;
+  subscriptionClose(connection: number, sub: number): void;
+  sourceAdd(
+    connection: number,
+    sub: number,
+    source: number,
+    logId: number,
+    partition: number,
+    from: number,
+    until: number,
+  ): void;
+  sourceRemove(connection: number, sub: number, source: number): number;
+  newProducerId(): number;
+  /** Bit 0: more is ready. Bit 1: the plan's memory has moved, take its views again. */
+  turn(): number;
+  planWords(): Float64Array;
+  planArena(): Uint8Array;
+  mapView(slot: number): Uint8Array;
+  mapRelease(slot: number): void;
+  written(connection: number): boolean;
+  post(worker: number, message: Uint8Array): void;
+  takeMail(): Uint8Array[];
+  stats(): EngineStats;
+  now(): number;
+  setClock(nowMs: number): void;
+  close(): void;
+}
+
+interface Addon {
+  NativeEngine: {
+    open(options: Omit<EngineOptions, "dataDir" | "manualClockMs"> & { dataDir?: string; manualClockMs?: number }): NativeEngine;
+    attach(engineId: number, worker: number): NativeEngine;
+  };
+}
+
+/** Operations of a plan; core/engine/plan.rs has what follows each. */
+const WRITE_ARENA = 1;
+const WRITE_MAP = 2;
+const MAP_OPEN = 3;
+const MAP_RETIRE = 4;
+const RESUME = 5;
+const CLOSE = 6;
+const SOURCE_END = 7;
+const MAIL = 8;
+const SYNCED = 9;
+
+const MORE = 1;
+const MOVED = 2;
+
+/**
+ * Opens a data directory (or memory) and recovers it; worker 0.
+ *
+ * @throws data_dir_locked, format_too_new, bad_format, storage_failed.
+ */
+export function openEngine(options: EngineOptions): Engine {
+  const { dataDir, manualClockMs, ...limits } = options;
+  const given = {
+    ...limits,
+    ...(dataDir === null ? {} : { dataDir }),
+    ...(manualClockMs === null ? {} : { manualClockMs }),
+  };
+  return new LogEngine(translated(() => addon().NativeEngine.open(given)), 0);
+}
+
+/** Joins, from another worker thread, the core that `openEngine` opened. */
+export function attachEngine(engineId: number, worker: number): Engine {
+  return new LogEngine(translated(() => addon().NativeEngine.attach(engineId, worker)), worker);
+}
+
+function addon(): Addon {
+  // A literal path, so that `bun build --compile` embeds the file.
+  return require("../../native/millrace.node") as Addon;
+}
+
+/** The native side throws `code|offset|message`. */
+function translate(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const [, code, offset, message] = /^(\d+)\|(\d*)\|([^]*)$/.exec(error.message) ?? [];
+  if (code === undefined || message === undefined) return error;
+  return errorOf(Number(code), message, offset ? { offset: Number(offset) } : undefined);
+}
+
+function translated<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+interface Waiter {
+  resolve: () => void;
+  reject: (error: MillraceError) => void;
+}
+
+class LogEngine implements Engine {
+  readonly engineId: number;
+  readonly worker: number;
+  readonly workers: number;
+  readonly epoch: number;
+  readonly #native: NativeEngine;
+  readonly #maps: (Uint8Array | undefined)[] = [];
+  readonly #syncs = new Map<number, Waiter>();
+  #words: Float64Array = new Float64Array(0);
+  #arena: Uint8Array = new Uint8Array(0);
+
+  constructor(native: NativeEngine, worker: number) {
+    this.#native = native;
+    this.worker = worker;
+    this.engineId = native.engineId;
+    this.workers = native.workers;
+    this.epoch = native.epoch;
+  }
+
+  recovery(): RecoveryReport {
+    return this.#native.recovery();
+  }
+
+  onWake(callback: () => void): void {
+    this.#native.onWake(callback);
+  }
+
+  ensureLog(logId: number, partitions: number, config: LogConfig): void {
+    translated(() => this.#native.ensureLog(logId, partitions, config));
+  }
+
+  deleteLog(logId: number): void {
+    translated(() => this.#native.deleteLog(logId));
+  }
+
+  logIds(): number[] {
+    return this.#native.logIds();
+  }
+
+  partition(logId: number, partition: number): PartitionInfo {
+    return translated(() => this.#native.partition(logId, partition));
+  }
+
+  offsetAt(logId: number, partition: number, timestampMs: number): number {
+    return translated(() => this.#native.offsetAt(logId, partition, timestampMs));
+  }
+
+  timestampAt(logId: number, partition: number, offset: number): number {
+    return translated(() => this.#native.timestampAt(logId, partition, offset));
+  }
+
+  append(logId: number, partition: number, batch: Uint8Array, expectNextOffset: number): number {
+    return translated(() => this.#native.append(logId, partition, batch, expectNextOffset));
+  }
+
+  read(logId: number, partition: number, offset: number, bytesMax: number): Uint8Array {
+    return translated(() => this.#native.read(logId, partition, offset, bytesMax));
+  }
+
+  sync(logId: number, partition: number): Promise<void> {
+    const token = translated(() => this.#native.sync(logId, partition));
+    return new Promise((resolve, reject) => this.#syncs.set(token, { resolve, reject }));
+  }
+
+  connectionOpen(): number {
+    return translated(() => this.#native.connectionOpen());
+  }
+
+  connectionClose(connection: number): void {
+    this.#native.connectionClose(connection);
+  }
+
+  ingest(connection: number, chunk: Uint8Array): number {
+    // No closure here: this runs once a socket chunk.
+    try {
+      return this.#native.ingest(connection, chunk);
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  takeControl(connection: number): Uint8Array {
+    return translated(() => this.#native.takeControl(connection));
+  }
+
+  fatalFrame(connection: number): Uint8Array {
+    return translated(() => this.#native.fatalFrame(connection));
+  }
+
+  publisherOpen(connection: number, pub: number, logId: number, producerId: number, producerEpoch: number): void {
+    translated(() => this.#native.publisherOpen(connection, pub, logId, producerId, producerEpoch));
+  }
+
+  publisherClose(connection: number, pub: number): void {
+    translated(() => this.#native.publisherClose(connection, pub));
+  }
+
+  subscriptionOpen(connection: number, sub: number, creditBytes: number, bufferBytesMax: number): void {
+    translated(() => this.#native.subscriptionOpen(connection, sub, creditBytes, bufferBytesMax));
+  }
+
+  subscriptionClose(connection: number, sub: number): void {
+    translated(() => this.#native.subscriptionClose(connection, sub));
+  }
+
+  sourceAdd(
+    connection: number,
+    sub: number,
+    source: number,
+    logId: number,
+    partition: number,
+    from: number,
+    until: number,
+  ): void {
+    translated(() => this.#native.sourceAdd(connection, sub, source, logId, partition, from, until));
+  }
+
+  sourceRemove(connection: number, sub: number, source: number): number {
+    return translated(() => this.#native.sourceRemove(connection, sub, source));
+  }
+
+  newProducerId(): number {
+    return this.#native.newProducerId();
+  }
+
+  turn(sink: TurnSink): boolean {
+    const flags = this.#native.turn();
+    if (flags & MOVED) {
+      this.#words = this.#native.planWords();
+      this.#arena = this.#native.planArena();
+    }
+    const end = this.#words[0] ?? 0;
+    let at = 1;
+    while (at < end) at = this.#carryOut(sink, at);
+    return (flags & MORE) !== 0;
+  }
+
+  /** Carries out the operation at word `at`; returns where the next one stands. */
+  #carryOut(sink: TurnSink, at: number): number {
+    const words = this.#words;
+    const a = words[at + 1] ?? 0;
+    const b = words[at + 2] ?? 0;
+    const c = words[at + 3] ?? 0;
+    switch (words[at]) {
+      case WRITE_ARENA:
+        sink.write(a, this.#arena, b, c);
+        return at + 4;
+      case WRITE_MAP:
+        sink.write(a, this.#map(b), c, words[at + 4] ?? 0);
+        return at + 5;
+      case MAP_OPEN:
+        this.#maps[a] = this.#native.mapView(a);
+        return at + 2;
+      case MAP_RETIRE:
+        this.#retire(sink, a);
+        return at + 2;
+      case RESUME:
+        sink.resume(a);
+        return at + 2;
+      case CLOSE:
+        sink.close(a, this.#arena.slice(b, b + c));
+        return at + 4;
+      case SOURCE_END:
+        sink.sourceEnd(a, b, c, words[at + 4] ?? 0, words[at + 5] ?? 0);
+        return at + 6;
+      case MAIL:
+        for (const message of this.#native.takeMail()) sink.mail(message);
+        return at + 1;
+      case SYNCED:
+        this.#synced(a, b);
+        return at + 3;
+      default:
+        throw new MillraceError(1, `plan word ${at} is no operation: ${words[at]}`);
+    }
+  }
+
+  #map(slot: number): Uint8Array {
+    const view = this.#maps[slot];
+    if (view === undefined) throw new MillraceError(1, `map slot ${slot} was not opened`);
+    return view;
+  }
+
+  /**
+   * Lets a map go. The view is detached before the core is told, so that no
+   * JavaScript can reach memory that is about to be unmapped.
+   */
+  #retire(sink: TurnSink, slot: number): void {
+    const view = this.#maps[slot];
+    if (view === undefined) return;
+    sink.retire(view);
+    this.#maps[slot] = undefined;
+    (view.buffer as ArrayBuffer).transfer(0);
+    this.#native.mapRelease(slot);
+  }
+
+  #synced(token: number, code: number): void {
+    const waiter = this.#syncs.get(token);
+    this.#syncs.delete(token);
+    if (code === 0) waiter?.resolve();
+    else waiter?.reject(errorOf(code, "the sync failed"));
+  }
+
+  written(connection: number): void {
+    this.#native.written(connection);
+  }
+
+  isArena(bytes: Uint8Array): boolean {
+    return bytes === this.#arena;
+  }
+
+  post(worker: number, message: Uint8Array): void {
+    translated(() => this.#native.post(worker, message));
+  }
+
+  stats(): EngineStats {
+    return this.#native.stats();
+  }
+
+  now(): number {
+    return this.#native.now();
+  }
+
+  setClock(nowMs: number): void {
+    translated(() => this.#native.setClock(nowMs));
+  }
+
+  async close(): Promise<void> {
+    // Detach what is still mapped: the core unmaps it when this handle goes.
+    for (const view of this.#maps) (view?.buffer as ArrayBuffer | undefined)?.transfer(0);
+    this.#maps.length = 0;
+    if (this.worker === 0) translated(() => this.#native.close());
+  }
+}
