@@ -2,19 +2,23 @@
 //! rules and the crash-safe swap.
 
 mod keys;
+mod mapped;
 mod plan;
 mod rewrite;
+mod run;
 mod source;
 mod state;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use keys::KeyMap;
 pub use plan::{Dirt, Extent, groups};
-pub use rewrite::{Fate, Mapped, Policy, Rewriter, Tally, map_keys};
+pub use rewrite::{Fate, Mapped, Mapper, Policy, Rewriter, Tally};
+pub use run::{Cleaner, Outcome, When, run, run_with};
 pub use source::{Batches, Source, StoredBatch};
-pub use state::{CleanerState, recover};
+pub use state::{CleanerState, limit, recover, temporary};
 
 /// The points of a compaction after which a crash leaves something else on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

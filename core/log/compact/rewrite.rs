@@ -35,45 +35,62 @@ pub struct Mapped {
     pub end_offset: u64,
 }
 
-/// Reads the dirty part: `sources` in offset order, records from `from_offset`
-/// on, below `until_offset`.
-///
-/// # Errors
-/// `corrupt_batch`, or what the source says.
-pub fn map_keys(sources: &[&dyn Source], from_offset: u64, until_offset: u64, keys_max: usize) -> Result<Mapped> {
-    let mut keys = KeyMap::new(keys_max);
-    for source in sources {
-        for batch in Batches::of(*source) {
-            let batch = batch?;
-            if batch.header.base_offset >= until_offset {
-                return Ok(Mapped { keys, end_offset: until_offset });
-            }
-            if batch.end_offset() <= from_offset || batch.header.attributes.is_control() {
-                continue;
-            }
-            if let Some(end_offset) = map_batch(&mut keys, &batch, from_offset..until_offset) {
-                return Ok(Mapped { keys, end_offset });
-            }
-        }
-    }
-    Ok(Mapped { keys, end_offset: until_offset })
+/// Gathers the keys of the dirty part, segment by segment in offset order.
+pub struct Mapper {
+    mapped: Mapped,
+    from_offset: u64,
+    full: bool,
 }
 
-/// Returns the offset of the first record whose key did not fit.
-fn map_batch(keys: &mut KeyMap, batch: &StoredBatch<'_>, range: std::ops::Range<u64>) -> Option<u64> {
-    // An unreadable batch is kept whole by the rewrite, so its keys replace none.
-    let plain = plain_of(batch)?;
-    let records = batch::records_of(&plain, batch.header.attributes).ok()?;
-    for record in records.flatten() {
-        let offset = batch.header.base_offset + u64::from(record.position);
-        if let Some(key) = record.key
-            && range.contains(&offset)
-            && !keys.put(key, offset)
-        {
-            return Some(offset);
-        }
+impl Mapper {
+    /// For the records in `[from_offset, until_offset)`.
+    pub fn new(from_offset: u64, until_offset: u64, keys_max: usize) -> Self {
+        let mapped = Mapped { keys: KeyMap::new(keys_max), end_offset: until_offset };
+        Self { mapped, from_offset, full: false }
     }
-    None
+
+    /// Reads one segment. Returns false when the keys do not fit any more: the
+    /// round then ends before the first record that found no room.
+    ///
+    /// # Errors
+    /// `corrupt_batch`, or what the source says.
+    pub fn add(&mut self, source: &dyn Source) -> Result<bool> {
+        for batch in Batches::of(source) {
+            let batch = batch?;
+            let outside = batch.end_offset() <= self.from_offset || batch.header.base_offset >= self.mapped.end_offset;
+            if self.full || outside || batch.header.attributes.is_control() {
+                continue;
+            }
+            if let Some(end_offset) = self.add_batch(&batch) {
+                self.mapped.end_offset = end_offset;
+                self.full = true;
+                return Ok(false);
+            }
+        }
+        Ok(!self.full)
+    }
+
+    /// Returns the offset of the first record whose key did not fit.
+    fn add_batch(&mut self, batch: &StoredBatch<'_>) -> Option<u64> {
+        // An unreadable batch is kept whole by the rewrite, so its keys replace none.
+        let plain = plain_of(batch)?;
+        let records = batch::records_of(&plain, batch.header.attributes).ok()?;
+        let range = self.from_offset..self.mapped.end_offset;
+        for record in records.flatten() {
+            let offset = batch.header.base_offset + u64::from(record.position);
+            if let Some(key) = record.key
+                && range.contains(&offset)
+                && !self.mapped.keys.put(key, offset)
+            {
+                return Some(offset);
+            }
+        }
+        None
+    }
+
+    pub fn finish(self) -> Mapped {
+        self.mapped
+    }
 }
 
 /// The records of a batch in which every record can be read, decompressed.
@@ -195,7 +212,10 @@ impl<'m> Rewriter<'m> {
             // hold an older value of the key, which would be alive again.
             return true;
         }
-        let until_ms = record.timestamp_ms(&batch.header).saturating_add(self.policy.tombstone_retention_ms);
+        let header = &batch.header;
+        let at_ms =
+            if header.attributes.is_append_time() { header.base_timestamp } else { record.timestamp_ms(header) };
+        let until_ms = at_ms.saturating_add(self.policy.tombstone_retention_ms);
         if until_ms <= self.policy.now_ms {
             return false;
         }
@@ -205,21 +225,22 @@ impl<'m> Rewriter<'m> {
 }
 
 impl Rewriter<'_> {
-    /// Rewrites a run of segments, in offset order, into `out`.
+    /// Rewrites a run of segments, in offset order, into `out`: header, the
+    /// offset behind the batch, and the whole batch.
     ///
     /// # Errors
     /// `corrupt_batch`, what a source says, what `out` says.
     pub fn run(
         &mut self,
         sources: &[&dyn Source],
-        out: &mut dyn FnMut(&BatchHeader, &[u8]) -> Result<()>,
+        out: &mut dyn FnMut(&BatchHeader, u64, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut batches = sources.iter().flat_map(|source| Batches::of(*source)).peekable();
         while let Some(batch) = batches.next() {
             let batch = batch?;
             match self.batch(&batch, batches.peek().is_none()) {
-                Fate::Whole(bytes) => out(&batch.header, bytes)?,
-                Fate::Sparse(header, bytes) => out(&header, &bytes)?,
+                Fate::Whole(bytes) => out(&batch.header, batch.end_offset(), bytes)?,
+                Fate::Sparse(header, bytes) => out(&header, batch.end_offset(), &bytes)?,
                 Fate::Gone => {}
             }
         }

@@ -128,6 +128,18 @@ pub fn recover(directory: &Path) -> Result<CleanerState> {
     Ok(state)
 }
 
+/// Moves a cleaner point back that lies behind the log's end: damage took
+/// segments that were compacted, and the offsets will hold other records.
+///
+/// # Errors
+/// `storage_failed`, or `disk_full`.
+pub fn limit(directory: &Path, state: CleanerState, next_offset: u64) -> Result<()> {
+    if state.cleaner_point <= next_offset {
+        return Ok(());
+    }
+    CleanerState { cleaner_point: next_offset, ..state }.save(directory)
+}
+
 /// Renames the new segments into their places and unlinks the old ones. Doing it
 /// again after any part of it changes nothing.
 ///
@@ -135,10 +147,7 @@ pub fn recover(directory: &Path) -> Result<CleanerState> {
 /// `storage_failed`: some of it may be done.
 pub fn carry_out(directory: &Path, swap: &Swap, steps: Steps<'_>) -> Result<()> {
     for base in &swap.outputs {
-        for path in [files::log_path(directory, *base), files::index_path(directory, *base)] {
-            ignore_missing(std::fs::rename(temporary(&path), &path), "rename to", &path)?;
-            steps(Step::Renamed);
-        }
+        place(directory, *base, steps)?;
     }
     for base in swap.replaced.iter().filter(|base| !swap.outputs.contains(base)) {
         for path in [files::log_path(directory, *base), files::index_path(directory, *base)] {
@@ -147,6 +156,18 @@ pub fn carry_out(directory: &Path, swap: &Swap, steps: Steps<'_>) -> Result<()> 
         }
     }
     files::sync_directory(directory).map_err(|error| CoreError::io("sync a partition's directory", &error))
+}
+
+/// Gives one new segment its final names.
+///
+/// # Errors
+/// `storage_failed`.
+pub fn place(directory: &Path, base: u64, steps: Steps<'_>) -> Result<()> {
+    for path in [files::log_path(directory, base), files::index_path(directory, base)] {
+        ignore_missing(std::fs::rename(temporary(&path), &path), "rename to", &path)?;
+        steps(Step::Renamed);
+    }
+    Ok(())
 }
 
 /// Removes segment files that were never put in place.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::{Policy, Rewriter, Source, map_keys};
+use super::super::{Mapped, Mapper, Policy, Rewriter, Source};
 use crate::batch::{self, BatchBuilder, BatchHeader, HEADER_BYTES, compression};
 use crate::error::{ErrorCode, Result};
 
@@ -81,6 +81,16 @@ impl Round {
     }
 }
 
+fn map_keys(sources: &[&dyn Source], from: u64, until: u64, keys_max: usize) -> Result<Mapped> {
+    let mut mapper = Mapper::new(from, until, keys_max);
+    for source in sources {
+        if !mapper.add(*source)? {
+            break;
+        }
+    }
+    Ok(mapper.finish())
+}
+
 fn compact(sources: &[Bytes], from: u64, until: u64, policy: Policy) -> Round {
     compact_for(sources, from, until, policy, &HashMap::new())
 }
@@ -90,7 +100,7 @@ fn compact_for(sources: &[Bytes], from: u64, until: u64, policy: Policy, produce
     let mapped = map_keys(&sources, from, until, policy.compaction_keys_max).unwrap();
     let mut rewriter = Rewriter::new(&mapped, producers, policy);
     let mut batches = Vec::new();
-    let mut out = |header: &BatchHeader, bytes: &[u8]| {
+    let mut out = |header: &BatchHeader, _, bytes: &[u8]| {
         batches.push((*header, bytes.to_vec()));
         Ok(())
     };
@@ -153,6 +163,16 @@ fn a_tombstone_hides_at_once_and_goes_after_its_retention() {
 }
 
 #[test]
+fn with_append_time_the_brokers_clock_decides_about_a_tombstone() {
+    let mut header = BatchHeader::parse(&plain(0, &[(A, None, 1_050)])).unwrap();
+    header.attributes = header.attributes.with_append_time();
+    let stamped = batch::finish(header, &plain(0, &[(A, None, 1_050)])[HEADER_BYTES..]);
+    let source = || [segment(0, &[stamped.clone(), plain(1, &[(B, V, 1_000)])])];
+    assert_eq!(compact(&source(), 0, 2, policy(1_099)).offsets(), [0, 1]);
+    assert_eq!(compact(&source(), 0, 2, policy(1_100)).offsets(), [1]);
+}
+
+#[test]
 fn nothing_behind_the_mapped_end_is_touched() {
     let batches = [plain(0, &[(A, V, 1_000)]), plain(1, &[(A, V, 1_000), (A, None, 1_000), (B, None, 1_000)])];
     let round = compact(&[segment(0, &batches)], 0, 2, policy(u64::MAX));
@@ -204,7 +224,7 @@ fn behind_a_batch_that_cannot_be_read_tombstones_stay() {
     let mapped = map_keys(&sources, 0, 5, 10).unwrap();
     let (mut kept, producers) = (Vec::new(), HashMap::new());
     let mut rewriter = Rewriter::new(&mapped, &producers, policy(u64::MAX));
-    let mut out = |header: &BatchHeader, bytes: &[u8]| {
+    let mut out = |header: &BatchHeader, _, bytes: &[u8]| {
         kept.push((header.base_offset, header.record_count, bytes.to_vec()));
         Ok(())
     };
