@@ -79,7 +79,7 @@ pub fn recover(
     partition: u32,
     config: Arc<LogConfig>,
 ) -> Result<(Arc<Partition>, Findings)> {
-    compact::recover(directory)?;
+    let cleaned = compact::recover(directory)?;
     let what = |error| CoreError::io(&format!("recover {}", directory.display()), &error);
     let candidates = list(directory).map_err(what)?;
     let producers_max = shared.options.producers_per_partition_max;
@@ -101,6 +101,7 @@ pub fn recover(
         findings: Findings::default(),
     };
     let active = recovery.walk(candidates).map_err(what)?;
+    compact::limit(directory, cleaned, recovery.next_offset)?;
     Ok(recovery.finish(config, active))
 }
 
