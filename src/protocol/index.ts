@@ -19,7 +19,7 @@ export { errorFromWire, errorToWire, namedError, type WireError } from "./fault.
 export { FrameReader, type FrameSink } from "./frames.ts";
 export { type BatchHeader, batchCrc, readHeader, renumberBatch, sealBatch, writeHeader } from "./header.ts";
 export { pack, skip, unpack } from "./msgpack.ts";
-export { murmur2, partitionOf } from "./murmur2.ts";
+export { KeyPartitioner, murmur2, partitionOf } from "./murmur2.ts";
 export { Op } from "./ops.generated.ts";
 export {
   type Condition,

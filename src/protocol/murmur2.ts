@@ -1,3 +1,5 @@
+import { utf8BytesMax, writeUtf8 } from "./utf8.ts";
+
 /**
  * Murmur2 as Kafka's clients use it to pick partitions, so that a key lands on
  * the same partition whichever client publishes it.
@@ -30,4 +32,19 @@ export function murmur2(bytes: Uint8Array, start: number = 0, length: number = b
 /** The partition of a key's content bytes among `partitions`. */
 export function partitionOf(bytes: Uint8Array, start: number, length: number, partitions: number): number {
   return (murmur2(bytes, start, length) & 0x7fffffff) % partitions;
+}
+
+const SCRATCH_BYTES = 256;
+
+/** Picks partitions of keys; it holds the buffer in which text becomes UTF-8, so that a key costs no allocation. */
+export class KeyPartitioner {
+  private scratch: Uint8Array = new Uint8Array(SCRATCH_BYTES);
+
+  /** The partition of a key among `partitions`. */
+  partitionOf(key: string | Uint8Array, partitions: number): number {
+    if (typeof key !== "string") return partitionOf(key, 0, key.length, partitions);
+    const room = utf8BytesMax(key);
+    if (room > this.scratch.length) this.scratch = new Uint8Array(room);
+    return partitionOf(this.scratch, 0, writeUtf8(this.scratch, 0, key), partitions);
+  }
 }

@@ -1,0 +1,231 @@
+import { Consumer, type ConsumerOptions } from "./consumer.ts";
+import { asMillraceError, clientError, type MillraceError } from "./errors.ts";
+import { Group, Groups } from "./group.ts";
+import { type ClientOptions, type ReconnectOptions, settingsOf } from "./options.ts";
+import { PatternSubscription, type PatternOptions } from "./pattern.ts";
+import { Producer } from "./producer.ts";
+import type { ProducerOptions } from "./producer-options.ts";
+import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, type Welcome } from "./session.ts";
+import { backoffMs, sleep, withSignal } from "./timing.ts";
+import { Topics } from "./topics.ts";
+import { type Address, parseAddress } from "./transport.ts";
+
+/** Connects to a broker. Errors: connection_lost, timeout, cancelled, invalid_argument, and what the server refuses with. */
+export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
+  const client = new Client(parseAddress(url), options);
+  await client.start(options.signal);
+  return client;
+}
+
+export type ClientState = "connecting" | "connected" | "reconnecting" | "closed";
+
+/** What a producer or consumer is to the client across connections. */
+export interface Endpoint {
+  /** A session begins: open again and go on. Must not throw. */
+  connected(session: Session): void;
+  /** The session is over; another will come. */
+  disconnected(): void;
+  /** No session will come. */
+  failed(error: MillraceError): void;
+  close(): Promise<void>;
+}
+
+interface SessionWaiter {
+  resolve(session: Session): void;
+  reject(error: MillraceError): void;
+}
+
+/**
+ * A connection to a broker that is made again when it breaks. Producers,
+ * consumers and subscriptions made from it live on over such breaks.
+ */
+export class Client implements SessionHost, AsyncDisposable {
+  readonly topics: Topics;
+  readonly groups: Groups;
+  state: ClientState = "connecting";
+  /** Called on every change of `state`, with the error that caused it. */
+  onStateChange: ((state: ClientState, error: MillraceError | null) => void) | null = null;
+  private readonly address: Address;
+  private readonly settings: ReturnType<typeof settingsOf>;
+  private readonly endpoints = new Set<Endpoint>();
+  private readonly publisherSinks = new Map<number, PublisherSink>();
+  private readonly subscriptionSinks = new Map<number, SubscriptionSink>();
+  private readonly waiters = new Set<SessionWaiter>();
+  private readonly stop = new AbortController();
+  private current: Session | null = null;
+  private failure: MillraceError | null = null;
+  private numbers = 0;
+
+  constructor(address: Address, options: ClientOptions) {
+    this.address = address;
+    this.settings = settingsOf(options);
+    this.topics = new Topics(this);
+    this.groups = new Groups(this);
+  }
+
+  /** Makes the first connection. Errors: as `connect`. */
+  async start(signal?: AbortSignal): Promise<void> {
+    try {
+      this.begin(await Session.open(this.address, this, this.settings.session, signal));
+    } catch (error) {
+      this.end(asMillraceError(error));
+      throw error;
+    }
+  }
+
+  /** The server's answer to the latest handshake: its limits, features and name. */
+  get server(): Welcome | null {
+    return this.current?.welcome ?? null;
+  }
+
+  private setState(state: ClientState, error: MillraceError | null): void {
+    if (this.state === state) return;
+    this.state = state;
+    this.onStateChange?.(state, error);
+  }
+
+  private begin(session: Session): void {
+    this.current = session;
+    this.setState("connected", null);
+    for (const endpoint of this.endpoints) endpoint.connected(session);
+    for (const waiter of this.waiters) waiter.resolve(session);
+    this.waiters.clear();
+  }
+
+  sessionClosed(session: Session, error: MillraceError): void {
+    if (session !== this.current) return;
+    this.current = null;
+    for (const endpoint of this.endpoints) endpoint.disconnected();
+    if (this.stop.signal.aborted) return;
+    const { reconnect } = this.settings;
+    if (!reconnect.enabled) {
+      this.end(error);
+      return;
+    }
+    this.setState("reconnecting", error);
+    void this.reconnect(reconnect, error);
+  }
+
+  private async reconnect(reconnect: Required<ReconnectOptions>, first: MillraceError): Promise<void> {
+    let error = first;
+    for (let attempt = 0; attempt < reconnect.attemptsMax; attempt++) {
+      try {
+        await sleep(backoffMs(attempt, reconnect.delayMinMs, reconnect.delayMaxMs), this.stop.signal);
+        const session = await Session.open(this.address, this, this.settings.session, this.stop.signal);
+        if (this.stop.signal.aborted) session.close();
+        else this.begin(session);
+        return;
+      } catch (caught) {
+        error = asMillraceError(caught);
+        if (this.stop.signal.aborted) return;
+        if (!error.retryable) break;
+      }
+    }
+    this.end(error);
+  }
+
+  /** No more sessions: everything that waits fails with the error. */
+  private end(error: MillraceError): void {
+    this.failure = error;
+    this.setState("closed", error);
+    for (const endpoint of this.endpoints) endpoint.failed(error);
+    for (const waiter of this.waiters) waiter.reject(error);
+    this.waiters.clear();
+  }
+
+  /** The current session, or the next. Errors: closed, cancelled, and why the client gave up. */
+  session(signal?: AbortSignal): Promise<Session> {
+    if (this.current?.isOpen) return Promise.resolve(this.current);
+    if (this.failure) return Promise.reject(this.failure);
+    let waiter: SessionWaiter | null = null;
+    const promise = new Promise<Session>((resolve, reject) => {
+      waiter = { resolve, reject };
+      this.waiters.add(waiter);
+    });
+    return withSignal(promise, signal).finally(() => this.waiters.delete(waiter as unknown as SessionWaiter));
+  }
+
+  /** Sends a request, once there is a connection. Errors: what the server answers; connection_lost (retryable: it may have been carried out), timeout, cancelled, closed. */
+  async request(op: number, args: readonly unknown[], signal?: AbortSignal): Promise<unknown> {
+    const session = await this.session(signal);
+    return session.request(op, args, this.settings.requestTimeoutMs, signal);
+  }
+
+  /** A producer for a topic. It opens by itself; `ready()` tells when. */
+  producer(topic: string, options: ProducerOptions = {}): Producer {
+    const producer = new Producer(this, ++this.numbers, topic, options);
+    this.publisherSinks.set(producer.number, producer);
+    this.attach(producer);
+    return producer;
+  }
+
+  /** Reads a topic without a group. Iterate the result. */
+  consume(topic: string, options: ConsumerOptions = {}): Consumer {
+    const consumer = new Consumer(this, ++this.numbers, topic, options);
+    this.addSubscription(consumer.number, consumer);
+    return consumer;
+  }
+
+  /** A consumer group by name; `consume` on it joins. */
+  group(name: string): Group {
+    return new Group(this, name);
+  }
+
+  /** Hears what is published from now on to every topic that matches the pattern, at most once. */
+  subscribe(pattern: string, options: PatternOptions = {}): PatternSubscription {
+    const subscription = new PatternSubscription(this, ++this.numbers, pattern, options);
+    this.addSubscription(subscription.number, subscription);
+    return subscription;
+  }
+
+  /** A number that no publisher or subscription of this client has had. */
+  nextNumber(): number {
+    return ++this.numbers;
+  }
+
+  addSubscription(number: number, subscription: SubscriptionSink & Endpoint): void {
+    this.subscriptionSinks.set(number, subscription);
+    this.attach(subscription);
+  }
+
+  private attach(endpoint: Endpoint): void {
+    this.endpoints.add(endpoint);
+    if (this.failure) endpoint.failed(this.failure);
+    else if (this.current) endpoint.connected(this.current);
+  }
+
+  /** Forgets a closed producer or consumer. */
+  detach(number: number, endpoint: Endpoint): void {
+    this.endpoints.delete(endpoint);
+    this.publisherSinks.delete(number);
+    this.subscriptionSinks.delete(number);
+  }
+
+  publisher(number: number): PublisherSink | undefined {
+    return this.publisherSinks.get(number);
+  }
+
+  subscription(number: number): SubscriptionSink | undefined {
+    return this.subscriptionSinks.get(number);
+  }
+
+  publishers(): Iterable<PublisherSink> {
+    return this.publisherSinks.values();
+  }
+
+  /** Flushes producers, commits and leaves groups, says goodbye and closes. Idempotent. */
+  async close(): Promise<void> {
+    if (this.stop.signal.aborted) return;
+    const endpoints = [...this.endpoints];
+    const closing = Promise.allSettled(endpoints.map((endpoint) => endpoint.close()));
+    await Promise.race([closing, sleep(this.settings.closeTimeoutMs)]);
+    this.stop.abort();
+    this.current?.close();
+    this.current = null;
+    this.end(clientError("closed", "the client was closed"));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

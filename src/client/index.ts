@@ -1,0 +1,40 @@
+/** The Millrace client: Bun, Node and browsers. README.md shows how to use it. */
+
+export { Client, type ClientState, connect } from "./client.ts";
+export { Consumer, type ConsumerOptions, type From } from "./consumer.ts";
+export { type AckLevel, Delivery, type PublishResult } from "./delivery.ts";
+export {
+  CancelledError,
+  ClosedError,
+  ConflictError,
+  ConnectionLostError,
+  FencedError,
+  isMillraceError,
+  MillraceError,
+  TimeoutError,
+} from "./errors.ts";
+export { Group, type GroupDescription, type GroupOffset, Groups, type ResetTarget } from "./group.ts";
+export {
+  type AssignedPartition,
+  type CommitOptions,
+  GroupConsumer,
+  type GroupConsumerOptions,
+  type TopicPartition,
+} from "./group-consumer.ts";
+export type { ClientOptions, ReconnectOptions } from "./options.ts";
+export { type PatternOptions, PatternSubscription } from "./pattern.ts";
+export { Producer } from "./producer.ts";
+export type { ProducerOptions, ProducerRecord, SendOptions } from "./producer-options.ts";
+export type { SessionLimits, Welcome } from "./session.ts";
+export type { Message, SubscriptionOptions } from "./subscription.ts";
+export {
+  type CreateTopicOptions,
+  type Durability,
+  type ListTopicsOptions,
+  type OffsetQuery,
+  type PartitionOffset,
+  type TopicConfig,
+  type TopicDescription,
+  Topics,
+} from "./topics.ts";
+export { BatchEncoder, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";

@@ -1,0 +1,121 @@
+import { Op } from "../protocol/index.ts";
+import type { Client } from "./client.ts";
+
+/** Topics: create, alter, describe, list, delete, and look offsets up. */
+
+export type Durability = "memory" | "written" | "synced";
+
+/** A topic's configuration; what is left out takes the server's default. */
+export interface TopicConfig {
+  /** -1 = no limit. */
+  retentionMs?: number;
+  /** Per partition; -1 = no limit. */
+  retentionBytes?: number;
+  compact?: boolean;
+  tombstoneRetentionMs?: number;
+  segmentBytes?: number;
+  segmentMs?: number;
+  /** The level at which records become visible. */
+  durability?: Durability;
+  messageBytesMax?: number;
+  storage?: "log" | "memory";
+  /** Per partition, for storage "memory". */
+  memoryBytesMax?: number;
+  timestampType?: "create" | "append";
+}
+
+export interface CreateTopicOptions extends TopicConfig {
+  /** Default 1. */
+  partitions?: number;
+  /** True answers with the existing topic instead of topic_exists. */
+  ifNotExists?: boolean;
+}
+
+/** What the server tells of a topic; more fields may come. */
+export interface TopicDescription {
+  name: string;
+  partitions: number;
+  config: TopicConfig;
+  [field: string]: unknown;
+}
+
+export interface ListTopicsOptions {
+  pattern?: string;
+  /** Topics a page; pages are fetched as the iteration goes on. */
+  limit?: number;
+  signal?: AbortSignal;
+}
+
+export type OffsetQuery = "earliest" | "latest" | { timestamp: number };
+
+export interface PartitionOffset {
+  partition: number;
+  offset: number;
+  /** Of the batch that holds the offset, in ms; null where there is none. */
+  timestamp: number | null;
+}
+
+export class Topics {
+  private readonly client: Client;
+
+  constructor(client: Client) {
+    this.client = client;
+  }
+
+  /** Errors: topic_exists, invalid_topic_name, invalid_config, limit_exceeded. */
+  async create(name: string, options: CreateTopicOptions = {}, signal?: AbortSignal): Promise<TopicDescription> {
+    const { partitions = 1, ifNotExists = false, ...config } = options;
+    const args = { name, partitions, config, ifNotExists };
+    return (await this.client.request(Op.TOPIC_CREATE, [args], signal)) as TopicDescription;
+  }
+
+  /** Grows `partitions` or changes the configuration. Errors: topic_not_found, invalid_config. */
+  async alter(
+    name: string,
+    change: TopicConfig & { partitions?: number },
+    signal?: AbortSignal,
+  ): Promise<TopicDescription> {
+    const { partitions, ...config } = change;
+    const args = partitions === undefined ? { name, config } : { name, partitions, config };
+    return (await this.client.request(Op.TOPIC_ALTER, [args], signal)) as TopicDescription;
+  }
+
+  /** Errors: topic_not_found. */
+  async describe(name: string, signal?: AbortSignal): Promise<TopicDescription> {
+    return (await this.client.request(Op.TOPIC_DESCRIBE, [{ name }], signal)) as TopicDescription;
+  }
+
+  /** Errors: topic_not_found. */
+  async delete(name: string, signal?: AbortSignal): Promise<void> {
+    await this.client.request(Op.TOPIC_DELETE, [{ name }], signal);
+  }
+
+  /** All topics, by name. */
+  async list(options: ListTopicsOptions = {}): Promise<TopicDescription[]> {
+    const { pattern, limit, signal } = options;
+    const all: TopicDescription[] = [];
+    for (let after: string | undefined; ;) {
+      const args = { pattern, limit, after };
+      const page = (await this.client.request(Op.TOPIC_LIST, [args], signal)) as {
+        topics: TopicDescription[];
+        next?: string | null;
+      };
+      all.push(...page.topics);
+      after = page.next ?? undefined;
+      if (after === undefined) return all;
+    }
+  }
+
+  /** Offsets of a topic's partitions: the first, the next, or that of a time. Errors: topic_not_found, partition_not_found. */
+  async offsets(
+    topic: string,
+    at: OffsetQuery,
+    options: { partitions?: number[]; signal?: AbortSignal } = {},
+  ): Promise<PartitionOffset[]> {
+    const args = { topic, partitions: options.partitions, at };
+    const { offsets } = (await this.client.request(Op.OFFSETS, [args], options.signal)) as {
+      offsets: [partition: number, offset: number, timestamp: number | null][];
+    };
+    return offsets.map(([partition, offset, timestamp]) => ({ partition, offset, timestamp }));
+  }
+}
