@@ -1,0 +1,11 @@
+//! Tests of the log as its users see it. `kit.rs` has the shared tools; long
+//! forms run with MILLRACE_LONG=1, seeds are printed and set by MILLRACE_SEED.
+
+mod append;
+mod damage;
+mod faults;
+mod kit;
+mod model;
+mod retention;
+mod speed;
+mod store;
