@@ -125,6 +125,9 @@ pub enum Fate<'a> {
     Gone,
 }
 
+/// Where rewritten batches go: header, the offset behind the batch, all its bytes.
+pub type BatchSink<'s> = dyn FnMut(&BatchHeader, u64, &[u8]) -> Result<()> + 's;
+
 /// Rewrites batches one by one. One rewriter serves a whole round, from the
 /// start of the log on.
 pub struct Rewriter<'m> {
@@ -225,16 +228,11 @@ impl<'m> Rewriter<'m> {
 }
 
 impl Rewriter<'_> {
-    /// Rewrites a run of segments, in offset order, into `out`: header, the
-    /// offset behind the batch, and the whole batch.
+    /// Rewrites a run of segments, in offset order, into `out`.
     ///
     /// # Errors
     /// `corrupt_batch`, what a source says, what `out` says.
-    pub fn run(
-        &mut self,
-        sources: &[&dyn Source],
-        out: &mut dyn FnMut(&BatchHeader, u64, &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub fn run(&mut self, sources: &[&dyn Source], out: &mut BatchSink<'_>) -> Result<()> {
         let mut batches = sources.iter().flat_map(|source| Batches::of(*source)).peekable();
         while let Some(batch) = batches.next() {
             let batch = batch?;

@@ -76,7 +76,9 @@ impl CleanerState {
                 write_array(&mut out, 2);
                 for bases in [&swap.outputs, &swap.replaced] {
                     write_array(&mut out, bases.len());
-                    bases.iter().for_each(|base| write_uint(&mut out, *base));
+                    for base in bases {
+                        write_uint(&mut out, *base);
+                    }
                 }
             }
         }

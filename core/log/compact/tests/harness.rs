@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::super::{CleanerState, Outcome, Step, Steps, When, run_with};
 use crate::batch::{self, BatchBuilder, BodyCrc, HEADER_BYTES, compression};
 use crate::clock::ManualClock;
-use crate::error::Result;
-use crate::log::{AppendOutcome, BatchIn, LogConfig, LogStore, NoEvents, Partition, Storage, StoreEvents, StoreOptions};
+use crate::log::{
+    AppendOutcome, BatchIn, LogConfig, LogStore, NoEvents, Partition, Storage, StoreEvents, StoreOptions,
+};
 
 pub const TOMBSTONE_MS: u64 = 1_000;
 const LOG: u64 = 20;
@@ -80,8 +81,7 @@ impl Bench {
     pub fn with_events(setup: Setup, events: Arc<dyn StoreEvents>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(1_000_000));
-        let mut bench =
-            Self { setup, directory, clock, store: None, events, model: BTreeMap::new(), sequence: 0 };
+        let mut bench = Self { setup, directory, clock, store: None, events, model: BTreeMap::new(), sequence: 0 };
         bench.open();
         bench
     }
@@ -104,7 +104,7 @@ impl Bench {
             segment_ms: -1,
             retention_ms: -1,
             compact: true,
-            tombstone_retention_ms: TOMBSTONE_MS as i64,
+            tombstone_retention_ms: TOMBSTONE_MS.cast_signed(),
             storage: self.setup.storage,
             ..LogConfig::default()
         };
@@ -287,8 +287,4 @@ pub fn names(directory: &Path) -> Vec<String> {
 
 pub fn is_long() -> bool {
     std::env::var_os("MILLRACE_LONG").is_some_and(|value| value == "1")
-}
-
-pub fn result_of(bench: &Bench) -> Result<Option<Outcome>> {
-    run_with(&bench.partition(), When::Now, &|_| ())
 }

@@ -243,7 +243,8 @@ fn the_last_batch_of_a_run_keeps_its_span_even_without_records() {
     assert_eq!((header.base_offset, header.record_count), (1, 0));
     assert_eq!(batch::span_of(header, &bytes[HEADER_BYTES..]), Ok(2));
     // Merged with a later segment it is no longer the last, and goes.
-    let merged = compact(&[segment(0, &[bytes.clone()]), segment(3, &[plain(3, &[(B, V, 1_000)])])], 0, 4, policy(0));
+    let merged =
+        compact(&[segment(0, std::slice::from_ref(bytes)), segment(3, &[plain(3, &[(B, V, 1_000)])])], 0, 4, policy(0));
     assert_eq!(merged.batches.len(), 1);
     assert_eq!(merged.offsets(), [3]);
 }
