@@ -16,7 +16,7 @@ describe("MillraceError", () => {
     expect([error.code, error.codeName, error.name, error.retryable]).toEqual([140, "disk_full", "disk_full", true]);
     expect(error.httpStatus).toBe(507);
     expect(error.action).toContain("disk space");
-    expect("details" in error).toBe(false);
+    expect(error.details).toBeUndefined();
   });
 
   test("fills the catalogue's message from its details when no message is given", () => {

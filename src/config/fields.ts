@@ -1,0 +1,267 @@
+/** Every setting of the broker, with its default, its range and one line of documentation. */
+import { choice, type Field, number, text } from "./field.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const TIB = 1024 * GIB;
+const SECOND = 1000;
+const DAY = 86_400 * SECOND;
+/** A hundred years: far enough for "keep it", and still exact in every unit. */
+const SPAN_MAX = 36_600 * DAY;
+
+/** The broker authenticates nobody yet, so it listens on this machine only. */
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+const port = { min: 0, max: 65_535 };
+const perConnection = { min: 1, max: 1_000_000 };
+const span = { min: 100, max: SPAN_MAX };
+
+export const FIELDS = {
+  host: text(
+    "127.0.0.1",
+    "a loopback address (127.x.x.x, ::1, localhost)",
+    isLoopback,
+    "Address that both listeners bind.",
+  ),
+  port: number("count", 7400, port, "TCP port of the native protocol; 0 takes a free one."),
+  httpPort: number("count", 7480, port, "Port of HTTP and of WebSocket at /ws; 0 takes a free one."),
+  dataDir: text(
+    "./millrace-data",
+    "a path",
+    (path) => path !== "" && !path.includes("\0"),
+    "Folder of the log; one broker at a time uses it.",
+  ),
+  storage: choice(
+    "disk",
+    ["disk", "memory"],
+    "Where logs live; memory keeps nothing over a restart and uses no dataDir.",
+  ),
+  threads: number("count", 1, { min: 1, max: 64 }, "Worker threads, each with its own event loop and listeners."),
+
+  frameBytesMax: number("bytes", 16 * MIB, { min: 64 * KIB, max: 256 * MIB }, "Longest frame that is accepted."),
+  batchBytesMax: number("bytes", 8 * MIB, { min: 4 * KIB, max: 128 * MIB }, "Largest batch that is accepted."),
+  messageBytesMax: number("bytes", MIB, { min: 1, max: 64 * MIB }, "Largest record; a topic can lower it."),
+  connectionsMax: number("count", 10_000, perConnection, "Connections at a time, of all listeners and threads."),
+  connectionOutBytesMax: number(
+    "bytes",
+    8 * MIB,
+    { min: 64 * KIB, max: GIB },
+    "Unsent bytes of a connection; over it the connection is closed as a slow consumer.",
+  ),
+  publishersPerConnectionMax: number("count", 1024, perConnection, "Open publishers of a connection."),
+  subscriptionsPerConnectionMax: number("count", 1024, perConnection, "Open subscriptions of a connection."),
+  sourcesPerSubscriptionMax: number("count", 16_384, perConnection, "Partitions that one subscription reads."),
+  requestsInFlightMax: number("count", 1024, perConnection, "Unanswered requests of a connection."),
+
+  publishCreditBytes: number(
+    "bytes",
+    8 * MIB,
+    { min: 64 * KIB, max: GIB },
+    "Bytes of publish frames that a connection may have unacknowledged.",
+  ),
+  publishOverdraftBytesMax: number(
+    "bytes",
+    8 * MIB,
+    { min: 0, max: GIB },
+    "How far over its credit a connection is paused before it is closed.",
+  ),
+  subscriptionCreditBytesMax: number(
+    "bytes",
+    64 * MIB,
+    { min: 64 * KIB, max: GIB },
+    "Largest delivery credit that a subscription may hold.",
+  ),
+  patternBufferBytesMax: number(
+    "bytes",
+    MIB,
+    { min: 4 * KIB, max: GIB },
+    "Bytes that a pattern subscription may lag before records are dropped.",
+  ),
+
+  writeBytesPerTurn: number(
+    "bytes",
+    256 * KIB,
+    { min: 4 * KIB, max: 64 * MIB },
+    "Bytes written to one connection in a turn of the loop.",
+  ),
+  turnBytesMax: number(
+    "bytes",
+    2 * MIB,
+    { min: 4 * KIB, max: GIB },
+    "Bytes written to all connections in a turn of the loop.",
+  ),
+  deliveryBytesMax: number(
+    "bytes",
+    MIB,
+    { min: 4 * KIB, max: 128 * MIB },
+    "Longest run of batches in one delivery, unless a single batch is longer.",
+  ),
+  viewBytesMin: number(
+    "bytes",
+    16 * KIB,
+    { min: 0, max: 64 * MIB },
+    "Delivery runs shorter than this are copied and coalesced, longer ones sent from the map.",
+  ),
+  ringBytes: number(
+    "bytes",
+    MIB,
+    { min: 64 * KIB, max: GIB },
+    "Staging of single records per partition, allocated when it is used.",
+  ),
+
+  segmentBytes: number(
+    "bytes",
+    64 * MIB,
+    { min: 64 * KIB, max: 2 * GIB - MIB },
+    "Size at which a segment is sealed; a topic can set its own.",
+  ),
+  segmentMs: number("ms", 7 * DAY, span, "Age at which a segment is sealed; a topic can set its own."),
+  indexIntervalBytes: number(
+    "bytes",
+    64 * KIB,
+    { min: 4 * KIB, max: 64 * MIB },
+    "Log bytes between two entries of the sparse index.",
+  ),
+  mappedSegmentsMax: number(
+    "count",
+    1024,
+    { min: 8, max: 60_000 },
+    "Segments mapped at a time, least recently used first out.",
+  ),
+  openFilesMax: number(
+    "count",
+    4096,
+    { min: 16, max: 1_000_000 },
+    "Segment files open at a time, least recently used first out.",
+  ),
+  dirtyBytesMax: number("bytes", GIB, { min: MIB, max: TIB }, "Unsynced bytes over which publish credit is withheld."),
+  checkpointBytes: number(
+    "bytes",
+    16 * MIB,
+    { min: 64 * KIB, max: TIB },
+    "Log bytes of a partition between two checkpoints; recovery scans what lies behind the last.",
+  ),
+
+  retentionMs: number(
+    "ms",
+    7 * DAY,
+    { min: 1, max: SPAN_MAX, none: -1 },
+    "Age at which records go; a topic can set its own.",
+  ),
+  retentionBytes: number(
+    "bytes",
+    -1,
+    { min: 1, max: 1024 * TIB, none: -1 },
+    "Size of a partition over which its oldest segments go; a topic can set its own.",
+  ),
+  retentionCheckMs: number(
+    "ms",
+    5 * SECOND,
+    { min: 10, max: DAY },
+    "Time between two rounds of retention and compaction.",
+  ),
+  tombstoneRetentionMs: number(
+    "ms",
+    DAY,
+    { min: 0, max: SPAN_MAX },
+    "How long compaction keeps a tombstone; a topic can set its own.",
+  ),
+  compactionKeysMax: number(
+    "count",
+    10_000_000,
+    { min: 1000, max: 1_000_000_000 },
+    "Keys that one round of compaction holds in memory.",
+  ),
+  keyIndexEntriesMax: number(
+    "count",
+    1_000_000,
+    { min: 1, max: 1_000_000_000 },
+    "Keys per partition whose last offset is kept in memory for conditional publishes.",
+  ),
+  producersPerPartitionMax: number(
+    "count",
+    10_000,
+    { min: 1, max: 10_000_000 },
+    "Idempotent producers that a partition remembers, least recently used first out.",
+  ),
+
+  heartbeatMs: number(
+    "ms",
+    10 * SECOND,
+    { min: 100, max: 10 * 60 * SECOND },
+    "Silence after which a PING is sent; after three times as much the connection is closed.",
+  ),
+  handshakeTimeoutMs: number(
+    "ms",
+    5 * SECOND,
+    { min: 100, max: 10 * 60 * SECOND },
+    "Time that a new connection has for its HELLO.",
+  ),
+  sessionTimeoutMs: number(
+    "ms",
+    10 * SECOND,
+    { min: 100, max: 300 * SECOND },
+    "Silence after which a group drops a member that states no time of its own.",
+  ),
+  drainTimeoutMs: number(
+    "ms",
+    10 * SECOND,
+    { min: 0, max: 3600 * SECOND },
+    "Time that a graceful stop gives to what is in flight.",
+  ),
+
+  groupsMax: number("count", 10_000, perConnection, "Consumer groups of the broker."),
+  membersPerGroupMax: number("count", 1000, { min: 1, max: 100_000 }, "Members of one group."),
+  topicsMax: number("count", 10_000, perConnection, "Topics of the broker."),
+  partitionsPerTopicMax: number("count", 10_000, perConnection, "Partitions of one topic."),
+  partitionsMax: number("count", 50_000, perConnection, "Partitions of the broker, over all topics."),
+} as const;
+
+type Fields = typeof FIELDS;
+export type ConfigKey = keyof Fields;
+
+/** The broker's configuration: plain numbers of bytes and milliseconds. */
+export type Config = { readonly [K in ConfigKey]: Fields[K] extends Field<infer T> ? T : never };
+
+export const CONFIG_KEYS = Object.keys(FIELDS) as ConfigKey[];
+
+/** `frameBytesMax` is MILLRACE_FRAME_BYTES_MAX in the environment. */
+export function envName(key: string): string {
+  return `MILLRACE_${key.replace(/[A-Z]/g, "_$&").toUpperCase()}`;
+}
+
+/** `frameBytesMax` is --frame-bytes-max on the command line. */
+export function flagName(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Pairs that have to stand in order, with the reason that an error gives. */
+const ORDERED: readonly (readonly [less: ConfigKey, more: ConfigKey, why: string])[] = [
+  ["messageBytesMax", "batchBytesMax", "the largest record has to fit into a batch"],
+  ["batchBytesMax", "frameBytesMax", "the largest batch has to fit into a frame"],
+  ["viewBytesMin", "deliveryBytesMax", "no run would be sent from the map"],
+  ["deliveryBytesMax", "subscriptionCreditBytesMax", "a delivery has to fit into the credit"],
+  ["writeBytesPerTurn", "turnBytesMax", "one connection's share has to fit into the turn"],
+  ["partitionsPerTopicMax", "partitionsMax", "one topic cannot hold more than all"],
+];
+
+/** What is wrong with values that are each accepted alone; `sourceOf` tells where a key's value came from. */
+export function crossFaults(config: Config, sourceOf: (key: ConfigKey) => string): string[] {
+  const faults: string[] = [];
+  const say = (key: ConfigKey): string => `${key} (${config[key]}, from ${sourceOf(key)})`;
+  for (const [less, more, why] of ORDERED) {
+    if (Number(config[less]) > Number(config[more])) faults.push(`${say(less)} is over ${say(more)}: ${why}`);
+  }
+  const taken = config.publishCreditBytes + config.publishOverdraftBytesMax;
+  if (config.batchBytesMax > taken) {
+    faults.push(
+      `${say("batchBytesMax")} is over publishCreditBytes + publishOverdraftBytesMax (${taken}): a batch has to fit`,
+    );
+  }
+  const { port: tcp, httpPort: http } = config;
+  if (tcp !== 0 && tcp === http) faults.push(`${say("httpPort")} is the same as ${say("port")}: each needs its own`);
+  return faults;
+}

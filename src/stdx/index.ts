@@ -1,0 +1,4 @@
+/** Small things that every part may use and that know nothing of Millrace. */
+export { type Clock, ManualClock, systemClock } from "./clock.ts";
+export { editDistance, nearestName } from "./nearest.ts";
+export { formatBytes, formatMilliseconds, parseBytes, parseMilliseconds } from "./units.ts";
