@@ -406,7 +406,7 @@ fn a_synced_publish_is_answered_after_the_sync_with_its_level() {
     let token = rig.worker.sync(LOG, 0).unwrap();
     rig.run_until(|rig| !rig.synced.is_empty());
     assert_eq!(rig.synced, [(token, 0)]);
-    rig.run_until(|rig| rig.sent[producer as usize].len() > 20);
+    rig.run_until(|rig| !rig.sent[producer as usize].is_empty());
     let levels: Vec<u64> = rig
         .frames(producer)
         .iter()

@@ -213,8 +213,8 @@ export interface Engine {
 
   /** One turn: appends staged records, builds acks and deliveries, hands them to `sink`. True: more is ready. */
   turn(sink: TurnSink): boolean;
-  /** Everything `turn` wrote for this connection is out. Until then it gets no more. */
-  written(connection: number): void;
+  /** Everything `turn` wrote for this connection is out; until then it gets no more. True: a turn has more for it. */
+  written(connection: number): boolean;
   isArena(bytes: Uint8Array): boolean;
 
   /** Hands a message to another worker's `turn`. */

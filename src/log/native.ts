@@ -335,8 +335,8 @@ class LogEngine implements Engine {
     else waiter?.reject(errorOf(code, "the sync failed"));
   }
 
-  written(connection: number): void {
-    this.#native.written(connection);
+  written(connection: number): boolean {
+    return this.#native.written(connection);
   }
 
   isArena(bytes: Uint8Array): boolean {
