@@ -6,14 +6,15 @@
 //! ```text
 //!        released           claimed by pushers, in this order          free
 //!  ... ------------> tail ====================================> head ------> ...
-//!                     |  ready  |  ready  | claimed, not ready |
-//!                     '-- a drain walks to here --'
+//!                     |  ready  | being filled |  ready  |
+//!                     '-- a drain walks to here, and waits --'
 //! ```
 //!
 //! A pusher claims one slot and its bytes by one CAS on `head`, copies, and sets the
-//! slot's ready flag (Release). A drain takes flags (Acquire) from `tail` up to the
-//! first slot that is not ready, shows what it found, clears the flags and moves
+//! slot's ready flag (Release). A drain waits for the flags (Acquire) from `tail` up to
+//! where `head` was when it began, shows what it found, clears the flags and moves
 //! `tail` (Release), which pushers acquire before they write into that memory again.
+//! A pusher cannot block or panic between its claim and its flag, so the wait is short.
 //! Flags are clear in every slot outside `tail..head`, so nothing has to be derived
 //! from what a slot held a lap ago.
 
@@ -21,7 +22,7 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering, Shadow, lock};
+use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering, Shadow, lock, wait_for};
 use super::{Drained, Entry, PushError};
 
 /// Pushers hammer `head`, the drain `tail`: each has its cache line (two, because
@@ -179,18 +180,23 @@ impl Buffer {
         found.count
     }
 
-    /// Walks the ready slots from `tail` on, `entries_max` at most.
+    /// Walks the slots that are claimed from `tail` on, `entries_max` at most, and waits
+    /// for those that are being filled: else a record that this thread has pushed could
+    /// be left behind one that another thread is about to publish, and what this thread
+    /// appends next would overtake it.
     fn find(&self, tail: u64, entries_max: usize) -> Found {
         let slot = self.slot_index(tail);
         let position = self.byte(tail) & (self.arena.len() - 1);
         let mut found = Found { slot, count: 0, wrapped_at: 0, front: position..position, back: 0..0 };
         let mut end = position;
         let mut wrapped = false;
-        let limit = entries_max.min(self.ready.len());
+        let (claimed, _) = self.used(self.head.0.load(Ordering::Relaxed), tail);
+        let limit = entries_max.min(claimed);
         while found.count < limit {
             let index = (slot + found.count) & (self.ready.len() - 1);
-            if !self.ready[index].load(Ordering::Acquire) {
-                break;
+            let is_ready = || self.ready[index].load(Ordering::Acquire);
+            if !is_ready() {
+                wait_for(is_ready);
             }
             self.entries_shadow.read(index..index + 1);
             // SAFETY: the flag says that the entry was written, and it stays as it is

@@ -8,9 +8,9 @@ use super::{Entry, PushError, Ring};
 
 fn model(check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    // Bugs of such protocols show within three preemptions; without a bound the
-    // three-thread models would take hours.
-    builder.preemption_bound = Some(3);
+    // Bugs of such protocols show within three preemptions. LOOM_MAX_PREEMPTIONS sets
+    // another bound; without any the model with three threads takes minutes.
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(check);
 }
 
@@ -80,6 +80,27 @@ fn pushers_alone_are_never_refused_while_there_is_room() {
     });
 }
 
+/// What a thread has pushed is in its next drain, also behind a slot that another
+/// thread is just filling: a batch that it appends afterwards overtakes nothing.
+#[test]
+fn a_drain_shows_all_that_its_thread_has_pushed() {
+    model(|| {
+        let ring = Arc::new(Ring::with_capacity(16, 4));
+        let other = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || push(&ring, 2, 0, 2))
+        };
+        push(&ring, 1, 0, 2).unwrap();
+        let mut seen = Vec::new();
+        drain(&ring, &mut seen);
+        assert_eq!(of(&seen, 1), [0]);
+        // It may be refused during the drain's rewind, as above.
+        let taken = other.join().unwrap().is_ok();
+        drain(&ring, &mut seen);
+        assert_eq!(of(&seen, 2).len(), usize::from(taken));
+    });
+}
+
 /// The ring is too small for all: what is taken is seen, what is refused is not, and
 /// slots and bytes are written again while the drain works.
 #[test]
@@ -98,6 +119,25 @@ fn memory_is_reused_only_after_its_release() {
         assert_eq!(of(&seen, 1), taken);
         assert_eq!(taken.first(), Some(&0));
         assert!(ring.is_empty());
+    });
+}
+
+/// A slot that held a record before is not taken for ready while it is filled again.
+#[test]
+fn a_slot_used_before_is_shown_only_when_it_is_filled_again() {
+    model(|| {
+        let ring = Arc::new(Ring::with_capacity(4, 1));
+        let mut seen = Vec::new();
+        push(&ring, 1, 0, 2).unwrap();
+        drain(&ring, &mut seen);
+        let other = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || push(&ring, 1, 1, 2))
+        };
+        drain(&ring, &mut seen);
+        assert_eq!(other.join().unwrap(), Ok(()));
+        drain(&ring, &mut seen);
+        assert_eq!(of(&seen, 1), [0, 1]);
     });
 }
 

@@ -99,8 +99,10 @@ impl Ring {
         self.buffer.push(entry, bytes)
     }
 
-    /// Hands up to `entries_max` published records to `f`, oldest first, and frees
-    /// their space when `f` returns. Returns how many; `f` is not called for 0.
+    /// Hands up to `entries_max` records to `f`, oldest first, and frees their space
+    /// when `f` returns. Returns how many; `f` is not called for 0. Unless limited by
+    /// `entries_max` these are all whose push had returned or was under way when the
+    /// drain began.
     ///
     /// Drains exclude each other (a second one waits), and `f` must not drain the
     /// same ring. If `f` panics nothing is freed: the next drain gives the same records.

@@ -16,6 +16,20 @@ mod real {
         mutex.lock()
     }
 
+    /// Waits for a thread that needs nanoseconds, unless it is not running just now.
+    #[cold]
+    pub fn wait_for(condition: impl Fn() -> bool) {
+        for _ in 0..256 {
+            if condition() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        while !condition() {
+            std::thread::yield_now();
+        }
+    }
+
     /// Tells loom of accesses to plain memory; nothing outside it.
     pub struct Shadow;
 
@@ -42,6 +56,12 @@ mod model {
 
     pub fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
         mutex.lock().expect("no holder panics in a model")
+    }
+
+    pub fn wait_for(condition: impl Fn() -> bool) {
+        while !condition() {
+            loom::thread::yield_now();
+        }
     }
 
     /// One cell per byte or entry of the real memory: loom fails the model when two
