@@ -1,0 +1,12 @@
+export type { Engine } from "../log/engine.ts";
+export { Coordinator, EVENT_NOTICE, type GroupLimits } from "./groups/coordinator.ts";
+export { Groups, ownerOf } from "./groups/groups.ts";
+export type { CommitRequest, Given, GroupLag, MemberEvent, Position } from "./groups/messages.ts";
+export { OffsetsStore } from "./groups/offsets-store.ts";
+export { Mailroom } from "./mailroom.ts";
+export { MetadataLog } from "./metadata-log.ts";
+export type { MetadataEvent, Topic } from "./metadata-state.ts";
+export { hashName, nameFault } from "./names.ts";
+export { compilePattern, PatternSet, patternFault } from "./patterns.ts";
+export { internalLogConfig } from "./topic-config.ts";
+export { type TopicLimits, Topics } from "./topics.ts";

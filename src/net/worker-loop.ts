@@ -1,0 +1,202 @@
+/**
+ * One worker's event loop over its engine: runs turns, carries out their plans, and owns the worker's connections.
+ * JavaScript here runs per socket chunk, per turn and per write of a plan, never per message.
+ */
+import type { ErrorName } from "../errors/index.ts";
+import type { Logger } from "../metrics/index.ts";
+import { Connection, type ConnectionHandler, type ConnectionHost } from "./connection.ts";
+import type { Transport } from "./transport.ts";
+
+/** The part of the engine that net drives (src/log/engine.ts has the meaning of each). */
+export interface DataPlane {
+  connectionOpen(): number;
+  connectionClose(connection: number): void;
+  ingest(connection: number, chunk: Uint8Array): number;
+  takeControl(connection: number): Uint8Array;
+  fatalFrame(connection: number): Uint8Array;
+  turn(sink: WorkerLoop): boolean;
+  written(connection: number): void;
+  isArena(bytes: Uint8Array): boolean;
+  onWake(callback: () => void): void;
+}
+
+export interface LoopOptions {
+  readonly engine: DataPlane;
+  readonly logger: Logger;
+  readonly connectionOutBytesMax: number;
+  /** Builds the protocol above a new connection. */
+  readonly accept: (connection: Connection) => ConnectionHandler;
+  /** Why no connection is accepted now, or undefined. */
+  readonly refusal: () => { error: ErrorName; message: string } | undefined;
+  /** The last frame for a peer whose connection ends with an error. */
+  readonly goodbye: (error: ErrorName, message: string) => Uint8Array;
+  readonly mail: (message: Uint8Array) => void;
+}
+
+const CONTROL = 1;
+const TURN = 2;
+const FATAL = 4;
+const PAUSE = 8;
+
+export class WorkerLoop implements ConnectionHost {
+  readonly connectionOutBytesMax: number;
+  readonly #options: LoopOptions;
+  readonly #engine: DataPlane;
+  readonly #connections: (Connection | undefined)[] = [];
+  /** Connections that are closed for the engine but still send their last bytes. */
+  readonly #lingering = new Set<Connection>();
+  readonly #holders = new Set<Connection>();
+  #touched: Connection[] = [];
+  #open = 0;
+  #scheduled = false;
+  #stopped = false;
+  readonly #run = (): void => this.#turn();
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#engine = options.engine;
+    this.connectionOutBytesMax = options.connectionOutBytesMax;
+    options.engine.onWake(() => this.turnSoon());
+  }
+
+  get connectionCount(): number {
+    return this.#open;
+  }
+
+  /** Connections that still have bytes to send. */
+  get unsentConnections(): number {
+    let count = 0;
+    for (const connection of this.connections()) if (connection.unsentBytes > 0) count += 1;
+    for (const connection of this.#lingering) if (connection.unsentBytes > 0) count += 1;
+    return count;
+  }
+
+  *connections(): IterableIterator<Connection> {
+    for (const connection of this.#connections) if (connection !== undefined) yield connection;
+  }
+
+  /** Runs a turn after the socket events that are waiting now, so that one turn serves them all. */
+  turnSoon(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
+  }
+
+  /** Takes in a new socket. Undefined when it was refused, and closed. */
+  attach(transport: Transport): Connection | undefined {
+    const refusal = this.#stopped ? { error: "shutting_down" as const, message: "the broker has stopped" } : this.#options.refusal();
+    if (refusal !== undefined) {
+      const frame = this.#options.goodbye(refusal.error, refusal.message);
+      transport.write(frame, 0, frame.length);
+      transport.end();
+      return undefined;
+    }
+    const connection = new Connection(this.#engine.connectionOpen(), transport, this);
+    this.#connections[connection.id] = connection;
+    this.#open += 1;
+    connection.handler = this.#options.accept(connection);
+    return connection;
+  }
+
+  /** Takes in one chunk of a connection. */
+  received(connection: Connection, chunk: Uint8Array): void {
+    if (connection.isClosing) return;
+    connection.heard = true;
+    const flags = this.#engine.ingest(connection.id, chunk);
+    if (flags === TURN) {
+      this.turnSoon();
+      return;
+    }
+    if (flags === 0) return;
+    if ((flags & CONTROL) !== 0) connection.handler?.control(this.#engine.takeControl(connection.id));
+    if ((flags & TURN) !== 0) this.turnSoon();
+    if (connection.isClosing) return;
+    if ((flags & FATAL) !== 0) connection.close(this.#engine.fatalFrame(connection.id));
+    else if ((flags & PAUSE) !== 0) connection.pause();
+  }
+
+  /** Ends turns for good. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  // What connections ask of their loop.
+
+  flushed(connection: Connection): void {
+    if (!connection.awaitsFlush || this.#connections[connection.id] !== connection) return;
+    connection.awaitsFlush = false;
+    this.#engine.written(connection.id);
+    this.turnSoon();
+  }
+
+  holdsViews(connection: Connection, holds: boolean): void {
+    if (holds) this.#holders.add(connection);
+    else this.#holders.delete(connection);
+  }
+
+  fail(connection: Connection, error: ErrorName, message: string): void {
+    this.#options.logger.warn("connection closed", { error, reason: message, remote: connection.transport.remote });
+    connection.close(this.#options.goodbye(error, message));
+  }
+
+  gone(connection: Connection): void {
+    if (this.#connections[connection.id] !== connection) return;
+    this.#connections[connection.id] = undefined;
+    this.#open -= 1;
+    this.#engine.connectionClose(connection.id);
+    if (connection.unsentBytes > 0) this.#lingering.add(connection);
+    this.turnSoon();
+  }
+
+  ended(connection: Connection): void {
+    this.#lingering.delete(connection);
+  }
+
+  // What the engine asks during a turn (TurnSink). None of these may throw: the rest of the plan would be lost.
+
+  write(id: number, bytes: Uint8Array, start: number, length: number): void {
+    const connection = this.#connections[id];
+    if (connection === undefined) return;
+    if (!connection.awaitsFlush) {
+      connection.awaitsFlush = true;
+      this.#touched.push(connection);
+    }
+    connection.writePlanned(bytes, start, length, this.#engine.isArena(bytes));
+  }
+
+  retire(bytes: Uint8Array): void {
+    for (const connection of [...this.#holders]) connection.retire(bytes);
+  }
+
+  resume(id: number): void {
+    this.#connections[id]?.resume();
+  }
+
+  close(id: number, frame: Uint8Array): void {
+    this.#connections[id]?.close(frame);
+  }
+
+  sourceEnd(id: number, sub: number, source: number, code: number): void {
+    this.#connections[id]?.handler?.sourceEnded(sub, source, code);
+  }
+
+  mail(message: Uint8Array): void {
+    try {
+      this.#options.mail(message);
+    } catch (error) {
+      this.#options.logger.error("mail from another worker could not be handled", { error });
+    }
+  }
+
+  #turn(): void {
+    this.#scheduled = false;
+    if (this.#stopped) return;
+    if (this.#engine.turn(this)) this.turnSoon();
+    const touched = this.#touched;
+    if (touched.length === 0) return;
+    this.#touched = [];
+    for (const connection of touched) {
+      if (connection.unsentBytes === 0) this.flushed(connection);
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The one place that decides whether a principal may do something. Every operation of every session passes it, also
+ * now that it allows all: what security adds later changes this function and no code path.
+ */
+import type { Principal } from "./principal.ts";
+
+export type Operation =
+  | "connect"
+  | "topic.create"
+  | "topic.alter"
+  | "topic.describe"
+  | "topic.delete"
+  | "topic.list"
+  | "topic.publish"
+  | "topic.consume"
+  | "producer.init"
+  | "group.join"
+  | "group.commit"
+  | "group.describe"
+  | "group.list"
+  | "group.reset"
+  | "group.delete";
+
+export interface Resource {
+  readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group";
+  readonly namespace: string;
+  /** Empty for the namespace as a whole. */
+  readonly name: string;
+}
+
+/** @throws unauthorized, once there are policies. */
+export type Authorize = (principal: Principal, operation: Operation, resource: Resource) => void;
+
+export const allowAll: Authorize = () => undefined;

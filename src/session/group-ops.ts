@@ -1,0 +1,161 @@
+/**
+ * Consumer groups, besides SUBSCRIBE (subscribe-ops.ts), which joins one.
+ *
+ *     60 COMMIT          [60, corr, {group, member?, generation?, offsets: [[topic, partition, offset, metadata|nil]]}] -> {}
+ *     61 GROUP_HEARTBEAT [61, corr, {group, member, generation}] -> {generation}
+ *     62 RELEASE         [62, corr, {sub, generation, sources: [int]}] -> {}
+ *     64 GROUP_DESCRIBE  [64, corr, {group}] -> {group, state, generation, members, offsets}
+ *     65 GROUP_LIST      [65, corr, {}] -> {groups: [{group, state, members}]}
+ *     66 GROUP_RESET     [66, corr, {group, topic, partitions?, to: "earliest"|"latest"|{offset}|{timestamp}}] -> {offsets: [[topic, partition, offset]]}
+ *     67 GROUP_DELETE    [67, corr, {group}] -> {}
+ *     68 GROUP_OFFSETS   [68, corr, {group}] -> {offsets: [[topic, partition, offset, metadata|nil, lag, lagMs|nil]]}
+ */
+import type { CommitRequest, Position } from "../broker/index.ts";
+import { Op } from "../protocol/index.ts";
+import { asHandle, asInteger, asList, asPartition, asText, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import { type AnyOperation, define } from "./operation.ts";
+import { groupResource, namespaceResource } from "./resources.ts";
+import { partitionList } from "./topic-ops.ts";
+
+const OFFSETS_MAX = 10_000;
+const METADATA_BYTES_MAX = 4096;
+const SOURCES_MAX = 100_000;
+
+type CommitRow = CommitRequest["offsets"][number];
+
+function asCommitRow(value: unknown, field: string): CommitRow {
+  if (!Array.isArray(value)) throw invalid(field, "[topic, partition, offset, metadata]");
+  const metadata = optional(value[3], `${field}[3]`, asText) ?? null;
+  if (metadata !== null && metadata.length > METADATA_BYTES_MAX) {
+    throw invalid(`${field}[3]`, `at most ${METADATA_BYTES_MAX} characters`);
+  }
+  return [asText(value[0], `${field}[0]`), asPartition(value[1], `${field}[1]`), asInteger(value[2], `${field}[2]`), metadata];
+}
+
+const commit = define({
+  op: Op.COMMIT,
+  permission: "group.commit",
+  finishes: true,
+  parse(args, session): CommitRequest {
+    const fields = fieldsAt(args, 0);
+    return {
+      namespace: session.namespace,
+      group: asText(fields["group"], "group"),
+      member: optional(fields["member"], "member", asText) ?? null,
+      generation: optional(fields["generation"], "generation", asHandle) ?? null,
+      offsets: asList(fields["offsets"], "offsets", OFFSETS_MAX, asCommitRow),
+    };
+  },
+  resources: ({ group }, session) => [groupResource(session, group)],
+  async run(session, request) {
+    await session.services.groups.commit(request);
+    return {};
+  },
+});
+
+const heartbeat = define({
+  op: Op.GROUP_HEARTBEAT,
+  permission: "group.join",
+  finishes: true,
+  parse(args, session) {
+    const fields = fieldsAt(args, 0);
+    return {
+      namespace: session.namespace,
+      group: asText(fields["group"], "group"),
+      member: asText(fields["member"], "member"),
+      generation: optional(fields["generation"], "generation", asHandle) ?? null,
+    };
+  },
+  resources: ({ group }, session) => [groupResource(session, group)],
+  run: (session, request) => session.services.groups.heartbeat(request),
+});
+
+const release = define({
+  op: Op.RELEASE,
+  permission: "group.join",
+  finishes: true,
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      sub: asHandle(fields["sub"], "sub"),
+      sources: asList(fields["sources"], "sources", SOURCES_MAX, asHandle),
+    };
+  },
+  resources: () => [],
+  async run(session, { sub, sources }) {
+    const subscription = session.groupSubscription(sub);
+    session.authorize("group.join", groupResource(session, subscription.group));
+    await subscription.release(sources);
+    return {};
+  },
+});
+
+function groupName(args: readonly unknown[]): { group: string } {
+  return { group: asText(fieldsAt(args, 0)["group"], "group") };
+}
+
+const describe = define({
+  op: Op.GROUP_DESCRIBE,
+  permission: "group.describe",
+  parse: groupName,
+  resources: ({ group }, session) => [groupResource(session, group)],
+  run: (session, { group }) => session.services.groups.describe({ namespace: session.namespace, group }),
+});
+
+const list = define({
+  op: Op.GROUP_LIST,
+  permission: "group.list",
+  parse: () => null,
+  resources: (_, session) => [namespaceResource(session)],
+  async run(session) {
+    const found = await session.services.groups.list(session.namespace);
+    return { groups: found.map(({ group, state, members }) => ({ group, state, members })) };
+  },
+});
+
+function asPosition(value: unknown, field: string): Position {
+  if (value === "earliest" || value === "latest") return value;
+  if (isMap(value) && "offset" in value) return { offset: asInteger(value["offset"], `${field}.offset`) };
+  if (isMap(value) && "timestamp" in value) return { timestamp: asInteger(value["timestamp"], `${field}.timestamp`) };
+  throw invalid(field, '"earliest", "latest", {offset} or {timestamp}');
+}
+
+const reset = define({
+  op: Op.GROUP_RESET,
+  permission: "group.reset",
+  parse(args, session) {
+    const fields = fieldsAt(args, 0);
+    return {
+      namespace: session.namespace,
+      group: asText(fields["group"], "group"),
+      topic: asText(fields["topic"], "topic"),
+      partitions: optional(fields["partitions"], "partitions", partitionList) ?? null,
+      to: asPosition(fields["to"], "to"),
+    };
+  },
+  resources: ({ group }, session) => [groupResource(session, group)],
+  run: (session, request) => session.services.groups.reset(request),
+});
+
+const remove = define({
+  op: Op.GROUP_DELETE,
+  permission: "group.delete",
+  parse: groupName,
+  resources: ({ group }, session) => [groupResource(session, group)],
+  async run(session, { group }) {
+    await session.services.groups.delete({ namespace: session.namespace, group });
+    return {};
+  },
+});
+
+const offsets = define({
+  op: Op.GROUP_OFFSETS,
+  permission: "group.describe",
+  parse: groupName,
+  resources: ({ group }, session) => [groupResource(session, group)],
+  async run(session, { group }) {
+    return { offsets: await session.services.groups.offsets({ namespace: session.namespace, group }) };
+  },
+});
+
+export const groupOps: readonly AnyOperation[] = [commit, heartbeat, release, describe, list, reset, remove, offsets];

@@ -1,0 +1,91 @@
+/** The sessions of one worker, and who among them follows which topics. */
+import type { MemberEvent, MetadataEvent } from "../broker/index.ts";
+import { PatternSet } from "../broker/index.ts";
+import type { Logger } from "../metrics/index.ts";
+import { GroupSubscription } from "./group-subscription.ts";
+import type { Session } from "./session.ts";
+import { PatternSubscription, type Subscription, TopicSubscription } from "./subscriptions.ts";
+
+export class SessionHub {
+  readonly #sessions = new Map<number, Session>();
+  readonly #patterns = new Map<string, PatternSet<PatternSubscription>>();
+  readonly #followers = new Map<number, Set<TopicSubscription>>();
+  readonly #logger: Logger;
+  #lastSerial = 0;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** Serial numbers are never used again, so a late event cannot reach the wrong session. */
+  nextSerial(): number {
+    this.#lastSerial += 1;
+    return this.#lastSerial;
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.serial, session);
+  }
+
+  delete(session: Session): void {
+    this.#sessions.delete(session.serial);
+  }
+
+  sessions(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  followTopic(subscription: TopicSubscription): void {
+    const followers = this.#followers.get(subscription.topicId) ?? new Set();
+    followers.add(subscription);
+    this.#followers.set(subscription.topicId, followers);
+  }
+
+  followPattern(subscription: PatternSubscription): void {
+    const set = this.#patterns.get(subscription.namespace) ?? new PatternSet<PatternSubscription>();
+    set.add(subscription.pattern, subscription);
+    this.#patterns.set(subscription.namespace, set);
+  }
+
+  unfollow(subscription: Subscription): void {
+    if (subscription instanceof PatternSubscription) {
+      this.#patterns.get(subscription.namespace)?.delete(subscription.pattern, subscription);
+    } else if (subscription instanceof TopicSubscription) {
+      const followers = this.#followers.get(subscription.topicId);
+      followers?.delete(subscription);
+      if (followers?.size === 0) this.#followers.delete(subscription.topicId);
+    }
+  }
+
+  /** Attaches what came to those who follow it. Sources of deleted topics are ended by the core. */
+  onMetadata(event: MetadataEvent): void {
+    const { topic } = event;
+    if (event.type === "topic_deleted") {
+      this.#followers.delete(topic.id);
+      return;
+    }
+    const previousPartitions = event.type === "topic_created" ? 0 : event.previous.partitions;
+    if (topic.partitions === previousPartitions) return;
+    const following: (TopicSubscription | PatternSubscription)[] = [
+      ...(this.#followers.get(topic.id) ?? []),
+      ...(this.#patterns.get(topic.namespace)?.match(topic.name) ?? []),
+    ];
+    for (const subscription of following) {
+      try {
+        subscription.grown(topic, previousPartitions);
+      } catch (error) {
+        this.#logger.warn("new partitions could not be attached", { topic: topic.name, error });
+      }
+    }
+  }
+
+  onMemberEvent(event: MemberEvent): void {
+    const subscription = this.#sessions.get(event.session)?.subscriptions.get(event.sub);
+    if (subscription instanceof GroupSubscription) subscription.handle(event);
+  }
+
+  /** Heartbeats and timeouts of all sessions. */
+  tick(nowMs: number): void {
+    for (const session of this.#sessions.values()) session.tick(nowMs);
+  }
+}

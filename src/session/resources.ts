@@ -1,0 +1,22 @@
+/** The resources that `authorize` is asked about. */
+import type { Resource } from "../security/index.ts";
+
+interface InNamespace {
+  readonly namespace: string;
+}
+
+export function namespaceResource({ namespace }: InNamespace): Resource {
+  return { kind: "namespace", namespace, name: "" };
+}
+
+export function topicResource({ namespace }: InNamespace, name: string): Resource {
+  return { kind: "topic", namespace, name };
+}
+
+export function patternResource({ namespace }: InNamespace, name: string): Resource {
+  return { kind: "pattern", namespace, name };
+}
+
+export function groupResource({ namespace }: InNamespace, name: string): Resource {
+  return { kind: "group", namespace, name };
+}

@@ -1,0 +1,38 @@
+/** What sessions share on one worker; the composition root (src/server) fills it. */
+import type { Engine, Groups, Topics } from "../broker/index.ts";
+import type { Logger } from "../metrics/index.ts";
+import type { Authorize } from "../security/index.ts";
+import type { SessionHub } from "./hub.ts";
+import type { AnyOperation } from "./operation.ts";
+
+/** Keys of the configuration (src/config says what they mean). */
+export interface SessionLimits {
+  readonly frameBytesMax: number;
+  readonly batchBytesMax: number;
+  readonly messageBytesMax: number;
+  readonly subscriptionCreditBytesMax: number;
+  readonly publishCreditBytes: number;
+  readonly patternBufferBytesMax: number;
+  readonly requestsInFlightMax: number;
+  readonly handshakeTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly sessionTimeoutMs: number;
+}
+
+export interface SessionServices {
+  readonly engine: Engine;
+  readonly topics: Topics;
+  readonly groups: Groups;
+  readonly hub: SessionHub;
+  readonly operations: ReadonlyMap<number, AnyOperation>;
+  readonly limits: SessionLimits;
+  readonly logger: Logger;
+  readonly authorize: Authorize;
+  /** Name and version, for HELLO. */
+  readonly serverName: string;
+  readonly monotonicMs: () => number;
+  /** Tells the other workers that the metadata log has grown. */
+  readonly announceMetadata: () => void;
+  /** True from the moment the broker begins to shut down. */
+  readonly isStopping: () => boolean;
+}

@@ -1,0 +1,229 @@
+/**
+ * One connection's session of the native protocol: handshake, heartbeats, requests. Publishes, credit and deliveries do
+ * not pass here; the core handles them.
+ *
+ *     1 HELLO [1, corr, {version: [min, max], features, client, namespace, heartbeatMs, auth}] -> OK
+ *     2 PING [2, token]   3 PONG [3, token]   4 GOODBYE [4, code, message]     both ways
+ *     5 OK [5, corr, result]   6 ERROR [6, corr, code, name, message, retryable, details]
+ */
+import type { ErrorName } from "../errors/index.ts";
+import { ERRORS, isMillraceError, MillraceError, toMillraceError } from "../errors/index.ts";
+import type { Connection, ConnectionHandler } from "../net/index.ts";
+import { decodeControl, encodeError, encodeFrame, encodeOk, Op } from "../protocol/index.ts";
+import type { Operation as Permission, Principal, Resource } from "../security/index.ts";
+import { anonymous } from "../security/index.ts";
+import { type GroupSubscription, requireGroup } from "./group-subscription.ts";
+import { parseHello, welcome } from "./handshake.ts";
+import type { Running } from "./operation.ts";
+import type { SessionServices } from "./services.ts";
+import type { Subscription } from "./subscriptions.ts";
+
+/** A peer is gone after this many heartbeat intervals of silence. */
+const SILENT_INTERVALS_MAX = 2;
+
+export class Session implements ConnectionHandler {
+  readonly serial: number;
+  readonly services: SessionServices;
+  readonly publishers = new Map<number, string>();
+  readonly subscriptions = new Map<number, Subscription>();
+  namespace = "";
+  clientName = "";
+  principal: Principal = anonymous("");
+  isClosed = false;
+  readonly #connection: Connection;
+  readonly #openedMs: number;
+  #isOpen = false;
+  #saidGoodbye = false;
+  #inFlight = 0;
+  #heartbeatMs = 0;
+  #heardMs: number;
+  #pingedMs: number;
+
+  constructor(connection: Connection, services: SessionServices) {
+    this.#connection = connection;
+    this.services = services;
+    this.serial = services.hub.nextSerial();
+    this.#openedMs = services.monotonicMs();
+    this.#heardMs = this.#openedMs;
+    this.#pingedMs = this.#openedMs;
+    services.hub.add(this);
+  }
+
+  get connectionId(): number {
+    return this.#connection.id;
+  }
+
+  /** Requests that were not answered yet. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  send(frame: Uint8Array): void {
+    this.#connection.send(frame);
+  }
+
+  /** @throws unauthorized. */
+  authorize(permission: Permission, resource: Resource): void {
+    this.services.authorize(this.principal, permission, resource);
+  }
+
+  groupSubscription(sub: number): GroupSubscription {
+    return requireGroup(this.subscriptions.get(sub), sub);
+  }
+
+  /** Forgets a subscription here and in the engine. */
+  dropSubscription(sub: number): void {
+    const subscription = this.subscriptions.get(sub);
+    if (subscription !== undefined) this.services.hub.unfollow(subscription);
+    this.subscriptions.delete(sub);
+    if (!this.isClosed) this.services.engine.subscriptionClose(this.connectionId, sub);
+  }
+
+  /** Ends the connection with a reason that the client can act on. */
+  goodbye(error: ErrorName, message: string): void {
+    this.#connection.close(encodeFrame(Op.GOODBYE, ERRORS[error].code, message));
+  }
+
+  // What the connection tells.
+
+  control(frames: Uint8Array): void {
+    try {
+      for (const { op, args } of decodeControl(frames, this.services.limits.frameBytesMax)) {
+        this.#dispatch(op, args);
+        if (this.#connection.isClosing) return;
+      }
+    } catch (error) {
+      const fault = toMillraceError(error);
+      if (!isMillraceError(error)) this.services.logger.error("a control frame could not be handled", { error });
+      this.goodbye(fault.codeName, fault.codeName === "internal" ? "internal error" : fault.message);
+    }
+  }
+
+  sourceEnded(sub: number, source: number): void {
+    this.subscriptions.get(sub)?.sourceEnded(source);
+  }
+
+  closed(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.services.hub.delete(this);
+    const how = this.#saidGoodbye ? "closed" : "lost";
+    for (const subscription of this.subscriptions.values()) {
+      subscription.close(how).catch((error: unknown) => {
+        this.services.logger.debug("a subscription could not be closed", { error });
+      });
+    }
+    this.subscriptions.clear();
+    this.publishers.clear();
+  }
+
+  /** Called several times a second. */
+  tick(nowMs: number): void {
+    if (this.#connection.isClosing) return;
+    if (this.#connection.heard || this.#connection.paused) {
+      this.#connection.heard = false;
+      this.#heardMs = nowMs;
+    }
+    if (!this.#isOpen) {
+      const { handshakeTimeoutMs } = this.services.limits;
+      if (nowMs - this.#openedMs >= handshakeTimeoutMs) this.goodbye("timeout", `no HELLO within ${handshakeTimeoutMs} ms`);
+      return;
+    }
+    const silentMs = nowMs - this.#heardMs;
+    if (silentMs > SILENT_INTERVALS_MAX * this.#heartbeatMs) {
+      this.goodbye("heartbeat_missed", `nothing was heard for ${Math.round(silentMs)} ms`);
+    } else if (nowMs - this.#pingedMs >= this.#heartbeatMs) {
+      this.#pingedMs = nowMs;
+      this.send(encodeFrame(Op.PING, this.serial));
+    }
+  }
+
+  #dispatch(op: number, args: unknown[]): void {
+    switch (op) {
+      case Op.PING:
+        this.send(encodeFrame(Op.PONG, args[0]));
+        return;
+      case Op.PONG:
+        return;
+      case Op.GOODBYE:
+        this.#saidGoodbye = true;
+        this.#connection.close(undefined);
+        return;
+      default:
+        this.#request(op, args);
+    }
+  }
+
+  #request(op: number, args: unknown[]): void {
+    const [correlation, ...rest] = args;
+    if (typeof correlation !== "number" || !Number.isInteger(correlation) || correlation < 0) {
+      throw new MillraceError("malformed_frame", `op ${op} has no correlation id`);
+    }
+    if (op === Op.HELLO) this.#hello(correlation, rest);
+    else if (!this.#isOpen) this.goodbye("handshake_required", "the first frame must be HELLO");
+    else this.#run(op, correlation, rest);
+  }
+
+  #run(op: number, correlation: number, args: unknown[]): void {
+    let running: Running;
+    try {
+      const operation = this.services.operations.get(op);
+      if (operation === undefined) throw new MillraceError("unknown_op", undefined, { details: { op } });
+      if (this.services.isStopping() && !operation.finishes) throw new MillraceError("shutting_down");
+      const { requestsInFlightMax } = this.services.limits;
+      if (this.#inFlight >= requestsInFlightMax) {
+        throw new MillraceError("limit_exceeded", `${requestsInFlightMax} requests are under way (requestsInFlightMax)`);
+      }
+      running = operation.handle(this, args);
+    } catch (error) {
+      this.#refuse(correlation, error);
+      return;
+    }
+    if (running.result instanceof Promise) void this.#finish(correlation, running);
+    else this.#answer(correlation, running.result, running);
+  }
+
+  async #finish(correlation: number, running: Running): Promise<void> {
+    this.#inFlight += 1;
+    try {
+      this.#answer(correlation, await running.result, running);
+    } catch (error) {
+      this.#refuse(correlation, error);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  #answer(correlation: number, result: unknown, running: Running): void {
+    this.send(encodeOk(correlation, result));
+    running.after();
+  }
+
+  #refuse(correlation: number, error: unknown): void {
+    if (!isMillraceError(error)) this.services.logger.error("a request failed", { error });
+    this.send(encodeError(correlation, error));
+  }
+
+  #hello(correlation: number, args: unknown[]): void {
+    if (this.#isOpen) {
+      this.#refuse(correlation, new MillraceError("protocol_error", "the handshake is done already"));
+      return;
+    }
+    try {
+      const hello = parseHello(args, this.services.limits.heartbeatMs);
+      this.principal = anonymous(hello.namespace);
+      this.authorize("connect", { kind: "namespace", namespace: hello.namespace, name: "" });
+      if (this.services.isStopping()) throw new MillraceError("shutting_down");
+      this.namespace = hello.namespace;
+      this.clientName = hello.client;
+      this.#heartbeatMs = hello.heartbeatMs;
+      this.#isOpen = true;
+      this.#pingedMs = this.services.monotonicMs();
+      this.send(encodeOk(correlation, welcome(hello, this)));
+    } catch (error) {
+      this.#refuse(correlation, error);
+      const fault = toMillraceError(error);
+      this.goodbye(fault.codeName, fault.message);
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * Subscriptions.
+ *
+ *     50 SUBSCRIBE   [50, corr, sub, {topic? | pattern? | group? + topics?, partitions?: [int], from, until?, creditBytes,
+ *                     bufferBytesMax?, member?, instance?, sessionTimeoutMs?}]
+ *                    -> {sources: [[source, topic, partition, offset]], member?, generation?}
+ *     51 UNSUBSCRIBE [51, corr, sub] -> {}
+ *
+ *     from  = "earliest" | "latest" | {offset} | {timestamp} | {offsets: {partition: offset}}     default "latest", for a group "earliest"
+ *     until = "end" (where the partition ends now) | {offset}
+ *
+ * `pattern` is ephemeral and at most once: from now on, with `bufferBytesMax` for how far it may fall behind.
+ * With `group` the sources come by ASSIGNMENT; a member that comes back names its `member`.
+ */
+import { compilePattern, nameFault, patternFault } from "../broker/index.ts";
+import { MillraceError } from "../errors/index.ts";
+import { Op } from "../protocol/index.ts";
+import type { Resource } from "../security/index.ts";
+import { asHandle, asInteger, asList, asPartition, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import { type GroupSubscribeRequest, GroupSubscription } from "./group-subscription.ts";
+import { type AnyOperation, define } from "./operation.ts";
+import { groupResource, patternResource, topicResource } from "./resources.ts";
+import type { Session } from "./session.ts";
+import { type From, PatternSubscription, type SourceRow, TopicSubscription } from "./subscriptions.ts";
+import { partitionList } from "./topic-ops.ts";
+
+const TOPICS_MAX = 1000;
+const SESSION_TIMEOUT_MS_MIN = 100;
+const SESSION_TIMEOUT_MS_MAX = 300_000;
+
+interface Common {
+  readonly sub: number;
+  readonly creditBytes: number;
+}
+
+type SubscribeRequest = Common &
+  (
+    | {
+        readonly kind: "topic";
+        readonly topic: string;
+        readonly partitions: number[] | undefined;
+        readonly from: From;
+        readonly until: "end" | { offset: number } | undefined;
+      }
+    | { readonly kind: "pattern"; readonly pattern: string; readonly bufferBytesMax: number }
+    | ({ readonly kind: "group" } & GroupSubscribeRequest)
+  );
+
+function asFrom(value: unknown, field: string): From {
+  if (value === "earliest" || value === "latest") return value;
+  if (isMap(value)) {
+    if ("offset" in value) return { offset: asInteger(value["offset"], `${field}.offset`) };
+    if ("timestamp" in value) return { timestamp: asInteger(value["timestamp"], `${field}.timestamp`) };
+    if (isMap(value["offsets"])) return { offsets: asOffsets(value["offsets"], `${field}.offsets`) };
+  }
+  throw invalid(field, '"earliest", "latest", {offset}, {timestamp} or {offsets}');
+}
+
+/** Keys may be ints or their decimal strings: not every language has maps with int keys. */
+function asOffsets(value: Fields, field: string): Map<number, number> {
+  return new Map(
+    Object.entries(value).map(([partition, offset]) => [
+      asPartition(Number(partition), `${field} key`),
+      asInteger(offset, `${field}[${partition}]`),
+    ]),
+  );
+}
+
+function asUntil(value: unknown, field: string): "end" | { offset: number } {
+  if (value === "end") return value;
+  if (isMap(value)) return { offset: asInteger(value["offset"], `${field}.offset`) };
+  throw invalid(field, '"end" or {offset}');
+}
+
+function asName(value: unknown, field: string): string {
+  const name = asText(value, field);
+  const fault = nameFault(name);
+  if (fault !== undefined) throw new MillraceError("invalid_argument", `${field}: ${fault}`, { details: { field } });
+  return name;
+}
+
+function parse(args: readonly unknown[], session: Session): SubscribeRequest {
+  const sub = asHandle(args[0], "sub");
+  const fields = fieldsAt(args, 1);
+  const { limits } = session.services;
+  const creditBytes = asInteger(fields["creditBytes"], "creditBytes", 0, limits.subscriptionCreditBytesMax);
+  const common: Common = { sub, creditBytes };
+  const given = ["topic", "pattern", "group"].filter((field) => fields[field] !== undefined && fields[field] !== null);
+  if (given.length !== 1) throw invalid("subscribe", 'for one of "topic", "pattern" and "group"');
+  switch (given[0]) {
+    case "topic":
+      return {
+        ...common,
+        kind: "topic",
+        topic: asText(fields["topic"], "topic"),
+        partitions: optional(fields["partitions"], "partitions", partitionList),
+        from: optional(fields["from"], "from", asFrom) ?? "latest",
+        until: optional(fields["until"], "until", asUntil),
+      };
+    case "pattern":
+      return { ...common, kind: "pattern", ...parsePattern(fields, session) };
+    default:
+      return { ...common, kind: "group", ...parseGroup(fields, session) };
+  }
+}
+
+function parsePattern(fields: Fields, session: Session): { pattern: string; bufferBytesMax: number } {
+  const pattern = asText(fields["pattern"], "pattern");
+  const fault = patternFault(pattern);
+  if (fault !== undefined) throw new MillraceError("invalid_argument", `pattern: ${fault}`);
+  const max = session.services.limits.patternBufferBytesMax;
+  const asBuffer = (value: unknown, field: string): number => asInteger(value, field, 1, max);
+  return { pattern, bufferBytesMax: optional(fields["bufferBytesMax"], "bufferBytesMax", asBuffer) ?? max };
+}
+
+function parseGroup(fields: Fields, session: Session): GroupSubscribeRequest {
+  const asTimeout = (value: unknown, field: string): number =>
+    asInteger(value, field, SESSION_TIMEOUT_MS_MIN, SESSION_TIMEOUT_MS_MAX);
+  const topics = [...new Set(asList(fields["topics"], "topics", TOPICS_MAX, asName))];
+  if (topics.length === 0) throw invalid("topics", "at least one topic");
+  const from = optional(fields["from"], "from", asFrom) ?? "earliest";
+  if (typeof from === "object" && !("timestamp" in from)) {
+    throw invalid("from", '"earliest", "latest" or {timestamp} for a group: it goes on from its committed offsets');
+  }
+  return {
+    group: asName(fields["group"], "group"),
+    topics,
+    from,
+    member: optional(fields["member"], "member", asName) ?? null,
+    instance: optional(fields["instance"], "instance", asName) ?? null,
+    sessionTimeoutMs:
+      optional(fields["sessionTimeoutMs"], "sessionTimeoutMs", asTimeout) ?? session.services.limits.sessionTimeoutMs,
+  };
+}
+
+function resources(request: SubscribeRequest, session: Session): Resource[] {
+  switch (request.kind) {
+    case "topic":
+      return [topicResource(session, request.topic)];
+    case "pattern":
+      return [patternResource(session, request.pattern)];
+    case "group":
+      return [groupResource(session, request.group), ...request.topics.map((topic) => topicResource(session, topic))];
+  }
+}
+
+function run(session: Session, request: SubscribeRequest): unknown {
+  const { engine } = session.services;
+  if (session.subscriptions.has(request.sub)) {
+    throw new MillraceError("subscription_exists", `the subscription ${request.sub} is open`);
+  }
+  const bufferBytesMax = request.kind === "pattern" ? request.bufferBytesMax : 0;
+  engine.subscriptionOpen(session.connectionId, request.sub, request.creditBytes, bufferBytesMax);
+  try {
+    switch (request.kind) {
+      case "topic":
+        return openTopic(session, request);
+      case "pattern":
+        return openPattern(session, request);
+      case "group":
+        return openGroup(session, request);
+    }
+  } catch (error) {
+    session.dropSubscription(request.sub);
+    throw error;
+  }
+}
+
+function openTopic(session: Session, request: Extract<SubscribeRequest, { kind: "topic" }>): { sources: SourceRow[] } {
+  const topic = session.services.topics.require(session.namespace, request.topic);
+  const { subscription, sources } = TopicSubscription.open(session, request.sub, topic, request);
+  session.subscriptions.set(request.sub, subscription);
+  session.services.hub.followTopic(subscription);
+  return { sources };
+}
+
+function openPattern(session: Session, request: Extract<SubscribeRequest, { kind: "pattern" }>): { sources: SourceRow[] } {
+  const { topics, hub } = session.services;
+  const subscription = new PatternSubscription(session, request.sub, request.pattern);
+  const matching = topics.matching(session.namespace, compilePattern(request.pattern));
+  const sources = subscription.open(matching);
+  session.subscriptions.set(request.sub, subscription);
+  hub.followPattern(subscription);
+  return { sources };
+}
+
+async function openGroup(session: Session, request: Extract<SubscribeRequest, { kind: "group" }>): Promise<unknown> {
+  const subscription = new GroupSubscription(session, request.sub, request);
+  session.subscriptions.set(request.sub, subscription);
+  try {
+    return await subscription.join();
+  } catch (error) {
+    session.dropSubscription(request.sub);
+    throw error;
+  }
+}
+
+const subscribe = define<SubscribeRequest>({
+  op: Op.SUBSCRIBE,
+  permission: "topic.consume",
+  parse,
+  resources,
+  run,
+  after(session, request) {
+    const subscription = session.subscriptions.get(request.sub);
+    if (subscription instanceof GroupSubscription) subscription.opened();
+  },
+});
+
+const unsubscribe = define({
+  op: Op.UNSUBSCRIBE,
+  permission: "topic.consume",
+  finishes: true,
+  parse: (args) => ({ sub: asHandle(args[0], "sub") }),
+  resources: () => [],
+  async run(session, { sub }) {
+    const subscription = session.subscriptions.get(sub);
+    if (subscription === undefined) throw new MillraceError("subscription_not_found", `there is no subscription ${sub}`);
+    session.dropSubscription(sub);
+    await subscription.close("closed");
+    return {};
+  },
+});
+
+export const subscribeOps: readonly AnyOperation[] = [subscribe, unsubscribe];

@@ -1,0 +1,193 @@
+/** The subscriptions of a session: what sources they have, and how those come and go. */
+import type { Topic } from "../broker/index.ts";
+import { isMillraceError, MillraceError, toMillraceError } from "../errors/index.ts";
+import { encodeFrame, Op } from "../protocol/index.ts";
+import type { Session } from "./session.ts";
+
+export type From =
+  | "earliest"
+  | "latest"
+  | { readonly offset: number }
+  | { readonly timestamp: number }
+  | { readonly offsets: ReadonlyMap<number, number> };
+
+export type SourceRow = [source: number, topic: string, partition: number, offset: number];
+
+export interface Source {
+  readonly topicId: number;
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** `until` of a source that follows. */
+const FOLLOW = -1;
+
+/** The part that all subscriptions share: numbers for sources, and the engine's side of them. */
+export abstract class Subscription {
+  readonly session: Session;
+  readonly sub: number;
+  readonly sources = new Map<number, Source>();
+  #lastSource = 0;
+
+  constructor(session: Session, sub: number) {
+    this.session = session;
+    this.sub = sub;
+  }
+
+  /** The core ended this source by itself. */
+  sourceEnded(source: number): void {
+    this.sources.delete(source);
+  }
+
+  /** Ends the subscription. @param how `lost` when the connection broke under it. */
+  abstract close(how: "closed" | "lost"): Promise<void>;
+
+  protected nextSource(): number {
+    this.#lastSource += 1;
+    return this.#lastSource;
+  }
+
+  protected start(source: number, at: Source, from: number, until: number = FOLLOW): void {
+    const { engine } = this.session.services;
+    engine.sourceAdd(this.session.connectionId, this.sub, source, at.topicId, at.partition, from, until);
+    this.sources.set(source, at);
+  }
+
+  /** Stops a source; one that has ended already is no fault. */
+  protected stop(source: number): void {
+    this.sources.delete(source);
+    try {
+      this.session.services.engine.sourceRemove(this.session.connectionId, this.sub, source);
+    } catch (error) {
+      if (!isMillraceError(error)) throw error;
+    }
+  }
+
+  /** Tells the client of a source, then starts it. */
+  protected announce(topic: Topic, partition: number, from: number): void {
+    const source = this.nextSource();
+    this.session.send(encodeFrame(Op.SOURCE, this.sub, source, topic.name, partition, from));
+    this.startOrEnd(source, { topicId: topic.id, topic: topic.name, partition }, from);
+  }
+
+  /** A source that was announced and cannot start ends at once, with the reason. */
+  protected startOrEnd(source: number, at: Source, from: number): void {
+    try {
+      this.start(source, at, from);
+    } catch (error) {
+      const { code, message } = toMillraceError(error);
+      this.session.send(encodeFrame(Op.SOURCE_END, this.sub, source, from, code, message));
+    }
+  }
+}
+
+/** One topic: all partitions, or those that were named. */
+export class TopicSubscription extends Subscription {
+  readonly topicId: number;
+  /** Partitions that are added later belong to it. */
+  readonly #grows: boolean;
+
+  private constructor(session: Session, sub: number, topic: Topic, grows: boolean) {
+    super(session, sub);
+    this.topicId = topic.id;
+    this.#grows = grows;
+  }
+
+  /** @returns the subscription with its sources started, and what OK says of them. */
+  static open(
+    session: Session,
+    sub: number,
+    topic: Topic,
+    request: { partitions: readonly number[] | undefined; from: From; until: "end" | { offset: number } | undefined },
+  ): { subscription: TopicSubscription; sources: SourceRow[] } {
+    const { engine } = session.services;
+    const grows = request.partitions === undefined && request.until === undefined;
+    const subscription = new TopicSubscription(session, sub, topic, grows);
+    const partitions = request.partitions ?? Array.from({ length: topic.partitions }, (_, partition) => partition);
+    const rows = partitions.map((partition): SourceRow => {
+      session.services.topics.checkPartition(topic, partition);
+      return [subscription.nextSource(), topic.name, partition, resolveFrom(session, topic, partition, request.from)];
+    });
+    for (const [source, , partition, from] of rows) {
+      const { highWatermark } = engine.partition(topic.id, partition);
+      const until = request.until === undefined ? FOLLOW : request.until === "end" ? highWatermark : request.until.offset;
+      subscription.start(source, { topicId: topic.id, topic: topic.name, partition }, from, until);
+    }
+    return { subscription, sources: rows };
+  }
+
+  /** Attaches partitions that were added to the topic, from their first record. */
+  grown(topic: Topic, previousPartitions: number): void {
+    if (!this.#grows) return;
+    for (let partition = previousPartitions; partition < topic.partitions; partition += 1) this.announce(topic, partition, 0);
+  }
+
+  close(): Promise<void> {
+    this.session.services.hub.unfollow(this);
+    return Promise.resolve();
+  }
+}
+
+/** All topics whose name matches, also those to come; at most once, from now on. */
+export class PatternSubscription extends Subscription {
+  readonly pattern: string;
+
+  constructor(session: Session, sub: number, pattern: string) {
+    super(session, sub);
+    this.pattern = pattern;
+  }
+
+  get namespace(): string {
+    return this.session.namespace;
+  }
+
+  /** Starts at the end of what matches now. */
+  open(topics: readonly Topic[]): SourceRow[] {
+    const rows: SourceRow[] = [];
+    for (const topic of topics) {
+      this.#authorize(topic);
+      for (let partition = 0; partition < topic.partitions; partition += 1) {
+        const from = this.session.services.engine.partition(topic.id, partition).highWatermark;
+        const source = this.nextSource();
+        this.start(source, { topicId: topic.id, topic: topic.name, partition }, from);
+        rows.push([source, topic.name, partition, from]);
+      }
+    }
+    return rows;
+  }
+
+  /** A topic that came, or grew, after the subscription did: everything in its new partitions is news. */
+  grown(topic: Topic, previousPartitions: number): void {
+    this.#authorize(topic);
+    for (let partition = previousPartitions; partition < topic.partitions; partition += 1) this.announce(topic, partition, 0);
+  }
+
+  close(): Promise<void> {
+    this.session.services.hub.unfollow(this);
+    return Promise.resolve();
+  }
+
+  #authorize(topic: Topic): void {
+    this.session.authorize("topic.consume", { kind: "topic", namespace: topic.namespace, name: topic.name });
+  }
+}
+
+/** The offset to start from. @throws offset_out_of_range for an offset that was never written. */
+export function resolveFrom(session: Session, topic: Topic, partition: number, from: From): number {
+  const { engine } = session.services;
+  const { startOffset, highWatermark } = engine.partition(topic.id, partition);
+  if (from === "earliest") return startOffset;
+  if (from === "latest") return highWatermark;
+  if ("timestamp" in from) return engine.offsetAt(topic.id, partition, from.timestamp);
+  const offset = "offset" in from ? from.offset : (from.offsets.get(partition) ?? startOffset);
+  if (offset > highWatermark) {
+    throw new MillraceError(
+      "offset_out_of_range",
+      `${topic.name}/${partition} holds offsets ${startOffset} to ${highWatermark}, not ${offset}`,
+      { details: { startOffset, highWatermark } },
+    );
+  }
+  // What retention has taken is skipped; the answer says where reading begins.
+  return Math.max(offset, startOffset);
+}
+
