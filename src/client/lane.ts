@@ -46,6 +46,8 @@ export class Lane {
   private nextSequence = 0;
   private attempt = 0;
   private isPaused = false;
+  /** True from a refusal until nothing is in flight: gaps behind it are its consequence. */
+  private isRefused = false;
   /** First sequence of what was refused for good, free for what follows; -1 = none. */
   private hole = -1;
 
@@ -91,8 +93,10 @@ export class Lane {
 
   /** Sends what may go. */
   pump(): void {
-    if (this.isPaused) return;
-    while (this.inFlight.length < this.host.inFlightMax) {
+    if (this.isPaused || this.isRefused) return;
+    // After a refusal one parcel goes ahead, to see whether the others would be refused again.
+    const limit = this.attempt > 0 ? 1 : this.host.inFlightMax;
+    while (this.inFlight.length < limit) {
       if (this.waiting.length === 0) {
         if (!this.isDue || !this.current) return;
         this.seal();
@@ -179,9 +183,9 @@ export class Lane {
 
   private refuse(parcel: Parcel, first: number, taken: number, error: MillraceError): void {
     const isGap = error.code === SEQUENCE_GAP || error.code === UNKNOWN_PRODUCER;
-    const isFirst = this.inFlight[0] === parcel && this.returned.length === 0 && this.hole < 0;
-    // With nothing before it refused, the broker has lost or forgotten this producer's state.
-    if (isGap && isFirst) this.host.requestEpoch();
+    // With nothing refused before it, the broker has lost or forgotten this producer's state.
+    if (isGap && !this.isRefused) this.host.requestEpoch();
+    this.isRefused = true;
     if (error.retryable || isGap) {
       parcel.deferred(first, taken);
       return;
@@ -194,6 +198,7 @@ export class Lane {
   /** Once nothing is in flight, what was refused goes out again, in order and without holes. */
   private resend(): void {
     if (this.inFlight.length > 0) return;
+    this.isRefused = false;
     const { returned } = this;
     const hasReturned = returned.length > 0;
     if (hasReturned) {
@@ -234,6 +239,7 @@ export class Lane {
     for (const parcel of returned) parcel.compact();
     this.inFlight = [];
     this.returned = [];
+    this.isRefused = false;
     this.waiting = returned.concat(this.waiting);
     if (this.hole >= 0) this.closeHole();
   }
