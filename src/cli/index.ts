@@ -1,0 +1,107 @@
+import { Command, CommanderError } from "commander";
+import manifest from "../../package.json" with { type: "json" };
+import { type Runtime } from "./command.ts";
+import { addConfigCommand } from "./config.ts";
+import { addConsumeCommand } from "./consume.ts";
+import { Context, type GlobalOptions } from "./context.ts";
+import { EXIT, failureOf, usageError } from "./exit.ts";
+import { addGroupCommands } from "./group.ts";
+import { addLogCommands } from "./log-inspect.ts";
+import { type Output, standardError, standardOutput } from "./output.ts";
+import { addProduceCommand } from "./produce.ts";
+import { addTopicCommands } from "./topic.ts";
+
+/** The command line `millrace`, without `serve`, which src/main.ts hands to the server. */
+
+const EXIT_CODES = `
+Exit codes:
+  0    done
+  1    the operation failed, or log inspect found damage
+  2    the command line is wrong
+  3    no connection to the broker
+  4    the topic, partition or group does not exist
+  130  interrupted before the work was complete
+
+Environment:
+  MILLRACE_URL        address of the broker (--url)
+  MILLRACE_PORT       port of the broker on this machine, where no address is given
+  MILLRACE_NAMESPACE  namespace (--namespace)
+  NO_COLOR            no colours
+`;
+
+/**
+ * Runs a command.
+ *
+ * @param argv the words behind the program's name
+ * @returns the exit code; everything is written out by then
+ */
+export async function run(argv: string[]): Promise<number> {
+  const out = standardOutput();
+  const err = standardError();
+  const open = (options: GlobalOptions): Context => new Context(out, err, process.env, options);
+  const runtime: Runtime = { open, exit: EXIT.ok };
+  try {
+    await execute(argv, runtime, out, err);
+    await out.flush();
+  } catch (error) {
+    await out.flush().catch(() => undefined);
+    runtime.exit = fail(error, open({ json: argv.includes("--json") }));
+  }
+  await err.flush().catch(() => undefined);
+  return runtime.exit;
+}
+
+function fail(error: unknown, context: Context): number {
+  const failure = failureOf(error);
+  context.fail(failure);
+  // What nobody foresaw is a fault of ours, and whoever repairs it needs the place.
+  if (failure.name === "internal" && error instanceof Error) context.err.line(error.stack ?? "");
+  return failure.exit;
+}
+
+async function execute(argv: string[], runtime: Runtime, out: Output, err: Output): Promise<void> {
+  const program = build(runtime, out, err);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return;
+    // Help that was shown because a command is missing.
+    if (error.code === "commander.help") {
+      runtime.exit = EXIT.usage;
+      return;
+    }
+    throw usageError(error.message.replace(/^error: /, ""), "see --help");
+  }
+}
+
+/** The whole command tree. */
+export function build(runtime: Runtime, out: Output, err: Output): Command {
+  const program = new Command("millrace")
+    .description("Millrace, a message broker: event streams and work queues over one log")
+    .version(manifest.version, "-V, --version")
+    .option("--url <url>", "address of the broker, such as millrace://127.0.0.1:7400 or ws://127.0.0.1:7480/ws")
+    .option("--namespace <name>", "namespace of topics and groups")
+    .option("--timeout <duration>", "how long to wait for the broker to answer", "10s")
+    .option("--json", "print JSON, errors too")
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void out.write(text),
+      writeErr: (text) => void err.write(text),
+      outputError: () => undefined,
+    })
+    .addHelpText("after", EXIT_CODES);
+  program
+    .command("serve")
+    .description("run a broker here; its flags are the settings that `millrace config` lists")
+    .allowUnknownOption()
+    .allowExcessArguments();
+  addTopicCommands(program, runtime);
+  addProduceCommand(program, runtime);
+  addConsumeCommand(program, runtime);
+  addGroupCommands(program, runtime);
+  addLogCommands(program, runtime);
+  addConfigCommand(program, runtime);
+  return program;
+}
