@@ -1,6 +1,6 @@
+import { ERRORS } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
 import type { Client } from "./client.ts";
-import type { From } from "./consumer.ts";
 import { isMillraceError, type MillraceError } from "./errors.ts";
 import type { Session } from "./session.ts";
 import { type Message, type Source, Subscription, type SubscriptionOptions } from "./subscription.ts";
@@ -22,7 +22,7 @@ export interface AssignedPartition extends TopicPartition {
 
 export interface GroupConsumerOptions extends SubscriptionOptions {
   /** Where a partition without a committed offset begins. Default "earliest". */
-  from?: From;
+  from?: "earliest" | "latest" | { timestamp: number };
   /** A fixed name of this member: its partitions wait for it through a restart, up to the session timeout. */
   instance?: string;
   /** Default: the server's, 10,000 ms. */
@@ -123,6 +123,10 @@ export class GroupConsumer extends Subscription {
   }
 
   override notified(op: number, args: unknown[]): void {
+    if (op === Op.SOURCE_END && args[2] === ERRORS.member_unknown.code) {
+      void this.rejoin();
+      return;
+    }
     if (op !== Op.ASSIGNMENT) {
       super.notified(op, args);
       return;
@@ -191,8 +195,20 @@ export class GroupConsumer extends Subscription {
     );
   }
 
+  /** A deleted topic only goes away; where retention overtook the reader, joining again finds the first record left. */
+  protected override sourceFailed(source: Source, error: MillraceError): boolean {
+    if (isMillraceError(error, "topic_deleted", "topic_not_found")) {
+      this.sources.delete(source.number);
+      return true;
+    }
+    if (!isMillraceError(error, "offset_out_of_range")) return false;
+    void this.rejoin();
+    return true;
+  }
+
   /** The server has given this member up: what it read belongs to others now. */
   private async rejoin(): Promise<void> {
+    if (!this.isOpen) return;
     const lost = this.assignment;
     this.member = null;
     this.committed.clear();

@@ -28,6 +28,8 @@ export type { ProducerOptions, ProducerRecord, SendOptions } from "./producer-op
 export type { SessionLimits, Welcome } from "./session.ts";
 export type { Message, SubscriptionOptions } from "./subscription.ts";
 export {
+  type AlteredTopic,
+  type CreatedTopic,
   type CreateTopicOptions,
   type Durability,
   type ListTopicsOptions,
@@ -35,6 +37,7 @@ export {
   type PartitionOffset,
   type TopicConfig,
   type TopicDescription,
+  type TopicSummary,
   Topics,
 } from "./topics.ts";
 export { BatchEncoder, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";

@@ -1,4 +1,5 @@
 import {
+  canCompress,
   decodeContent,
   encodeFrame,
   FRAME_BYTES_MAX,
@@ -73,6 +74,8 @@ interface PendingRequest {
   reject(error: MillraceError): void;
 }
 
+/** What this client can do beyond version 1's ground. */
+const FEATURES: readonly string[] = canCompress() ? ["zstd", "patterns", "groups"] : ["patterns", "groups"];
 /** Frame heads count as credit too. */
 const FRAME_HEAD = 5;
 const SUBSCRIPTION_OPS: ReadonlySet<number> = new Set([Op.SOURCE, Op.SOURCE_END, Op.DROPPED, Op.ASSIGNMENT]);
@@ -132,7 +135,7 @@ export class Session {
     );
     const hello = {
       version: [VERSION_MIN, VERSION_MAX],
-      features: [],
+      features: FEATURES,
       client: options.clientName,
       namespace: options.namespace,
       heartbeatMs: options.heartbeatMs,

@@ -31,11 +31,24 @@ export interface CreateTopicOptions extends TopicConfig {
   ifNotExists?: boolean;
 }
 
-/** What the server tells of a topic; more fields may come. */
-export interface TopicDescription {
+export interface TopicSummary {
   name: string;
   partitions: number;
+}
+
+export interface AlteredTopic extends TopicSummary {
   config: TopicConfig;
+}
+
+export interface CreatedTopic extends AlteredTopic {
+  /** False when it was there already (`ifNotExists`). */
+  created: boolean;
+}
+
+/** What the server tells of a topic; more fields may come. */
+export interface TopicDescription extends AlteredTopic {
+  createdMs: number;
+  offsets: { partition: number; [field: string]: unknown }[];
   [field: string]: unknown;
 }
 
@@ -63,10 +76,10 @@ export class Topics {
   }
 
   /** Errors: topic_exists, invalid_topic_name, invalid_config, limit_exceeded. */
-  async create(name: string, options: CreateTopicOptions = {}, signal?: AbortSignal): Promise<TopicDescription> {
+  async create(name: string, options: CreateTopicOptions = {}, signal?: AbortSignal): Promise<CreatedTopic> {
     const { partitions = 1, ifNotExists = false, ...config } = options;
     const args = { name, partitions, config, ifNotExists };
-    return (await this.client.request(Op.TOPIC_CREATE, [args], signal)) as TopicDescription;
+    return (await this.client.request(Op.TOPIC_CREATE, [args], signal)) as CreatedTopic;
   }
 
   /** Grows `partitions` or changes the configuration. Errors: topic_not_found, invalid_config. */
@@ -74,10 +87,10 @@ export class Topics {
     name: string,
     change: TopicConfig & { partitions?: number },
     signal?: AbortSignal,
-  ): Promise<TopicDescription> {
+  ): Promise<AlteredTopic> {
     const { partitions, ...config } = change;
     const args = partitions === undefined ? { name, config } : { name, partitions, config };
-    return (await this.client.request(Op.TOPIC_ALTER, [args], signal)) as TopicDescription;
+    return (await this.client.request(Op.TOPIC_ALTER, [args], signal)) as AlteredTopic;
   }
 
   /** Errors: topic_not_found. */
@@ -91,13 +104,13 @@ export class Topics {
   }
 
   /** All topics, by name. */
-  async list(options: ListTopicsOptions = {}): Promise<TopicDescription[]> {
+  async list(options: ListTopicsOptions = {}): Promise<TopicSummary[]> {
     const { pattern, limit, signal } = options;
-    const all: TopicDescription[] = [];
+    const all: TopicSummary[] = [];
     for (let after: string | undefined; ;) {
       const args = { pattern, limit, after };
       const page = (await this.client.request(Op.TOPIC_LIST, [args], signal)) as {
-        topics: TopicDescription[];
+        topics: TopicSummary[];
         next?: string | null;
       };
       all.push(...page.topics);
