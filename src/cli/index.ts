@@ -71,8 +71,15 @@ async function execute(argv: string[], runtime: Runtime, out: Output, err: Outpu
       runtime.exit = EXIT.usage;
       return;
     }
-    throw usageError(error.message.replace(/^error: /, ""), "see --help");
+    throw usageError(error.message.replace(/^error: /, ""), `see ${commandOf(program, argv)} --help`);
   }
+}
+
+/** The command that the words lead to, as it is typed. */
+function commandOf(program: Command, argv: readonly string[]): string {
+  const [word, ...rest] = argv;
+  const command = program.commands.find((each) => each.name() === word || each.aliases().includes(word ?? ""));
+  return command === undefined ? program.name() : `${program.name()} ${commandOf(command, rest)}`;
 }
 
 /** The whole command tree. */
