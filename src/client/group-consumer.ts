@@ -1,6 +1,7 @@
 import { ERRORS } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
 import type { Client } from "./client.ts";
+import type { From } from "./consumer.ts";
 import { isMillraceError, type MillraceError } from "./errors.ts";
 import type { Session } from "./session.ts";
 import { type Message, type Source, Subscription, type SubscriptionOptions } from "./subscription.ts";
@@ -21,8 +22,8 @@ export interface AssignedPartition extends TopicPartition {
 }
 
 export interface GroupConsumerOptions extends SubscriptionOptions {
-  /** Where a partition without a committed offset begins. Default "earliest". */
-  from?: "earliest" | "latest" | { timestamp: number };
+  /** Where a partition without a committed offset begins: "earliest" (the default), "latest" or a timestamp. The broker refuses offsets here. */
+  from?: From;
   /** A fixed name of this member: its partitions wait for it through a restart, up to the session timeout. */
   instance?: string;
   /** Default: the server's, 10,000 ms. */

@@ -35,6 +35,7 @@ export {
   type ListTopicsOptions,
   type OffsetQuery,
   type PartitionOffset,
+  type PartitionState,
   type TopicConfig,
   type TopicDescription,
   type TopicSummary,

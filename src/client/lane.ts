@@ -1,4 +1,4 @@
-import type { MillraceError } from "./errors.ts";
+import { clientError, type MillraceError } from "./errors.ts";
 import type { Identity, Parcel } from "./parcel.ts";
 import { backoffMs } from "./timing.ts";
 
@@ -38,6 +38,8 @@ export class Lane {
   current: Parcel | null = null;
   /** True when the current parcel has waited long enough. */
   isDue: boolean = false;
+  /** True once records came out of the order of their times. */
+  isUnordered: boolean = false;
   private readonly host: LaneHost;
   private waiting: Parcel[] = [];
   private inFlight: Parcel[] = [];
@@ -48,6 +50,8 @@ export class Lane {
   private isPaused = false;
   /** True from a refusal until nothing is in flight: gaps behind it are its consequence. */
   private isRefused = false;
+  /** True from the discovery that the broker lost this producer's state to the new epoch. */
+  private isLost = false;
   /** First sequence of what was refused for good, free for what follows; -1 = none. */
   private hole = -1;
 
@@ -183,9 +187,17 @@ export class Lane {
 
   private refuse(parcel: Parcel, first: number, taken: number, error: MillraceError): void {
     const isGap = error.code === SEQUENCE_GAP || error.code === UNKNOWN_PRODUCER;
-    // With nothing refused before it, the broker has lost or forgotten this producer's state.
-    if (isGap && !this.isRefused) this.host.requestEpoch();
+    if (isGap && !this.isRefused) {
+      // With nothing refused before it, the broker has lost or forgotten this producer's state.
+      this.isLost = true;
+      this.host.requestEpoch();
+    }
     this.isRefused = true;
+    if (isGap && this.isLost && parcel.isDoubtful) {
+      // It may be stored already: under a new epoch it could be stored twice.
+      parcel.failed(first, taken, error);
+      return;
+    }
     if (error.retryable || isGap) {
       parcel.deferred(first, taken);
       return;
@@ -235,6 +247,7 @@ export class Lane {
 
   /** The connection is gone: what was in flight goes first in the next one, with its sequences. */
   disconnected(): void {
+    for (const parcel of this.inFlight) parcel.isDoubtful = true;
     const returned = this.inFlight.concat(this.returned).sort(bySending);
     for (const parcel of returned) parcel.compact();
     this.inFlight = [];
@@ -244,11 +257,18 @@ export class Lane {
     if (this.hole >= 0) this.closeHole();
   }
 
-  /** A new epoch begins: sequences restart. */
+  /** A new epoch begins: sequences restart. Only the old epoch could tell whether a doubtful parcel is stored. */
   renumber(): void {
     this.disconnected();
+    const doubtful = this.waiting.filter((parcel) => parcel.isDoubtful);
+    this.waiting = this.waiting.filter((parcel) => !parcel.isDoubtful);
+    for (const parcel of doubtful) {
+      parcel.failRest(clientError("sequence_gap", "the broker lost this producer's state; the record may be stored"));
+      this.host.retire(parcel);
+    }
     for (const parcel of this.waiting) parcel.sequence = -1;
     this.nextSequence = 0;
+    this.isLost = false;
   }
 
   /** Fails everything. Returns whether something of unknown outcome was among it. */

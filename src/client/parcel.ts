@@ -39,6 +39,9 @@ export abstract class Parcel {
   /** Correlation ids of the last sending that have no answer yet. */
   outstanding: number = 0;
 
+  /** True when a connection broke while it was under way: it may be stored. */
+  isDoubtful: boolean = false;
+
   constructor(condition: Condition, since: number) {
     this.condition = condition;
     this.since = since;
@@ -78,9 +81,10 @@ export abstract class Parcel {
     this.outcome.failed(0, this.recordCount, error);
   }
 
-  /** They are to be sent again. */
+  /** They are to be sent again: refused for now, so not stored. */
   deferred(_first: number, count: number): void {
     this.outstanding -= count;
+    this.isDoubtful = false;
   }
 
   /** Fails what has no answer. */
@@ -114,7 +118,7 @@ export class BatchParcel extends Parcel {
     compression: "none" | "zstd",
     buffer: Uint8Array,
     condition: Condition,
-    first: ProducerRecord,
+    isAbsolute: boolean,
     now: number,
   ) {
     super(condition, now);
@@ -123,7 +127,7 @@ export class BatchParcel extends Parcel {
     this.encoder = new BatchEncoder({
       headRoomBytes: HEAD_ROOM,
       batchBytesMax: batchBytes,
-      absoluteTimestamps: first.timestamp !== undefined,
+      absoluteTimestamps: isAbsolute,
       buffer,
     });
   }
@@ -142,6 +146,11 @@ export class BatchParcel extends Parcel {
 
   get isFull(): boolean {
     return this.encoder.batchBytes >= this.batchBytes;
+  }
+
+  /** True when the record's time does not fit this batch's deltas. */
+  isOutOfTime(record: ProducerRecord, now: number): boolean {
+    return !this.encoder.holdsTime(record.timestamp ?? now);
   }
 
   append(record: ProducerRecord, now: number): boolean {
@@ -163,7 +172,8 @@ export class BatchParcel extends Parcel {
     };
     if (!this.isFinished) {
       this.isFinished = true;
-      encoder.finish({ ...producer, compression: this.compression });
+      // The broker refuses compressed batches with absolute timestamps.
+      encoder.finish({ ...producer, compression: encoder.isAbsolute ? "none" : this.compression });
     } else if (isRenumbered) {
       renumberBatch(encoder.bytes, encoder.start, encoder.end, producer);
     }

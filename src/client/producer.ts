@@ -255,8 +255,10 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     let parcel = lane.current;
     const before = parcel?.bytes ?? 0;
     if (!parcel?.append(record, now)) {
+      // Times out of order would end a batch at every step back; from then on records carry their times in full.
+      if (parcel instanceof BatchParcel && parcel.isOutOfTime(record, now)) lane.isUnordered = true;
       lane.seal();
-      parcel = this.newParcel(lane, record, condition, now);
+      parcel = this.newParcel(lane, condition, now);
       parcel.append(record, now);
       lane.current = parcel;
       this.bufferedBytes += parcel.bytes;
@@ -273,11 +275,11 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     return parcel;
   }
 
-  private newParcel(lane: Lane, record: ProducerRecord, condition: Condition, now: number): Parcel {
+  private newParcel(lane: Lane, condition: Condition, now: number): Parcel {
     const { batchBytes, compression } = this.settings;
     const buffer = this.pool.pop() ?? new Uint8Array(pooledBytes(batchBytes));
     if (this.settings.mode === "batch") {
-      return new BatchParcel(batchBytes, compression, buffer, condition, record, now);
+      return new BatchParcel(batchBytes, compression, buffer, condition, lane.isUnordered, now);
     }
     const { number: publisher, acks } = this;
     const isIdempotent = this.settings.idempotent;

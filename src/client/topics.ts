@@ -45,10 +45,26 @@ export interface CreatedTopic extends AlteredTopic {
   created: boolean;
 }
 
+/** A partition as TOPIC_DESCRIBE shows it. */
+export interface PartitionState {
+  partition: number;
+  startOffset: number;
+  nextOffset: number;
+  highWatermark: number;
+  bytes: number;
+  segments: number;
+  recordsIn: number;
+  bytesIn: number;
+  recordsOut: number;
+  bytesOut: number;
+  /** In ms; -1 for an empty partition. */
+  lastTimestamp: number;
+}
+
 /** What the server tells of a topic; more fields may come. */
 export interface TopicDescription extends AlteredTopic {
   createdMs: number;
-  offsets: { partition: number; [field: string]: unknown }[];
+  offsets: PartitionState[];
   [field: string]: unknown;
 }
 

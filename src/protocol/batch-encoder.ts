@@ -72,11 +72,10 @@ export class BatchEncoder {
    */
   append(timestamp: number, key: Content, value: Content, headers?: Headers | null): boolean {
     if (this.recordCount === 0) this.begin(timestamp);
-    const delta = timestamp - this.baseTimestamp;
-    if (!this.isAbsolute && (delta < 0 || delta > UINT32_MAX)) return false;
+    if (!this.holdsTime(timestamp)) return false;
     const needed = this.end + recordBytesMax(key, value, headers);
     if (needed > this.bytes.length) this.grow(needed);
-    const stored = this.isAbsolute ? timestamp : delta;
+    const stored = this.isAbsolute ? timestamp : timestamp - this.baseTimestamp;
     const end = writeRecord(this.bytes, this.end, stored, key, value, headers);
     if (end > this.limit && this.recordCount > 0) return false;
     this.end = end;
@@ -84,6 +83,12 @@ export class BatchEncoder {
     if (timestamp > this.timestampMax) this.timestampMax = timestamp;
     else if (timestamp < this.timestampMin) this.timestampMin = timestamp;
     return true;
+  }
+
+  /** Whether a record of this time fits into this batch. */
+  holdsTime(timestamp: number): boolean {
+    const delta = timestamp - this.baseTimestamp;
+    return this.isAbsolute || this.recordCount === 0 || (delta >= 0 && delta <= UINT32_MAX);
   }
 
   private begin(timestamp: number): void {
