@@ -22,7 +22,7 @@ use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering, Shadow, lock, wait_for};
+use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering, Shadow, lock, look_at, wait_for};
 use super::{Drained, Entry, PushError};
 
 /// Pushers hammer `head`, the drain `tail`: each has its cache line (two, because
@@ -190,7 +190,7 @@ impl Buffer {
         let mut found = Found { slot, count: 0, wrapped_at: 0, front: position..position, back: 0..0 };
         let mut end = position;
         let mut wrapped = false;
-        let (claimed, _) = self.used(self.head.0.load(Ordering::Relaxed), tail);
+        let (claimed, _) = self.used(look_at(&self.head.0), tail);
         let limit = entries_max.min(claimed);
         while found.count < limit {
             let index = (slot + found.count) & (self.ready.len() - 1);

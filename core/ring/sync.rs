@@ -16,6 +16,11 @@ mod real {
         mutex.lock()
     }
 
+    #[inline]
+    pub fn look_at(cursor: &AtomicU64) -> u64 {
+        cursor.load(Ordering::Relaxed)
+    }
+
     /// Waits for a thread that needs nanoseconds, unless it is not running just now.
     #[cold]
     pub fn wait_for(condition: impl Fn() -> bool) {
@@ -56,6 +61,13 @@ mod model {
 
     pub fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
         mutex.lock().expect("no holder panics in a model")
+    }
+
+    /// A load that loom takes for a write. It remembers only the last access of an
+    /// atomic: of a load, another thread's load and that one's CAS it would see no
+    /// conflict, and so never try the CAS before the first load.
+    pub fn look_at(cursor: &AtomicU64) -> u64 {
+        cursor.fetch_or(0, Ordering::Relaxed)
     }
 
     pub fn wait_for(condition: impl Fn() -> bool) {
