@@ -77,9 +77,11 @@ export function* walk(file: SegmentFile, withRecords: boolean): IterableIterator
   while (position < file.size) {
     const fault = headFault(file, position);
     if (fault === null) {
-      const bytes = HEADER_BYTES + recordsLength(file.view(position, HEADER_BYTES));
-      yield reader.read(file.view(position, bytes), position);
-      position += bytes;
+      const bytes = batchBytes(file, position);
+      const step = reader.read(file.view(position, bytes), position);
+      const isSound = step.kind === "batch" && step.batch.faults.length === 0;
+      yield step;
+      position = isSound ? position + bytes : behindDamage(file, position, bytes, reader);
       continue;
     }
     const data = file.nextNonZero(position);
@@ -92,6 +94,22 @@ export function* walk(file: SegmentFile, withRecords: boolean): IterableIterator
 
 function recordsLength(head: Buffer): number {
   return head.readUInt32BE(RECORDS_LENGTH_AT);
+}
+
+function batchBytes(file: SegmentFile, position: number): number {
+  return HEADER_BYTES + recordsLength(file.view(position, HEADER_BYTES));
+}
+
+/** Where to go on behind a batch whose length may be what is wrong: where it says, unless a sound batch stands elsewhere. */
+function behindDamage(file: SegmentFile, position: number, bytes: number, reader: BatchReader): number {
+  const end = position + bytes;
+  if (isSoundAt(file, end, reader)) return end;
+  const next = nextSound(file, position + 1, reader);
+  return next < file.size ? next : end;
+}
+
+function isSoundAt(file: SegmentFile, position: number, reader: BatchReader): boolean {
+  return headFault(file, position) === null && reader.hasRightCrc(file.view(position, batchBytes(file, position)));
 }
 
 /** Why no batch stands at the position; null when one does. */
@@ -109,9 +127,7 @@ function headFault(file: SegmentFile, position: number): string | null {
 /** Where the next batch with a right CRC stands; the file's size when there is none. */
 function nextSound(file: SegmentFile, from: number, reader: BatchReader): number {
   for (let at = file.nextByte(MARKER, from); at < file.size; at = file.nextByte(MARKER, at + 1)) {
-    if (headFault(file, at) !== null) continue;
-    const bytes = file.view(at, HEADER_BYTES + recordsLength(file.view(at, HEADER_BYTES)));
-    if (reader.hasRightCrc(bytes)) return at;
+    if (isSoundAt(file, at, reader)) return at;
   }
   return file.size;
 }
