@@ -74,6 +74,8 @@ pub fn run_with(partition: &Arc<Partition>, when: When, steps: Steps<'_>) -> Res
     };
     let result = Round { partition, steps, now_ms }.run(when, &mut state);
     cleaner.state = Some(state);
+    // A log that is being deleted loses its files under us.
+    let result = result.map_err(|error| partition.refusal().unwrap_or(error));
     if result.is_err() {
         cleaner.retry_at_ms = now_ms.saturating_add(RETRY_MS);
         if let Some(directory) = partition.directory() {

@@ -223,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cleaner_point_behind_the_logs_end_moves_back_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        full().save(directory.path()).unwrap();
+        limit(directory.path(), full(), (1 << 41) + 1).unwrap();
+        assert_eq!(CleanerState::load(directory.path()).unwrap().cleaner_point, 1 << 41);
+        limit(directory.path(), full(), 500).unwrap();
+        assert_eq!(CleanerState::load(directory.path()).unwrap().cleaner_point, 500);
+    }
+
+    #[test]
     fn recovery_without_a_decided_swap_removes_only_temporaries() {
         let directory = tempfile::tempdir().unwrap();
         let log = files::log_path(directory.path(), 5);

@@ -215,10 +215,9 @@ impl Bench {
         for (offset, row) in found.range(..cleaner_point).filter(|(_, row)| row.key.is_some()) {
             assert_eq!(seen.insert(&row.key, offset), None, "{row:?} stands once below {cleaner_point}");
         }
-        for offset in self.model.range(cleaner_point..).map(|(offset, _)| offset) {
-            let key = &self.model[offset].key;
-            let hidden = found.range(offset + 1..).any(|(_, row)| row.key == *key);
-            assert!(found.contains_key(offset) || hidden || self.model[offset].value.is_none(), "{offset} is gone");
+        for (offset, row) in self.model.range(cleaner_point..) {
+            let later = self.model.range(offset + 1..).any(|(_, later)| later.key == row.key);
+            assert!(found.contains_key(offset) || later || row.value.is_none(), "{offset} is gone");
         }
     }
 }

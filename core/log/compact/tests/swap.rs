@@ -21,18 +21,20 @@ fn prepared() -> Bench {
     bench.settle();
     bench.compact();
     bench.pass(TOMBSTONE_MS / 2);
-    fill(&mut bench, 60..120);
+    fill(&mut bench, 60..140);
     bench.settle();
-    bench.pass(TOMBSTONE_MS / 2);
+    bench.pass(TOMBSTONE_MS);
     bench
 }
 
 fn fill(bench: &mut Bench, range: std::ops::Range<u64>) {
     for n in range {
-        let keys = [format!("k{}", n % 7), format!("k{}", n % 11), format!("only{}", n / 10)];
+        let keys = [format!("k{}", n % 7), format!("k{}", n % 11), format!("only{}", n / 20)];
         let values = [format!("value {n} {}", "x".repeat(30)), format!("other {n}")];
         let value = |at: usize| (!(n + at as u64).is_multiple_of(5)).then_some(values[at].as_str());
-        let rows = [(Some(keys[0].as_str()), value(0)), (Some(&keys[1]), value(1)), (Some(&keys[2]), value(0))];
+        // Values over more than a segment, and at last a tombstone.
+        let only = (n % 20 != 19).then_some(values[0].as_str());
+        let rows = [(Some(keys[0].as_str()), value(0)), (Some(&keys[1]), value(1)), (Some(&keys[2]), only)];
         bench.append(&rows, n % 6 == 0);
     }
 }
@@ -318,10 +320,10 @@ fn read_while_compacting(storage: Storage, rounds: u64) {
     let partition = bench.partition();
     let (stop, passes) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for seed in 0..2 {
+        let readers = [0, 1].map(|seed| {
             let (partition, stop, passes) = (&partition, &stop, &passes);
-            scope.spawn(move || reader(partition, stop, passes, seed));
-        }
+            scope.spawn(move || reader(partition, stop, passes, seed))
+        });
         for round in 0..rounds {
             for n in 0..30 {
                 let offset = bench.partition().next_offset();
@@ -335,7 +337,7 @@ fn read_while_compacting(storage: Storage, rounds: u64) {
             bench.compact();
         }
         let enough = passes.load(Ordering::Relaxed) + 4;
-        while passes.load(Ordering::Relaxed) < enough {
+        while passes.load(Ordering::Relaxed) < enough && !readers.iter().any(|reader| reader.is_finished()) {
             std::thread::yield_now();
         }
         stop.store(true, Ordering::Relaxed);
