@@ -120,3 +120,21 @@ test("murmur2 and partitions", () => {
     }
   }
 });
+
+test("the session in the specification is made of frames that decode", async () => {
+  const specification = await Bun.file(new URL("../README.md", folder)).text();
+  const lines = specification.split("\n").filter((line) => /^[CS] c6( [0-9a-f]{2})+$/.test(line));
+  const ops = lines.map((line) => {
+    const bytes = new Uint8Array(Buffer.from(line.slice(2).replaceAll(" ", ""), "hex"));
+    let op = 0;
+    new FrameReader().feed(bytes, (content, start, end) => {
+      op = opOf(content, start, end);
+      const arrayEnd = skip(content, start, end);
+      for (const batch of decodeBatches(content, arrayEnd, end)) {
+        expect([...batch].map((record) => record.text())).toEqual(["hello"]);
+      }
+    });
+    return op;
+  });
+  expect(ops).toEqual([1, 30, 5, 40, 5, 11, 22, 20, 50, 5, 23, 25, 51, 5, 4]);
+});
