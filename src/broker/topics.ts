@@ -64,14 +64,11 @@ export class Topics {
 
   /** Keeps the engine's logs in step with the metadata. A log that cannot be opened now is tried again when it is used. */
   apply(event: MetadataEvent): void {
-    if (event.type === "topic_deleted") {
-      this.#open.delete(event.topic.id);
-      if (this.#engine.logIds().includes(event.topic.id)) this.#engine.deleteLog(event.topic.id);
-      return;
-    }
     this.#open.delete(event.topic.id);
     try {
-      this.#ensure(event.topic);
+      // All workers see the event; the first one deletes.
+      if (event.type !== "topic_deleted") this.#ensure(event.topic);
+      else if (this.#engine.logIds().includes(event.topic.id)) this.#engine.deleteLog(event.topic.id);
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
     }

@@ -1,1 +1,9 @@
+export { DelayMeter, type DelaySummary } from "./delay-meter.ts";
+export {
+  exposition,
+  METRICS_CONTENT_TYPE,
+  type MetricsSnapshot,
+  type TopicCounters,
+  type WorkerGauges,
+} from "./exposition.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";

@@ -50,9 +50,10 @@ class WebSocketTransport implements Transport {
 /**
  * Handlers for `Bun.serve({websocket})`.
  *
+ * @param loop the worker's loop, which is there before the first upgrade but may not be when HTTP begins to listen.
  * @param frameBytesMax the largest message, in bytes: a client may send a frame as one message.
  */
-export function webSocketHandlers(loop: WorkerLoop, frameBytesMax: number): WebSocketHandler<WebSocketState> {
+export function webSocketHandlers(loop: () => WorkerLoop, frameBytesMax: number): WebSocketHandler<WebSocketState> {
   return {
     maxPayloadLength: frameBytesMax + 64 * 1024,
     // The protocol has heartbeats of its own.
@@ -61,13 +62,13 @@ export function webSocketHandlers(loop: WorkerLoop, frameBytesMax: number): WebS
     perMessageDeflate: false,
     backpressureLimit: 2 * frameBytesMax,
     open(socket) {
-      socket.data.connection = loop.attach(new WebSocketTransport(socket));
+      socket.data.connection = loop().attach(new WebSocketTransport(socket));
     },
     message(socket, message) {
       const { connection } = socket.data;
       if (connection === undefined) return;
       if (typeof message === "string") socket.close(CLOSE_PROTOCOL, "only binary messages");
-      else loop.received(connection, message);
+      else loop().received(connection, message);
     },
     drain(socket) {
       socket.data.connection?.drained();

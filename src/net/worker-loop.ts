@@ -15,7 +15,7 @@ export interface DataPlane {
   takeControl(connection: number): Uint8Array;
   fatalFrame(connection: number): Uint8Array;
   turn(sink: WorkerLoop): boolean;
-  written(connection: number): void;
+  written(connection: number): boolean;
   isArena(bytes: Uint8Array): boolean;
   onWake(callback: () => void): void;
 }
@@ -125,8 +125,7 @@ export class WorkerLoop implements ConnectionHost {
   flushed(connection: Connection): void {
     if (!connection.awaitsFlush || this.#connections[connection.id] !== connection) return;
     connection.awaitsFlush = false;
-    this.#engine.written(connection.id);
-    this.turnSoon();
+    if (this.#engine.written(connection.id)) this.turnSoon();
   }
 
   holdsViews(connection: Connection, holds: boolean): void {

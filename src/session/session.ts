@@ -19,7 +19,7 @@ import type { SessionServices } from "./services.ts";
 import type { Subscription } from "./subscriptions.ts";
 
 /** A peer is gone after this many heartbeat intervals of silence. */
-const SILENT_INTERVALS_MAX = 2;
+const SILENT_INTERVALS_MAX = 3;
 
 export class Session implements ConnectionHandler {
   readonly serial: number;

@@ -51,6 +51,7 @@ export abstract class Subscription {
     const { engine } = this.session.services;
     engine.sourceAdd(this.session.connectionId, this.sub, source, at.topicId, at.partition, from, until);
     this.sources.set(source, at);
+    this.session.services.turnSoon();
   }
 
   /** Stops a source; one that has ended already is no fault. */

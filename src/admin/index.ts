@@ -1,0 +1,1 @@
+export { type AdminHandler, type AdminOptions, adminHandler, errorResponse, type Phase, plainError } from "./admin.ts";

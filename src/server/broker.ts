@@ -1,0 +1,202 @@
+/** The composition root: one broker, embedded or as a process of its own. */
+import { adminPhase, type BrokerPhase } from "./phase.ts";
+import { type Config, configOf } from "../config/index.ts";
+import type { Engine } from "../broker/index.ts";
+import { attachEngine, openEngine } from "../log/native.ts";
+import { createLogger, type LogLevel, type Logger } from "../metrics/index.ts";
+import type { RecoveryReport } from "../log/engine.ts";
+import { engineOptions } from "./engine-options.ts";
+import { type HttpListener, listenHttp } from "./http.ts";
+import { Runtime } from "./runtime.ts";
+import { Thread } from "./threads.ts";
+import { VERSION } from "./version.ts";
+
+export interface BrokerOptions extends Partial<Config> {
+  /** Starts with a clock that stands at this many ms since the epoch and moves by `setClock`. */
+  readonly manualClockMs?: number;
+  /** Receives whole log lines. Default: nowhere, for a broker inside another program. */
+  readonly log?: (line: string) => void;
+  readonly logLevel?: LogLevel;
+  /**
+   * Module that other threads run. Default: the module beside this one. A binary made with `bun build --compile` names
+   * its own main module, which must begin with `if (!Bun.isMainThread) await import("millrace/worker")`.
+   */
+  readonly workerEntry?: string | URL;
+}
+
+const SERVER_NAME = `millrace/${VERSION}`;
+
+export class Broker implements AsyncDisposable {
+  readonly config: Config;
+  /** What recovery found at the start. */
+  readonly recovery: RecoveryReport;
+  /** Of the native protocol. */
+  readonly port: number;
+  /** Of HTTP, and of WebSocket at /ws. */
+  readonly httpPort: number;
+  readonly #parts: Parts;
+  #stopping: Promise<void> | undefined;
+
+  private constructor(parts: Parts, port: number) {
+    this.#parts = parts;
+    this.config = parts.config;
+    this.recovery = parts.runtime.engine.recovery();
+    this.port = port;
+    this.httpPort = parts.http.port;
+  }
+
+  /**
+   * Starts a broker: recovers the data directory, then listens.
+   *
+   * @param options settings of src/config, besides those of `BrokerOptions`; none is read from the environment.
+   * @throws invalid_config, data_dir_locked, format_too_new, bad_format, storage_failed; EADDRINUSE as Bun gives it.
+   *
+   * @example
+   * await using broker = await Broker.start({ storage: "memory", port: 0, httpPort: 0 });
+   */
+  static async start(options: BrokerOptions = {}): Promise<Broker> {
+    const { manualClockMs, log, logLevel = "info", workerEntry, ...settings } = options;
+    const { config, warnings } = configOf(settings, process.cwd());
+    const writeLog = log ?? (() => undefined);
+    const logger = createLogger(logLevel, writeLog);
+    for (const warning of warnings) logger.warn(warning);
+    const startup: Startup = {
+      config,
+      logger,
+      writeLog,
+      logLevel,
+      manualClockMs: manualClockMs ?? null,
+      workerEntry: workerEntry ?? new URL("./worker.ts", import.meta.url),
+    };
+    return launch(startup, (parts, port) => new Broker(parts, port));
+  }
+
+  /** Moves a clock that was started with `manualClockMs`. */
+  setClock(nowMs: number): void {
+    this.#parts.runtime.engine.setClock(nowMs);
+  }
+
+  /** Refuses new work, finishes what is in flight, says goodbye to clients, syncs, and leaves the clean mark. */
+  stop(): Promise<void> {
+    this.#stopping ??= shutDown(this.#parts);
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+interface Startup {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly writeLog: (line: string) => void;
+  readonly logLevel: LogLevel;
+  readonly manualClockMs: number | null;
+  readonly workerEntry: string | URL;
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly phase: BrokerPhase;
+  readonly runtime: Runtime;
+  readonly http: HttpListener;
+  readonly threads: readonly Thread[];
+}
+
+async function launch(startup: Startup, build: (parts: Parts, port: number) => Broker): Promise<Broker> {
+  const { config, logger } = startup;
+  const phase: BrokerPhase = { current: "recovering" };
+  let runtime: Runtime | undefined;
+  // Health is answered from here on; everything else when recovery is done.
+  const http = listenHttp({
+    config,
+    port: config.httpPort,
+    logger,
+    version: VERSION,
+    phase: adminPhase(phase),
+    runtime: () => runtime,
+  });
+  const threads: Thread[] = [];
+  try {
+    const engine = await openCore(startup);
+    const manualClock = startup.manualClockMs !== null;
+    runtime = new Runtime({ engine, config, logger, serverName: SERVER_NAME, manualClock });
+    const parts: Parts = { config, logger, phase, runtime, http, threads };
+    logRecovery(engine.recovery(), logger);
+    const port = runtime.listen(config.port);
+    await startThreads(startup, parts, port);
+    phase.current = "ready";
+    logger.info("serving", { port, httpPort: http.port, threads: config.threads, dataDir: place(config), version: VERSION });
+    return build(parts, port);
+  } catch (error) {
+    await http.stop();
+    for (const thread of threads) await thread.end();
+    runtime?.close();
+    await runtime?.engine.close();
+    throw error;
+  }
+}
+
+/** Recovery of a large data directory takes seconds; on a thread of its own it leaves this loop free for health checks. */
+async function openCore(startup: Startup): Promise<Engine> {
+  const options = engineOptions(startup.config, startup.manualClockMs);
+  if (options.dataDir === null) return openEngine(options);
+  const opener = new Thread(startup.workerEntry, startup.writeLog);
+  try {
+    const { engineId } = await opener.ask({ type: "open", options }, "opened");
+    return attachEngine(engineId, 0);
+  } finally {
+    await opener.end();
+  }
+}
+
+async function startThreads(startup: Startup, parts: Parts, port: number): Promise<void> {
+  const { config } = startup;
+  const threads = parts.threads as Thread[];
+  for (let worker = 1; worker < config.threads; worker += 1) {
+    const thread = new Thread(startup.workerEntry, startup.writeLog);
+    threads.push(thread);
+    await thread.ask(
+      {
+        type: "serve",
+        engineId: parts.runtime.engine.engineId,
+        worker,
+        config,
+        port,
+        httpPort: parts.http.port,
+        serverName: SERVER_NAME,
+        version: VERSION,
+        logLevel: startup.logLevel,
+        manualClock: startup.manualClockMs !== null,
+      },
+      "serving",
+    );
+  }
+}
+
+async function shutDown(parts: Parts): Promise<void> {
+  const { config, logger, runtime, threads } = parts;
+  parts.phase.current = "stopping";
+  logger.info("stopping");
+  const timeoutMs = config.drainTimeoutMs;
+  // All workers at once: a request of one may need the answer of another.
+  const drains = threads.map((thread) => thread.ask({ type: "drain", timeoutMs }, "drained"));
+  await Promise.allSettled([runtime.drain(timeoutMs), ...drains]);
+  for (const thread of threads) await thread.end();
+  await parts.http.stop();
+  runtime.close();
+  await runtime.engine.close();
+  logger.info("stopped");
+}
+
+function logRecovery(report: RecoveryReport, logger: Logger): void {
+  const { notes, ...figures } = report;
+  logger.info(report.clean ? "started after a clean stop" : "recovered", figures);
+  for (const note of notes) logger.warn(note);
+}
+
+function place(config: Config): string {
+  return config.storage === "memory" ? "memory" : config.dataDir;
+}

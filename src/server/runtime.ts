@@ -1,0 +1,215 @@
+/**
+ * Everything that one worker thread runs: the control plane over its engine, its sessions, its listeners. The first
+ * worker and all others are built alike; what only the first does (recovery, orphans) is a flag.
+ */
+import {
+  Coordinator,
+  type Engine,
+  EVENT_NOTICE,
+  Groups,
+  internalLogConfig,
+  Mailroom,
+  type MemberEvent,
+  MetadataLog,
+  OffsetsStore,
+  ownerOf,
+  Topics,
+} from "../broker/index.ts";
+import type { Config } from "../config/index.ts";
+import { ERRORS } from "../errors/index.ts";
+import { DelayMeter, type Logger, type TopicCounters, type WorkerGauges } from "../metrics/index.ts";
+import { listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
+import { encodeFrame, Op } from "../protocol/index.ts";
+import { allowAll } from "../security/index.ts";
+import { operationTable, Session, SessionHub } from "../session/index.ts";
+
+export interface RuntimeOptions {
+  readonly engine: Engine;
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly serverName: string;
+  /** A clock that tests move drives deadlines too. */
+  readonly manualClock: boolean;
+}
+
+const SWEEP_MS = 50;
+const DRAIN_POLL_MS = 5;
+/** This long without anything under way counts as drained. */
+const DRAIN_QUIET_MS = 30;
+const METADATA_NOTICE = "metadata.changed";
+const GAUGES_REQUEST = "metrics.worker";
+
+export class Runtime {
+  readonly engine: Engine;
+  readonly loop: WorkerLoop;
+  readonly mailroom: Mailroom;
+  readonly groups: Groups;
+  readonly #options: RuntimeOptions;
+  readonly #metadata: MetadataLog;
+  readonly #topics: Topics;
+  readonly #coordinator: Coordinator;
+  readonly #hub: SessionHub;
+  readonly #delay = new DelayMeter();
+  readonly #sweeper: Timer;
+  #listener: TcpListener | undefined;
+  #isLive = false;
+  #isStopping = false;
+
+  /** Replays the broker's own logs. The engine is open and recovered. */
+  constructor(options: RuntimeOptions) {
+    const { engine, config, logger } = options;
+    this.#options = options;
+    this.engine = engine;
+    this.mailroom = new Mailroom(engine);
+    this.#hub = new SessionHub(logger);
+    const internal = internalLogConfig(config);
+    this.#metadata = new MetadataLog(engine, internal, (event) => {
+      if (!this.#isLive) return;
+      this.#topics.apply(event);
+      this.#coordinator.onMetadata(event);
+      this.#hub.onMetadata(event);
+    });
+    this.#topics = new Topics(engine, this.#metadata, config);
+    this.#metadata.catchUp();
+    if (engine.worker === 0) this.#topics.openAll(true);
+    const offsets = new OffsetsStore(engine, internal);
+    offsets.replay((namespace, group) => ownerOf(namespace, group, engine.workers) === engine.worker);
+    const monotonicMs = options.manualClock ? () => engine.now() : () => performance.now();
+    const { mailroom } = this;
+    const limits = config;
+    this.#coordinator = new Coordinator({ engine, topics: this.#topics, offsets, mailroom, limits, monotonicMs });
+    this.groups = new Groups(mailroom, this.#coordinator);
+    this.#isLive = true;
+    mailroom.onNotice(METADATA_NOTICE, () => this.#metadata.catchUp());
+    mailroom.onNotice(EVENT_NOTICE, (event: MemberEvent) => this.#hub.onMemberEvent(event));
+    mailroom.onRequest(GAUGES_REQUEST, () => this.#gauges());
+    this.loop = this.#createLoop(monotonicMs);
+    this.#sweeper = setInterval(() => this.#hub.tick(monotonicMs()), SWEEP_MS);
+  }
+
+  /** @returns the port. */
+  listen(port: number): number {
+    const { config, logger } = this.#options;
+    this.#listener = listenTcp({ host: config.host, port, reusePort: config.threads > 1, loop: this.loop, logger });
+    return this.#listener.port;
+  }
+
+  /** Counters of all topics. They live in the shared core, so any worker can tell them. */
+  topicCounters(): TopicCounters[] {
+    this.#metadata.catchUp();
+    const counters: TopicCounters[] = [];
+    for (const topic of this.#metadata.state.topics()) {
+      const sum = { recordsIn: 0, bytesIn: 0, recordsOut: 0, bytesOut: 0, logBytes: 0, segments: 0 };
+      for (let partition = 0; partition < topic.partitions; partition += 1) {
+        const info = this.engine.partition(topic.id, partition);
+        sum.recordsIn += info.recordsIn;
+        sum.bytesIn += info.bytesIn;
+        sum.recordsOut += info.recordsOut;
+        sum.bytesOut += info.bytesOut;
+        sum.logBytes += info.bytes;
+        sum.segments += info.segments;
+      }
+      counters.push({ namespace: topic.namespace, topic: topic.name, partitions: topic.partitions, ...sum });
+    }
+    return counters;
+  }
+
+  /** Gauges of all workers. */
+  workerGauges(): Promise<WorkerGauges[]> {
+    return this.mailroom.requestAll(GAUGES_REQUEST, null);
+  }
+
+  /** Takes no new connections and no new work. */
+  refuse(): void {
+    this.#isStopping = true;
+    this.#listener?.stop();
+    for (const connection of this.loop.connections()) connection.pause();
+  }
+
+  /** Finishes what is in flight, then says goodbye to all clients. Resolves at the latest after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.refuse();
+    const deadlineMs = performance.now() + timeoutMs;
+    // Acks that wait for a sync are out of JavaScript's sight; when everything is synced, none can wait.
+    await Promise.race([this.#syncAll(), Bun.sleep(timeoutMs)]);
+    let quietSinceMs = performance.now();
+    while (performance.now() < deadlineMs && performance.now() - quietSinceMs < DRAIN_QUIET_MS) {
+      this.loop.turnSoon();
+      await Bun.sleep(DRAIN_POLL_MS);
+      if (this.#isBusy()) quietSinceMs = performance.now();
+    }
+    for (const session of [...this.#hub.sessions()]) session.goodbye("shutting_down", "the broker is shutting down");
+    while (performance.now() < deadlineMs && this.loop.unsentConnections > 0) await Bun.sleep(DRAIN_POLL_MS);
+  }
+
+  /** Ends everything but the engine. */
+  close(): void {
+    this.#isStopping = true;
+    this.#listener?.stop();
+    for (const connection of [...this.loop.connections()]) connection.terminate();
+    this.loop.stop();
+    clearInterval(this.#sweeper);
+    this.#coordinator.close();
+    this.mailroom.close();
+    this.#delay.close();
+  }
+
+  async #syncAll(): Promise<void> {
+    const syncs: Promise<void>[] = [];
+    for (const topic of this.#metadata.state.topics()) {
+      for (let partition = 0; partition < topic.partitions; partition += 1) {
+        const { syncedOffset, nextOffset } = this.engine.partition(topic.id, partition);
+        if (syncedOffset < nextOffset) syncs.push(this.engine.sync(topic.id, partition));
+      }
+    }
+    await Promise.allSettled(syncs);
+  }
+
+  #isBusy(): boolean {
+    if (this.loop.unsentConnections > 0) return true;
+    for (const session of this.#hub.sessions()) if (session.inFlight > 0) return true;
+    return false;
+  }
+
+  #createLoop(monotonicMs: () => number): WorkerLoop {
+    const { engine, config, logger, serverName } = this.#options;
+    const services = {
+      engine,
+      topics: this.#topics,
+      groups: this.groups,
+      hub: this.#hub,
+      operations: operationTable(),
+      limits: config,
+      logger,
+      authorize: allowAll,
+      serverName,
+      monotonicMs,
+      announceMetadata: () => this.mailroom.notifyOthers(METADATA_NOTICE, null),
+      turnSoon: () => this.loop.turnSoon(),
+      isStopping: () => this.#isStopping,
+    };
+    return new WorkerLoop({
+      engine,
+      logger,
+      connectionOutBytesMax: config.connectionOutBytesMax,
+      accept: (connection) => new Session(connection, services),
+      refusal: () => this.#refusal(),
+      goodbye: (error, message) => encodeFrame(Op.GOODBYE, ERRORS[error].code, message),
+      mail: (message) => this.mailroom.deliver(message),
+    });
+  }
+
+  #refusal(): { error: "shutting_down" | "limit_exceeded"; message: string } | undefined {
+    if (this.#isStopping) return { error: "shutting_down", message: "the broker is shutting down" };
+    const { connectionsMax } = this.#options.config;
+    if (this.engine.stats().connections < connectionsMax) return undefined;
+    return { error: "limit_exceeded", message: `the broker has its ${connectionsMax} connections (connectionsMax)` };
+  }
+
+  #gauges(): WorkerGauges {
+    let requestsInFlight = 0;
+    for (const session of this.#hub.sessions()) requestsInFlight += session.inFlight;
+    const { connectionCount: connections } = this.loop;
+    return { worker: this.engine.worker, connections, requestsInFlight, delay: this.#delay.summary() };
+  }
+}

@@ -1,0 +1,94 @@
+/** The other threads of a broker: messages between the first worker and each of them, and how they are started. */
+import type { Config } from "../config/index.ts";
+import { type ErrorName, MillraceError } from "../errors/index.ts";
+import type { EngineOptions } from "../log/engine.ts";
+import type { LogLevel } from "../metrics/index.ts";
+
+export type ToThread =
+  /** Opens the data directory away from the first worker's loop, which answers health checks meanwhile. */
+  | { readonly type: "open"; readonly options: EngineOptions }
+  | {
+      readonly type: "serve";
+      readonly engineId: number;
+      readonly worker: number;
+      readonly config: Config;
+      readonly port: number;
+      readonly httpPort: number;
+      readonly serverName: string;
+      readonly version: string;
+      readonly logLevel: LogLevel;
+      readonly manualClock: boolean;
+    }
+  /** Finish what is in flight, say goodbye. */
+  | { readonly type: "drain"; readonly timeoutMs: number }
+  /** End; the thread closes itself. */
+  | { readonly type: "end" };
+
+export type FromThread =
+  | { readonly type: "opened"; readonly engineId: number }
+  | { readonly type: "serving" }
+  | { readonly type: "drained" }
+  | { readonly type: "ended" }
+  | { readonly type: "failed"; readonly name: ErrorName; readonly message: string }
+  | { readonly type: "log"; readonly line: string };
+
+interface Waiting {
+  readonly type: FromThread["type"];
+  resolve(message: FromThread): void;
+  reject(error: Error): void;
+}
+
+const END_TIMEOUT_MS = 2000;
+
+/** One other thread, seen from the first. */
+export class Thread {
+  readonly #worker: Worker;
+  readonly #writeLog: (line: string) => void;
+  #waiting: Waiting | undefined;
+  #failure: Error | undefined;
+
+  /** @param entry module of the thread: worker.ts, or a bundle that runs it when it is not on the main thread. */
+  constructor(entry: string | URL, writeLog: (line: string) => void) {
+    this.#writeLog = writeLog;
+    this.#worker = new Worker(entry);
+    this.#worker.onmessage = (event: MessageEvent<FromThread>) => this.#receive(event.data);
+    this.#worker.onerror = (event) => this.#fail(new MillraceError("internal", `a worker thread failed: ${event.message}`));
+  }
+
+  /** Sends one message and waits for its answer. One at a time. @throws what the thread failed with. */
+  async ask<T extends FromThread["type"]>(message: ToThread, answer: T): Promise<Extract<FromThread, { type: T }>> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const promise = new Promise<FromThread>((resolve, reject) => {
+      this.#waiting = { type: answer, resolve, reject };
+    });
+    this.#worker.postMessage(message);
+    return (await promise) as Extract<FromThread, { type: T }>;
+  }
+
+  /** Ends the thread; by force when it does not answer. */
+  async end(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#worker.addEventListener("close", () => resolve(), { once: true }));
+    const ended = this.ask({ type: "end" }, "ended")
+      .then(() => closed)
+      .catch(() => undefined);
+    const timeout = Bun.sleep(END_TIMEOUT_MS).then(() => this.#worker.terminate());
+    await Promise.race([ended, timeout]);
+  }
+
+  #receive(message: FromThread): void {
+    if (message.type === "log") this.#writeLog(message.line);
+    else if (message.type === "failed") this.#fail(new MillraceError(message.name, message.message));
+    else if (message.type === this.#waiting?.type) this.#settle((waiting) => waiting.resolve(message));
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#settle((waiting) => waiting.reject(error));
+  }
+
+  #settle(how: (waiting: Waiting) => void): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting !== undefined) how(waiting);
+  }
+}

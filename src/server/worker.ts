@@ -1,0 +1,78 @@
+/** Entry of every thread but the first: opens the data directory, or serves as worker N of a core that is open. */
+import { toMillraceError } from "../errors/index.ts";
+import { attachEngine, openEngine } from "../log/native.ts";
+import { createLogger } from "../metrics/index.ts";
+import { type HttpListener, listenHttp } from "./http.ts";
+import { Runtime } from "./runtime.ts";
+import type { FromThread, ToThread } from "./threads.ts";
+
+declare const self: Worker;
+
+interface Serving {
+  readonly runtime: Runtime;
+  readonly http: HttpListener;
+}
+
+function post(message: FromThread): void {
+  self.postMessage(message);
+}
+
+function serve(message: Extract<ToThread, { type: "serve" }>): Serving {
+  const { config, version, serverName, manualClock } = message;
+  const logger = createLogger(message.logLevel, (line) => post({ type: "log", line }), { worker: message.worker });
+  const engine = attachEngine(message.engineId, message.worker);
+  const runtime = new Runtime({ engine, config, logger, serverName, manualClock });
+  runtime.listen(message.port);
+  let isStopping = false;
+  const http = listenHttp({
+    config,
+    port: message.httpPort,
+    logger,
+    version,
+    phase: () => (isStopping ? "stopping" : "ready"),
+    runtime: () => runtime,
+  });
+  const stop = (): Promise<void> => {
+    isStopping = true;
+    return http.stop();
+  };
+  return { runtime, http: { port: http.port, stop } };
+}
+
+async function end(serving: Serving | undefined): Promise<void> {
+  if (serving !== undefined) {
+    await serving.http.stop();
+    serving.runtime.close();
+    await serving.runtime.engine.close();
+  }
+  post({ type: "ended" });
+  // Ends this thread only.
+  process.exit(0);
+}
+
+/** Listens to the first worker. */
+export function runThread(): void {
+  let serving: Serving | undefined;
+  const handle = async (message: ToThread): Promise<void> => {
+    switch (message.type) {
+      case "open":
+        return post({ type: "opened", engineId: openEngine(message.options).engineId });
+      case "serve":
+        serving = serve(message);
+        return post({ type: "serving" });
+      case "drain":
+        await serving?.runtime.drain(message.timeoutMs);
+        return post({ type: "drained" });
+      case "end":
+        return end(serving);
+    }
+  };
+  self.onmessage = (event: MessageEvent<ToThread>) => {
+    handle(event.data).catch((error: unknown) => {
+      const { codeName, message } = toMillraceError(error);
+      post({ type: "failed", name: codeName, message });
+    });
+  };
+}
+
+if (!Bun.isMainThread) runThread();
