@@ -48,6 +48,8 @@ pub struct Partition {
     pub(super) directory_dirty: AtomicBool,
     pub(super) parents_dirty: AtomicBool,
     pub(super) checkpoint_due: AtomicBool,
+    /// Base of the active segment when the state file was last written.
+    pub(super) noted_base: AtomicU64,
     dirty_listed: AtomicBool,
     closed: AtomicBool,
     deleted: AtomicBool,
@@ -63,6 +65,8 @@ pub struct Origin {
     pub next_offset: u64,
     pub synced_offset: u64,
     pub last_epoch: u32,
+    /// Base of the segment that the state file points into.
+    pub noted_base: u64,
     pub producers: Producers,
 }
 
@@ -93,6 +97,7 @@ impl Partition {
             directory_dirty: false.into(),
             parents_dirty: false.into(),
             checkpoint_due: false.into(),
+            noted_base: origin.noted_base.into(),
             dirty_listed: false.into(),
             closed: false.into(),
             deleted: false.into(),
@@ -124,6 +129,7 @@ impl Partition {
             next_offset: 0,
             synced_offset: 0,
             last_epoch: 0,
+            noted_base: 0,
             producers: Producers::new(shared.options.producers_per_partition_max),
         };
         let partition = Self::new(shared, directory, log_id, index, config, origin);

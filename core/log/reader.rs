@@ -235,15 +235,24 @@ fn position_of(segment: &Arc<Segment>, offset: u64) -> Result<u64> {
         return Ok(0);
     }
     let start = segment.with_index(|entries| super::index::position_by_offset(entries, offset))?;
-    let mut found = segment.written();
-    walk::for_each(segment, start, |_, step| {
-        let here = step.next_offset > offset;
-        if here {
-            found = step.position;
+    let (map, end) = (segment.map()?, segment.written());
+    let (mut at, mut lowest) = (start, segment.base);
+    while at < end {
+        let step = match walk::step(&map, at, end, lowest) {
+            Ok(step) => step,
+            // Damage costs what is damaged: an offset in it is found at the place
+            // whose reading says so, an offset behind it at its own.
+            Err(_) => match walk::resync(&map, at, end, lowest) {
+                Some(step) if step.header.base_offset <= offset => step,
+                _ => return Ok(at),
+            },
+        };
+        if step.next_offset > offset {
+            return Ok(step.position);
         }
-        Ok(!here)
-    })?;
-    Ok(found)
+        (at, lowest) = (step.end, step.next_offset);
+    }
+    Ok(end)
 }
 
 /// One run out of one segment.

@@ -333,6 +333,7 @@ impl Recovery<'_> {
             next_offset: self.next_offset,
             synced_offset,
             last_epoch: self.last_epoch,
+            noted_base: self.state.map_or(0, |point| point.segment_base),
             producers: self.producers,
         };
         let directory = Some(self.directory.to_owned());

@@ -5,10 +5,11 @@
 //! year's) must not see it expire at once (or never).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::partition::Partition;
 use super::segment::Segment;
-use crate::error::Result;
+use crate::error::{ErrorCode, Result};
 
 impl Partition {
     /// Expires segments by the log's settings, after closing an active one that
@@ -27,11 +28,29 @@ impl Partition {
         if config.compact && config.retention_ms < 0 && config.retention_bytes < 0 {
             return Ok(());
         }
-        let _upkeep = self.upkeep_lock.lock();
+        let due = self.expired(&self.segments(), &past);
+        let Some(last) = self.segments().get(due.wrapping_sub(1)).cloned() else { return Ok(()) };
+        // What the segments say of the producers goes with them: a state file has
+        // to know it first. On a full disk there may be no room for one until
+        // they are gone.
+        let noted = if self.is_noted(&last) { Ok(()) } else { self.checkpoint() };
+        match noted {
+            Err(error) if error.code != ErrorCode::DISK_FULL => return Err(error),
+            _ => {}
+        }
+        let upkeep = self.upkeep_lock.lock();
         let segments = self.segments();
+        self.drop_first(&segments[..self.expired(&segments, &past)]);
+        drop(upkeep);
+        if noted.is_err() { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// How many of `segments`, from the oldest on, are to go.
+    fn expired(&self, segments: &[Arc<Segment>], past: &impl Fn(u64, i64) -> bool) -> usize {
+        let config = self.config();
         let mut bytes: u64 = segments.iter().map(|segment| segment.written()).sum();
         let mut expired = 0;
-        for segment in segments.iter() {
+        for segment in segments {
             let aged = past(segment.appended_ms(), config.retention_ms);
             let oversize = u64::try_from(config.retention_bytes)
                 .is_ok_and(|limit| bytes.saturating_sub(segment.written()) >= limit);
@@ -41,8 +60,12 @@ impl Partition {
             bytes -= segment.written();
             expired += 1;
         }
-        self.drop_first(&segments[..expired]);
-        Ok(())
+        expired
+    }
+
+    /// Whether the state file on disk was written behind this segment.
+    fn is_noted(&self, segment: &Segment) -> bool {
+        self.is_memory() || self.noted_base.load(Ordering::Acquire) > segment.base
     }
 
     fn is_droppable(&self, segment: &Segment) -> bool {

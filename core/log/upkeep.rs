@@ -1,6 +1,7 @@
 //! The maintenance thread: finishing sealed segments, checkpoints, retention,
 //! compaction, closing idle files. Nothing here runs on a loop's thread.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -75,29 +76,37 @@ impl Partition {
     /// recovery reads only what is appended later.
     ///
     /// # Errors
-    /// `storage_failed` or `disk_full`.
+    /// `storage_failed` or `disk_full`; it is tried again in the next round.
     pub(super) fn checkpoint(&self) -> Result<()> {
         let Some(directory) = self.directory() else { return Ok(()) };
-        self.checkpoint_due.store(false, Ordering::Release);
         let _upkeep = self.upkeep_lock.lock();
-        let content = self.state_content();
-        self.sync_now()?;
-        let io = |error| CoreError::io(&format!("checkpoint {}", self.name()), &error);
-        for segment in self.segments().iter().filter(|segment| segment.is_sealed() && !segment.is_finished()) {
-            self.finish(segment).map_err(io)?;
+        self.checkpoint_due.store(false, Ordering::Release);
+        let result = self.write_checkpoint(directory);
+        if result.is_err() {
+            self.checkpoint_due.store(true, Ordering::Release);
         }
-        if self.is_deleted() {
-            return Ok(());
-        }
-        match content {
-            Some(content) => files::replace(&directory.join(state::STATE_FILE), &content).map_err(io),
-            None => Ok(()),
-        }
+        result
     }
 
-    /// The state as of now; it may be written once all of it is synced. `None`
-    /// while the partition has never held anything.
-    fn state_content(&self) -> Option<Vec<u8>> {
+    fn write_checkpoint(&self, directory: &Path) -> Result<()> {
+        let state = self.state_content();
+        self.sync_now()?;
+        let io = |error| CoreError::io(&format!("checkpoint {}", self.name()), &error);
+        // A segment that was sealed since then may be dirty: its turn comes.
+        let due = |segment: &&Arc<Segment>| segment.is_sealed() && !segment.is_finished() && !segment.is_dirty();
+        for segment in self.segments().iter().filter(due) {
+            self.finish(segment).map_err(io)?;
+        }
+        if let (Some((base, content)), false) = (state, self.is_deleted()) {
+            files::replace(&directory.join(state::STATE_FILE), &content).map_err(io)?;
+            self.noted_base.store(base, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The active segment's base and the state as of now, which may be written
+    /// once all of it is synced. `None` while the partition has never held anything.
+    fn state_content(&self) -> Option<(u64, Vec<u8>)> {
         let appender = self.appender.lock();
         let segments = self.segments();
         let last = segments.last()?;
@@ -116,7 +125,7 @@ impl Partition {
             check_position,
             check_crc,
         };
-        Some(state::encode_state(&point, &appender.producers))
+        Some((last.base, state::encode_state(&point, &appender.producers)))
     }
 
     /// After a sealed segment was synced: gives the unused tail back, writes the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::index::IndexEntry;
 use super::segment::Segment;
-use crate::batch::{BatchFault, BatchHeader, HEADER_BYTES, span_of, verify};
+use crate::batch::{BatchFault, BatchHeader, HEADER_BYTES, MARKER, span_of, verify};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::mmap::SegmentMap;
 
@@ -125,20 +125,40 @@ pub fn for_each(
     Ok(())
 }
 
-/// Builds the sparse index of a segment anew.
+/// The first whole, verified batch behind damage: at or after `from`, with an
+/// offset not below `lowest`.
+pub fn resync(map: &SegmentMap, from: u64, end: u64, lowest: u64) -> Option<Step> {
+    let bytes = map.slice(from as usize, end.saturating_sub(from) as usize)?;
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == MARKER) {
+        let position = from + at as u64;
+        match step(map, position, end, lowest) {
+            Ok(step) if verify(step.bytes(map)).is_ok() => return Some(step),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Builds the sparse index of a segment anew. A damaged batch is stepped over:
+/// what lies behind it can still be found.
 ///
 /// # Errors
-/// As `for_each`, except that a damaged batch only ends the index early.
+/// What mapping says.
 pub fn rebuild_index(segment: &Arc<Segment>, interval_bytes: u64) -> Result<Vec<IndexEntry>> {
     let mut builder = IndexBuilder::new(interval_bytes);
-    let walked = for_each(segment, 0, |_, step| {
-        builder.note(step.header.base_offset, step.position, step.header.max_timestamp());
-        Ok(true)
-    });
-    match walked {
-        Err(error) if error.code != ErrorCode::CORRUPT_BATCH => Err(error),
-        _ => Ok(builder.entries),
+    let end = segment.written();
+    if end == 0 {
+        return Ok(builder.entries);
     }
+    let map = segment.map()?;
+    let (mut at, mut lowest) = (0, segment.base);
+    while at < end {
+        let found = step(&map, at, end, lowest).ok().or_else(|| resync(&map, at, end, lowest));
+        let Some(step) = found else { break };
+        builder.note(step.header.base_offset, step.position, step.header.max_timestamp());
+        (at, lowest) = (step.end, step.next_offset);
+    }
+    Ok(builder.entries)
 }
 
 /// Decides which batches get an index entry.

@@ -52,9 +52,29 @@ fn measure(value_bytes: usize, batches_per_call: usize, total_bytes: usize, memo
     }
 }
 
+/// What the file system does without a log: the measure for the numbers above.
+fn measure_bare(part_bytes: usize, parts_per_call: usize, total_bytes: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = super::super::files::create(&directory.path().join("bare")).unwrap();
+    super::super::files::allocate(&file, 0, total_bytes as u64, total_bytes as u64).unwrap();
+    let part = vec![7; part_bytes];
+    let call_bytes = part_bytes * parts_per_call;
+    let started = Instant::now();
+    for call in 0..total_bytes / call_bytes {
+        let mut parts: Vec<_> = (0..parts_per_call).map(|_| std::io::IoSlice::new(&part)).collect();
+        super::super::files::write_all(&file, &mut parts, (call * call_bytes) as u64).unwrap();
+    }
+    let took = started.elapsed();
+    let rate = total_bytes as f64 / took.as_secs_f64() / 1e9;
+    println!("bare pwritev {part_bytes} B x {parts_per_call}: {rate:.2} GB/s");
+}
+
 #[test]
 #[ignore = "a measurement, not a check"]
 fn appending_and_walking() {
+    measure_bare(65_536, 1, 1 << 30);
+    measure_bare(80, 2, 64 << 20);
+    measure_bare(80, 128, 256 << 20);
     for memory in [false, true] {
         measure(65_300, 1, 1 << 30, memory);
         measure(65_300, 8, 1 << 30, memory);
