@@ -69,9 +69,9 @@ describe("where values come from", () => {
   });
 
   test("an embedded broker's options are checked in the same way", () => {
-    const { config, sources } = configOf({ port: 0, storage: "memory" }, "/work");
-    expect([config.storage, sources.storage, config.dataDir]).toEqual(["memory", "options", "/work/millrace-data"]);
-    expect(faultsOf(() => configOf({ port: 70_000 }, "/work"))[0]).toContain("options");
+    const { config, sources } = configOf({ port: 0, storage: "memory" }, "/srv/x");
+    expect([config.storage, sources.storage, config.dataDir]).toEqual(["memory", "options", "/srv/x/millrace-data"]);
+    expect(faultsOf(() => configOf({ port: 70_000 }, "/srv/x"))[0]).toContain("options");
   });
 
   test("every key can be set by its variable and by its flag", () => {

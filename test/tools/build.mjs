@@ -1,0 +1,65 @@
+/**
+ * `npm run build`: what is published.
+ *
+ *   dist/millrace     one binary with Bun, the broker, the CLI and the native core in it
+ *   dist/client       the client for Node and browsers: one ES module, and its types
+ *
+ * `npm run build -- binary` or `-- client` builds one of them.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { buildCore, bun, call, installPackages, Missing, needToolchains, root, run } from "./setup.mjs";
+
+async function must(what, command, args) {
+  // The tools' chatter goes to stderr, as everywhere in the set-up.
+  if ((await call(command, args, { stdio: ["ignore", 2, 2] })) !== 0) throw new Missing(`${what} failed (see above).`);
+}
+
+/** native/millrace.node is embedded through the literal require() in src/log/native.ts, threads through worker.ts. */
+async function buildBinary() {
+  await buildCore();
+  const temporary = join(root, `dist/millrace.${process.pid}.tmp`);
+  const args = ["build", "--compile", "--target=bun", "--sourcemap=inline", "--keep-names"];
+  // What a folder happens to hold must not change what the broker does: no .env and no bunfig.toml are read.
+  const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
+  const entries = ["src/main.ts", "src/server/worker.ts"];
+  await must("bun build --compile", bun, [...args, ...closed, `--outfile=${temporary}`, ...entries]);
+  renameSync(temporary, join(root, "dist/millrace"));
+}
+
+const CLIENT_TYPES = {
+  extends: "../tsconfig.json",
+  compilerOptions: { noEmit: false, declaration: true, emitDeclarationOnly: true, rootDir: "../src", outDir: "client" },
+  include: [],
+  files: ["../src/client/index.ts"],
+};
+
+async function buildClient() {
+  const folder = join(root, "dist/client");
+  rmSync(folder, { recursive: true, force: true });
+  const args = ["build", "--target=browser", "--format=esm", "--packages=external", "--sourcemap=linked"];
+  await must("bun build of the client", bun, [...args, "--outdir=dist/client", "src/client/index.ts"]);
+  const project = join(root, "dist/tsconfig.client.json");
+  writeFileSync(project, JSON.stringify(CLIENT_TYPES));
+  await must("tsc of the client's types", join(root, "node_modules/.bin/tsc"), ["--project", project]);
+  rmSync(project);
+  for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    if (name.endsWith(".d.ts")) nameModules(join(folder, name));
+  }
+}
+
+/** Declarations keep the sources' `./x.ts`; a project that reads them may not allow that ending. */
+function nameModules(path) {
+  const text = readFileSync(path, "utf8");
+  writeFileSync(path, text.replace(/((?:from|import\()\s*["']\.{1,2}\/[^"']+)\.ts(["'])/g, "$1.js$2"));
+}
+
+await run(async () => {
+  const parts = process.argv.slice(2);
+  const isWanted = (part) => parts.length === 0 || parts.includes(part);
+  needToolchains();
+  await installPackages();
+  mkdirSync(join(root, "dist"), { recursive: true });
+  if (isWanted("client")) await buildClient();
+  if (isWanted("binary")) await buildBinary();
+});

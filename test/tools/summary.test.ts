@@ -1,0 +1,39 @@
+import { describe, expect, test } from "bun:test";
+import { countTests } from "./summary.mjs";
+
+describe("the sum of what runners print", () => {
+  test("adds cargo's lines, one per test binary", () => {
+    const output = `running 3 tests
+test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
+test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s`;
+    expect(countTests("cargo", output, 101)).toEqual({ passed: 7, failed: 2, skipped: 1 });
+  });
+
+  test("reads bun's lines, coloured or not, and counts errors as failures", () => {
+    expect(countTests("bun", " 12 pass\n 1 skip\n 0 fail\n 40 expect() calls\n", 0)).toEqual({
+      passed: 12,
+      failed: 0,
+      skipped: 1,
+    });
+    expect(countTests("bun", "\x1b[32m 2 pass\x1b[0m\n 1 error\n", 1)).toEqual({ passed: 2, failed: 1, skipped: 0 });
+    expect(countTests("bun", "(pass) prints 3 pass and 4 fail\n 1 pass\n", 0)).toEqual({
+      passed: 1,
+      failed: 0,
+      skipped: 0,
+    });
+  });
+
+  test("reads verify's lines", () => {
+    expect(countTests("verify", "ok   types (0.1 s)\nFAIL lint (0.2 s)\nwhat is wrong", 1)).toEqual({
+      passed: 1,
+      failed: 1,
+      skipped: 0,
+    });
+  });
+
+  test("a run that broke off or ran nothing counts as a failure", () => {
+    expect(countTests("cargo", "error: could not compile", 101)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+    expect(countTests("bun", " 3 pass\n 0 fail\n", 139)).toEqual({ passed: 3, failed: 1, skipped: 0 });
+    expect(countTests("bun", "", 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  });
+});
