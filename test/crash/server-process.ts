@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A broker in a process of its own, so that it can be killed as a power cut would, minus the disk. */
+
+export interface ServerPlace {
+  readonly dataDir: string;
+  readonly port: number;
+  readonly httpPort: number;
+}
+
+const READY_MS = 30_000;
+
+/** A fresh data directory and two ports that are free now. */
+export async function place(): Promise<ServerPlace & AsyncDisposable> {
+  const dataDir = await mkdtemp(join(tmpdir(), "millrace-crash-"));
+  const [port, httpPort] = [await freePort(), await freePort()];
+  return { dataDir, port, httpPort, [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true, force: true }) };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("the probe socket has no port");
+  return address.port;
+}
+
+export class ServerProcess {
+  readonly #process: ReturnType<typeof Bun.spawn>;
+  readonly place: ServerPlace;
+
+  private constructor(place: ServerPlace, process: ReturnType<typeof Bun.spawn>) {
+    this.place = place;
+    this.#process = process;
+  }
+
+  /** Starts `millrace serve` there and resolves when it is ready. */
+  static async start(place: ServerPlace, flags: readonly string[] = []): Promise<ServerProcess> {
+    const main = join(import.meta.dir, "../../src/main.ts");
+    const { dataDir, port, httpPort } = place;
+    const where = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort)];
+    const child = Bun.spawn([process.execPath, main, "serve", ...where, ...flags], {
+      stdout: "ignore",
+      stderr: process.env.MILLRACE_TEST_VERBOSE ? "inherit" : "ignore",
+    });
+    const server = new ServerProcess(place, child);
+    await server.ready();
+    return server;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async ready(): Promise<void> {
+    const deadline = Date.now() + READY_MS;
+    for (;;) {
+      const answer = await fetch(`http://127.0.0.1:${this.place.httpPort}/health/ready`).catch(() => undefined);
+      if (answer?.ok) return;
+      if (this.#process.exitCode !== null) throw new Error(`the server ended with ${this.#process.exitCode}`);
+      if (Date.now() > deadline) throw new Error(`the server was not ready within ${READY_MS} ms`);
+      await Bun.sleep(5);
+    }
+  }
+
+  /** Ends the process at once, with nothing flushed and nobody told. */
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.exited;
+  }
+
+  /** Asks for an orderly stop; resolves with the exit code. */
+  async stop(): Promise<number> {
+    this.#process.kill("SIGTERM");
+    return await this.#process.exited;
+  }
+}
