@@ -6,9 +6,10 @@ mod views;
 
 use std::sync::Arc;
 
-use millrace_core::engine::{Engine, SourceRange, Worker};
-use napi::bindgen_prelude::{Float64Array, Function, Uint8Array};
+use millrace_core::engine::{Engine, EngineOptions, SourceRange, Worker};
+use napi::bindgen_prelude::{AsyncTask, Float64Array, Function, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Env, Task};
 use napi_derive::napi;
 
 use convert::{LogConfig, Options, Partition, Recovery, Stats, failed, integer, offset_or_none};
@@ -21,17 +22,38 @@ pub struct NativeEngine {
     views: views::PlanViews,
 }
 
+/// Opens a data directory on a thread of the pool, because recovery may read for
+/// seconds and the loop has health checks to answer. Resolves to the core's number.
+#[napi]
+pub fn open_core(options: Options) -> napi::Result<AsyncTask<Opening>> {
+    Ok(AsyncTask::new(Opening(options.try_into()?)))
+}
+
+pub struct Opening(EngineOptions);
+
+impl Task for Opening {
+    type Output = u32;
+    type JsValue = u32;
+
+    fn compute(&mut self) -> napi::Result<u32> {
+        Engine::open(self.0.clone()).map(registry::add).map_err(failed)
+    }
+
+    fn resolve(&mut self, _env: Env, id: u32) -> napi::Result<u32> {
+        Ok(id)
+    }
+}
+
 #[napi]
 impl NativeEngine {
     /// Opens a data directory for worker 0.
     #[napi(factory)]
     pub fn open(options: Options) -> napi::Result<Self> {
-        let engine = Engine::open(options.try_into()?).map_err(failed)?;
-        let id = registry::add(&engine);
-        Ok(Self { worker: Worker::new(engine, 0), id, views: views::PlanViews::default() })
+        let id = registry::add(Engine::open(options.try_into()?).map_err(failed)?);
+        Self::attach(id, 0)
     }
 
-    /// Joins the core that another worker of this process opened.
+    /// A worker's handle of a core that this process has opened.
     #[napi(factory)]
     pub fn attach(engine_id: u32, worker: u32) -> napi::Result<Self> {
         let engine = registry::find(engine_id)?;
