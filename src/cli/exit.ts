@@ -76,7 +76,7 @@ export function failureOf(error: unknown): Failure {
   return {
     name: "internal",
     message: text,
-    action: "report it with MILLRACE_DEBUG=1, which prints the stack",
+    action: "this is a fault of Millrace itself: report it with the lines that follow",
     exit: 1,
   };
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Client, GroupDescription, GroupOffset, ResetTarget } from "../client/index.ts";
-import { isMillraceError } from "../errors/index.ts";
+import { isMillraceError, MillraceError } from "../errors/index.ts";
 import { action, examples, type Runtime } from "./command.ts";
 import type { Context } from "./context.ts";
 import { formatTime, groupDigits, partitionsOf, positionOf, roundMs } from "./units.ts";
@@ -55,31 +55,68 @@ function addDescribe(group: Command, runtime: Runtime): void {
     ["millrace group describe billing --json | jq .lag", "the lag of all partitions together"],
   ]);
   action(command, runtime, async (context, [name = ""]) => {
-    const found = await context.withClient(async (client) => {
-      const handle = client.group(name);
-      return { description: await handle.describe(), offsets: await handle.offsets() };
-    });
-    const { description, offsets } = found;
-    const lagMs = offsets.reduce<number | null>(
-      (most, row) => (row.lagMs === null ? most : Math.max(most ?? 0, row.lagMs)),
-      null,
+    const standing = await context.withClient((client) => standingOf(client, name));
+    const { description, rows, lag, lagMs } = standing;
+    const offsets = rows.map((row) => ({ ...row, lagSeconds: secondsOf(row.lagMs) }));
+    context.result({ ...description, offsets, lag, lagSeconds: secondsOf(lagMs) }, () =>
+      describeText(context, standing),
     );
-    const lag = offsets.reduce((sum, row) => sum + row.lag, 0);
-    const seconds = lagMs === null ? null : lagMs / 1000;
-    const rows = offsets.map((row) => ({ ...row, lagSeconds: row.lagMs === null ? null : row.lagMs / 1000 }));
-    context.result({ ...description, offsets: rows, lag, lagSeconds: seconds }, () => {
-      return describeText(context, description, offsets, lag, lagMs);
-    });
   });
 }
 
-function describeText(
-  context: Context,
-  description: GroupDescription,
-  offsets: readonly GroupOffset[],
-  lag: number,
-  lagMs: number | null,
-): string {
+function secondsOf(ms: number | null): number | null {
+  return ms === null ? null : ms / 1000;
+}
+
+/** Where a group stands in one partition; without a commit it has all of it before it. */
+interface Row extends Omit<GroupOffset, "offset"> {
+  offset: number | null;
+  end: number;
+}
+
+interface Standing {
+  description: GroupDescription;
+  rows: Row[];
+  /** Messages of all partitions together. */
+  lag: number;
+  /** The longest of all partitions. */
+  lagMs: number | null;
+}
+
+async function standingOf(client: Client, name: string): Promise<Standing> {
+  const group = client.group(name);
+  const description = await group.describe();
+  const committed = await group.offsets();
+  const rows: Row[] = committed.map((row) => ({ ...row, end: row.offset + row.lag }));
+  const members = (description["members"] ?? []) as Member[];
+  const topics = new Set(committed.map(({ topic }) => topic));
+  for (const { partitions } of members) for (const [topic] of partitions) topics.add(topic);
+  for (const topic of topics) rows.push(...(await uncommittedOf(client, topic, committed)));
+  rows.sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1));
+  const known = rows.flatMap((row) => (row.lagMs === null ? [] : [row.lagMs]));
+  const lag = rows.reduce((sum, row) => sum + row.lag, 0);
+  return { description, rows, lag, lagMs: known.length === 0 ? null : Math.max(...known) };
+}
+
+/** The partitions of a topic that the group has never committed; the broker's list has only those with a commit. */
+async function uncommittedOf(client: Client, topic: string, committed: readonly GroupOffset[]): Promise<Row[]> {
+  const done = new Set(committed.flatMap((row) => (row.topic === topic ? [row.partition] : [])));
+  const starts = await client.topics.offsets(topic, "earliest");
+  if (starts.every(({ partition }) => done.has(partition))) return [];
+  const ends = new Map(
+    (await client.topics.offsets(topic, "latest")).map(({ partition, offset }) => [partition, offset]),
+  );
+  const rows: Row[] = [];
+  for (const { partition, offset: start, timestamp } of starts) {
+    if (done.has(partition)) continue;
+    const end = ends.get(partition) ?? start;
+    const lagMs = end > start && timestamp !== null ? Math.max(0, Date.now() - timestamp) : null;
+    rows.push({ topic, partition, offset: null, end, metadata: null, lag: end - start, lagMs });
+  }
+  return rows;
+}
+
+function describeText(context: Context, { description, rows: standing, lag, lagMs }: Standing): string {
   const members = (description["members"] ?? []) as Member[];
   const head = context.fields([
     ["group", description.group],
@@ -92,11 +129,11 @@ function describeText(
   for (const { member, partitions } of members) {
     for (const [topic, partition] of partitions) owners.set(`${topic} ${partition}`, member);
   }
-  const rows = offsets.map(({ topic, partition, offset, lag: behind, lagMs: behindMs, metadata }) => [
+  const rows = standing.map(({ topic, partition, offset, end, lag: behind, lagMs: behindMs, metadata }) => [
     topic,
     partition,
     offset,
-    offset + behind,
+    end,
     behind,
     behindMs === null ? null : roundMs(behindMs),
     owners.get(`${topic} ${partition}`),
@@ -155,6 +192,7 @@ async function resetGroup(context: Context, args: readonly string[], options: Re
   const isDry = options.dryRun === true;
   const moves = await context.withClient(async (client) => {
     const before = await committedOf(client, group, topic);
+    if (isDry) await requireEmpty(client, group);
     const targets = isDry
       ? await targetsOf(client, topic, to, partitions)
       : offsetsOf(await client.group(group).reset(topic, to, partitions === undefined ? {} : { partitions }));
@@ -184,9 +222,16 @@ async function committedOf(client: Client, group: string, topic: string): Promis
   }
 }
 
+/** A dry run fails where the reset would. Errors: group_not_empty. */
+async function requireEmpty(client: Client, group: string): Promise<void> {
+  const groups = await client.groups.list();
+  const members = Number(groups.find((each) => each.group === group)?.["members"] ?? 0);
+  if (members > 0) throw new MillraceError("group_not_empty", undefined, { details: { group, members } });
+}
+
 type Target = [partition: number, offset: number];
 
-/** Where the broker would move to: an offset outside of a partition is moved to its nearer end. */
+/** Where the broker would move to. Errors: offset_out_of_range, as the reset itself. */
 async function targetsOf(
   client: Client,
   topic: string,
@@ -201,10 +246,13 @@ async function targetsOf(
   const starts = await client.topics.offsets(topic, "earliest", only);
   const ends = await client.topics.offsets(topic, "latest", only);
   const endOf = new Map(ends.map(({ partition, offset }) => [partition, offset]));
-  return starts.map(({ partition, offset }) => [
-    partition,
-    Math.min(Math.max(to.offset, offset), endOf.get(partition) ?? offset),
-  ]);
+  for (const { partition, offset: start } of starts) {
+    const end = endOf.get(partition) ?? start;
+    if (to.offset >= start && to.offset <= end) continue;
+    const message = `${topic}/${partition} holds offsets ${start} to ${end}, not ${to.offset}`;
+    throw new MillraceError("offset_out_of_range", message);
+  }
+  return starts.map(({ partition }) => [partition, to.offset]);
 }
 
 /** The moved offsets of the broker's answer. */

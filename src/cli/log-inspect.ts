@@ -32,7 +32,8 @@ export function addLogCommands(program: Command, runtime: Runtime): void {
     using file = new SegmentFile(path);
     const isSummary = options.summary === true;
     const inspection = new Inspection(context, path, file.size, isSummary);
-    return inspection.run(file, options.records === true && !isSummary);
+    // Awaited here, because the file is closed when this function returns.
+    return await inspection.run(file, options.records === true && !isSummary);
   });
 }
 

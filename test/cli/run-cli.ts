@@ -14,7 +14,7 @@ export interface CliOptions {
   cwd?: string;
 }
 
-const ENTRY = join(import.meta.dir, "entry.ts");
+const ENTRY = join(import.meta.dir, "../../src/main.ts");
 
 /** The environment without what a person may have set for a broker of their own. */
 function environment(own: Record<string, string>): Record<string, string> {
