@@ -218,7 +218,10 @@ export class Client implements SessionHost, AsyncDisposable {
     if (this.stop.signal.aborted) return;
     const endpoints = [...this.endpoints];
     const closing = Promise.allSettled(endpoints.map((endpoint) => endpoint.close()));
-    await Promise.race([closing, sleep(this.settings.closeTimeoutMs)]);
+    // A sleep that is not ended would keep the program alive for the rest of its time.
+    const patience = new AbortController();
+    await Promise.race([closing, sleep(this.settings.closeTimeoutMs, patience.signal).catch(() => undefined)]);
+    patience.abort();
     this.stop.abort();
     this.current?.close();
     this.current = null;
