@@ -44,9 +44,8 @@ impl SegmentMap {
         let length = length.next_multiple_of(PAGE_BYTES).max(PAGE_BYTES);
         // SAFETY: a fresh shared read-only mapping at an address of the kernel's
         // choice touches no memory that Rust knows of.
-        let address = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, file, 0)?
-        };
+        let address =
+            unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::SHARED, file, 0)? };
         let base = NonNull::new(address.cast()).ok_or_else(|| io::Error::other("mmap returned null"))?;
         Ok(Self { id: NEXT_MAP_ID.fetch_add(1, Ordering::Relaxed), base, length })
     }
@@ -96,8 +95,7 @@ impl SegmentMap {
             let count = bytes.div_ceil(PAGE_BYTES);
             // SAFETY: the range starts at a page inside the mapping, ends inside
             // it, and `pages` has a byte for each of its pages.
-            let result =
-                unsafe { libc::mincore(self.base.as_ptr().add(at).cast(), bytes, pages.as_mut_ptr().cast()) };
+            let result = unsafe { libc::mincore(self.base.as_ptr().add(at).cast(), bytes, pages.as_mut_ptr().cast()) };
             if result != 0 || pages[..count].iter().any(|page| page & 1 == 0) {
                 return false;
             }
@@ -119,9 +117,8 @@ impl SegmentMap {
         }
         // SAFETY: the range lies inside the mapping and starts at a page;
         // populating for reading changes no content.
-        let result = unsafe {
-            rustix::mm::madvise(self.base.as_ptr().add(from).cast(), end - from, Advice::LinuxPopulateRead)
-        };
+        let result =
+            unsafe { rustix::mm::madvise(self.base.as_ptr().add(from).cast(), end - from, Advice::LinuxPopulateRead) };
         result.map_err(io::Error::from)
     }
 }

@@ -8,7 +8,6 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 use super::config::{LogConfig, Storage};
-use super::files;
 use super::keyindex::KeyIndex;
 use super::partition::{Origin, Partition};
 use super::producers::{Producers, Undo, Verdict};
@@ -39,9 +38,13 @@ pub struct BatchIn<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendOutcome {
-    Appended { base_offset: u64 },
+    Appended {
+        base_offset: u64,
+    },
     /// Stored before; `None` when it is too long ago to know where.
-    Duplicate { base_offset: Option<u64> },
+    Duplicate {
+        base_offset: Option<u64>,
+    },
     Rejected(CoreError),
 }
 
@@ -57,7 +60,6 @@ struct Staged {
     at: usize,
     header: BatchHeader,
     head: [u8; HEADER_BYTES],
-    next_offset: u64,
 }
 
 pub struct Appender {
@@ -117,10 +119,6 @@ impl Appender {
 
     pub(super) fn forget_active(&mut self) {
         self.active = None;
-        self.keys = None;
-    }
-
-    pub(super) fn forget_keys(&mut self) {
         self.keys = None;
     }
 }
@@ -264,7 +262,7 @@ impl Call<'_, '_> {
         appender.next_offset += u64::from(span);
         appender.position += header.batch_bytes() as u64;
         appender.staged_parts += 1 + batch.body.len();
-        appender.staged.push(Staged { at, header, head, next_offset: appender.next_offset });
+        appender.staged.push(Staged { at, header, head });
         header.base_offset
     }
 
@@ -345,7 +343,9 @@ impl Call<'_, '_> {
                 [records] => keys.note(&batch.header, records),
                 parts => {
                     appender.scratch.clear();
-                    parts.iter().for_each(|part| appender.scratch.extend_from_slice(part));
+                    for part in parts {
+                        appender.scratch.extend_from_slice(part);
+                    }
                     keys.note(&batch.header, &appender.scratch)
                 }
             };
@@ -385,9 +385,8 @@ impl Call<'_, '_> {
         let log_end = self.appender.next_offset;
         for outcome in self.outcomes.iter_mut() {
             let stands = match outcome {
-                AppendOutcome::Appended { base_offset } | AppendOutcome::Duplicate { base_offset: Some(base_offset) } => {
-                    *base_offset < log_end
-                }
+                AppendOutcome::Appended { base_offset }
+                | AppendOutcome::Duplicate { base_offset: Some(base_offset) } => *base_offset < log_end,
                 // It may be older than the window only because of what is taken back.
                 AppendOutcome::Duplicate { base_offset: None } => false,
                 AppendOutcome::Rejected(_) => true,
@@ -449,7 +448,7 @@ impl Appender {
     /// The key index, built by reading the partition when there is none.
     fn keys(&mut self, partition: &Partition) -> Result<&KeyIndex> {
         if self.keys.is_none() {
-            self.keys = Some(partition.build_key_index(self.next_offset)?);
+            self.keys = Some(KeyIndex::build(partition, self.next_offset)?);
         }
         self.keys.as_ref().ok_or_else(|| CoreError::new(ErrorCode::INTERNAL, "the key index is missing"))
     }
@@ -461,31 +460,4 @@ fn segment_bytes(config: &LogConfig, partition: &Partition) -> u64 {
         return config.segment_bytes.min(share);
     }
     config.segment_bytes
-}
-
-impl Partition {
-    /// Zeroes what a failed write may have left, so that it can never line up
-    /// with later batches; if even that fails, the partition's writes end.
-    fn erase(&self, segment: &Segment, file: &std::fs::File, from: u64, to: u64) {
-        let erased = files::zero(file, from, to).and_then(|()| self.shared.sync_file(file));
-        segment.mark_punched(from);
-        if let Err(error) = erased {
-            self.fail("cleaning up after a failed write", &error);
-        }
-    }
-
-    fn build_key_index(&self, end: u64) -> Result<KeyIndex> {
-        const RUN_BYTES: usize = 1 << 20;
-        let mut keys = KeyIndex::new(self.shared.options.key_index_entries_max);
-        let mut cursor = self.locate(self.start_offset())?;
-        while let Some(run) = self.read_below(&mut cursor, RUN_BYTES, end)? {
-            let mut bytes = run.bytes();
-            while let Ok(header) = BatchHeader::parse(bytes) {
-                let (batch, rest) = bytes.split_at(header.batch_bytes().min(bytes.len()));
-                keys.note(&header, &batch[HEADER_BYTES..])?;
-                bytes = rest;
-            }
-        }
-        Ok(keys)
-    }
 }

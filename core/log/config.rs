@@ -104,9 +104,9 @@ impl Default for StoreOptions {
 }
 
 /// How the store tells its owner what its threads did. Called from the sync and
-/// maintenance threads, and `map_retired` also from whoever maps or deletes,
-/// partly under locks of the log: implementations take a note and wake somebody,
-/// and never call back into the log.
+/// maintenance threads; `map_retired` also from whoever maps, and `sync_failed`
+/// from an append that could not be undone, partly under locks of the log:
+/// implementations take a note and wake somebody, and never call back into it.
 pub trait StoreEvents: Send + Sync {
     /// The high watermark moved because a sync finished.
     fn committed(&self, partition: &Arc<Partition>);

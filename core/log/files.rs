@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn zeroed_bytes_are_no_data_and_the_rest_stays() {
         let file = tempfile::tempfile().unwrap();
-        file.write_all_at(&[7; 20_000], 0).unwrap();
+        file.write_all_at(&vec![7; 20_000], 0).unwrap();
         zero(&file, 5_001, 20_000).unwrap();
         assert!(!has_data(&file, 5_001, 20_000).unwrap());
         assert!(has_data(&file, 5_000, 20_000).unwrap());

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn an_index_file_comes_back_whole_or_not_at_all() {
-        let summary = SegmentSummary { base: 5, end: 100_000, next_offset: 1000, compacted: true, ..Default::default() };
+        let summary =
+            SegmentSummary { base: 5, end: 100_000, next_offset: 1000, compacted: true, ..Default::default() };
         let bytes = encode(&summary, &entries());
         assert_eq!(decode(&bytes), Some((summary, entries())));
         for length in 0..bytes.len() {

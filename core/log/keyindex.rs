@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::batch::{BatchHeader, compression, records_of};
+use super::partition::Partition;
+use crate::batch::{BatchHeader, HEADER_BYTES, compression, records_of};
 use crate::error::{CoreError, ErrorCode, Result};
 
 /// A compressed batch may unfold to no more than this while it is indexed.
@@ -25,8 +26,23 @@ impl KeyIndex {
         Self { low: RandomState::new(), high: RandomState::new(), offsets: HashMap::new(), entries_max }
     }
 
-    pub fn len(&self) -> usize {
-        self.offsets.len()
+    /// The index of everything in `partition` below `end`. Reads all of it once.
+    ///
+    /// # Errors
+    /// `limit_exceeded` for too many keys; what reading says.
+    pub fn build(partition: &Partition, end: u64) -> Result<Self> {
+        const RUN_BYTES: usize = 1 << 20;
+        let mut keys = Self::new(partition.shared.options.key_index_entries_max);
+        let mut cursor = partition.locate(partition.start_offset())?;
+        while let Some(run) = partition.read_below(&mut cursor, RUN_BYTES, end)? {
+            let mut bytes = run.bytes();
+            while let Ok(header) = BatchHeader::parse(bytes) {
+                let (batch, rest) = bytes.split_at(header.batch_bytes().min(bytes.len()));
+                keys.note(&header, &batch[HEADER_BYTES..])?;
+                bytes = rest;
+            }
+        }
+        Ok(keys)
     }
 
     fn hash(&self, key: &[u8]) -> u128 {
@@ -86,7 +102,7 @@ impl KeyIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{BatchBuilder, HEADER_BYTES, verify};
+    use crate::batch::{BatchBuilder, verify};
 
     fn note(index: &mut KeyIndex, base: u64, records: &[(&str, Option<&[u8]>)], compressed: bool) -> Result<()> {
         let mut builder = BatchBuilder::new(0);

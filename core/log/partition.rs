@@ -1,6 +1,7 @@
 //! One partition: its segments, offsets and appender.
 
 use std::any::Any;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -304,18 +305,25 @@ impl Partition {
         drop(appender);
         if config.durability == Durability::Synced && self.synced_offset() < self.high_watermark() {
             self.sync_now()?;
-        } else if config.durability != Durability::Synced && self.store_watermark(self.next_offset()) {
-            if let Some(this) = self.this() {
-                self.shared.events.committed(&this);
-            }
+        } else if config.durability != Durability::Synced
+            && self.store_watermark(self.next_offset())
+            && let Some(this) = self.this()
+        {
+            self.shared.events.committed(&this);
         }
         Ok(())
     }
 
-    /// Ends the partition and gives its space back as soon as no reader holds a
-    /// map of it.
-    pub(super) fn delete(&self) {
+    /// Ends the partition for appenders and readers. Its space comes back with
+    /// `bury`.
+    pub(super) fn mark_deleted(&self) {
         self.deleted.store(true, Ordering::Release);
+    }
+
+    /// Lets go of a deleted partition's maps and files, which the store has moved
+    /// away; the space comes back as soon as no reader holds a map. Takes its
+    /// time: not for a loop's thread.
+    pub(super) fn bury(&self) {
         let _upkeep = self.upkeep_lock.lock();
         let mut appender = self.appender.lock();
         appender.forget_active();
@@ -323,11 +331,18 @@ impl Partition {
         self.change_segments(Vec::clear);
         drop(appender);
         for segment in segments.iter() {
-            segment.remove(true);
+            segment.remove(false);
         }
-        if let Some(directory) = &self.directory {
-            let _ = std::fs::remove_file(directory.join(super::state::STATE_FILE));
-            let _ = std::fs::remove_dir_all(directory);
+    }
+
+    /// Zeroes what a failed write may have left in `[from, to)`, so that it can
+    /// never line up with later batches; if even that fails, the partition's
+    /// writes end.
+    pub(super) fn erase(&self, segment: &Segment, file: &File, from: u64, to: u64) {
+        let erased = files::zero(file, from, to).and_then(|()| self.shared.sync_file(file));
+        segment.mark_punched(from);
+        if let Err(error) = erased {
+            self.fail("cleaning up after a failed write", &error);
         }
     }
 

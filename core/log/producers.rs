@@ -211,10 +211,8 @@ fn fenced(header: &BatchHeader, epoch: u16) -> CoreError {
 }
 
 fn gap(header: &BatchHeader, expected: u32) -> CoreError {
-    let message = format!(
-        "producer {} sent sequence {}, the next one is {expected}",
-        header.producer_id, header.base_sequence
-    );
+    let message =
+        format!("producer {} sent sequence {}, the next one is {expected}", header.producer_id, header.base_sequence);
     CoreError::new(ErrorCode::SEQUENCE_GAP, message)
 }
 

@@ -104,6 +104,7 @@ impl Partition {
             if cursor.position < end {
                 match read_segment(&segment, cursor, end, bytes_max, bound) {
                     Err(_) if segment.is_removed() => {}
+                    Err(_) if self.is_deleted() => return Err(self.deleted_error()),
                     other => return other,
                 }
             } else if !self.enter_next(cursor, &segment)? {

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
@@ -15,7 +15,7 @@ use super::config::LogConfig;
 use super::index::{IndexEntry, SegmentSummary};
 use super::partition::{Origin, Partition};
 use super::producers::Producers;
-use super::scan::{Chain, Scan};
+use super::scan::{Chain, Scan, Scanned};
 use super::segment::Segment;
 use super::shared::Shared;
 use super::state::{self, StatePoint};
@@ -38,7 +38,7 @@ pub struct Findings {
 /// A segment file as it lies on disk.
 struct Candidate {
     base: u64,
-    file: File,
+    path: PathBuf,
     file_bytes: u64,
     modified_ms: u64,
     /// From a valid index file: the segment was synced as a whole.
@@ -117,12 +117,11 @@ fn list(directory: &Path) -> io::Result<Vec<Candidate>> {
             std::fs::remove_file(entry.path())?;
         }
         let Some(base) = files::base_of(name) else { continue };
-        let file = File::options().read(true).write(true).open(entry.path())?;
-        let metadata = file.metadata()?;
+        let metadata = entry.metadata()?;
         let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut candidate = Candidate {
             base,
-            file,
+            path: entry.path(),
             file_bytes: metadata.len(),
             modified_ms: u64::try_from(modified.as_millis()).unwrap_or(0),
             index: None,
@@ -135,6 +134,10 @@ fn list(directory: &Path) -> io::Result<Vec<Candidate>> {
 }
 
 impl Candidate {
+    fn open(&self) -> io::Result<File> {
+        File::options().read(true).write(true).open(&self.path)
+    }
+
     /// The summary of the index file, if that is whole and belongs to this file.
     fn read_index(&self, directory: &Path) -> io::Result<Option<SegmentSummary>> {
         let bytes = match std::fs::read(files::index_path(directory, self.base)) {
@@ -146,7 +149,7 @@ impl Candidate {
         if summary.base != self.base || summary.end > self.file_bytes {
             return Ok(None);
         }
-        let check = files::header_at(&self.file, summary.check_position)?;
+        let check = files::header_at(&self.open()?, summary.check_position)?;
         let belongs = summary.end == 0 || check.is_some_and(|header| header.crc == summary.check_crc);
         Ok(belongs.then_some(summary))
     }
@@ -164,7 +167,7 @@ fn is_state_of(point: &StatePoint, candidates: &[Candidate]) -> io::Result<bool>
     if point.position > candidate.file_bytes {
         return Ok(false);
     }
-    let check = files::header_at(&candidate.file, point.check_position)?;
+    let check = files::header_at(&candidate.open()?, point.check_position)?;
     Ok(check.is_some_and(|header| {
         header.crc == point.check_crc && point.check_position + header.batch_bytes() as u64 == point.position
     }))
@@ -226,7 +229,9 @@ impl Recovery<'_> {
     }
 
     fn take_in(&mut self, candidate: &Candidate, synced: bool, last: bool) -> io::Result<()> {
-        let reading = self.read(candidate, synced && !last)?;
+        // Opened only while it is looked at: a partition may have thousands.
+        let file = candidate.open()?;
+        let reading = self.read(candidate, &file, synced && !last)?;
         let summary = &reading.summary;
         let segment = Arc::new(Segment::recovered(
             self.shared,
@@ -243,12 +248,12 @@ impl Recovery<'_> {
             segment.mark_finished();
         } else if !last {
             segment.mark_sealed();
-            if synced && files::has_data(&candidate.file, summary.end, candidate.file_bytes)? {
+            if synced && files::has_data(&file, summary.end, candidate.file_bytes)? {
                 segment.mark_damaged();
                 self.note_damage(summary.next_offset, "batches of a sealed segment are lost");
             }
         } else {
-            self.clear_tail(&segment, &candidate.file, candidate.file_bytes)?;
+            self.clear_tail(&segment, &file, candidate.file_bytes)?;
         }
         if !synced && candidate.index.is_none() {
             segment.mark_unsynced_from(reading.verified_from.min(summary.end));
@@ -261,18 +266,19 @@ impl Recovery<'_> {
 
     /// Reads what has to be read of a segment: all of it, or what lies behind
     /// the state point, or, with an index file before that point, nothing.
-    fn read(&mut self, candidate: &Candidate, gaps: bool) -> io::Result<Reading> {
+    fn read(&mut self, candidate: &Candidate, file: &File, gaps: bool) -> io::Result<Reading> {
         let point = self.state.filter(|point| point.segment_base == candidate.base);
         let behind = self.state.is_none_or(|point| candidate.base > point.segment_base);
         if let (Some(summary), None, false) = (candidate.index, point, behind) {
             return Ok(Reading { summary, verified_from: summary.end, entries: None, last_batch: (0, 0) });
         }
         let mut summary = start_summary(candidate, point.as_ref());
-        let chain = if gaps || candidate.index.is_some_and(|index| index.compacted) { Chain::Rising } else { Chain::Exact };
+        let chain =
+            if gaps || candidate.index.is_some_and(|index| index.compacted) { Chain::Rising } else { Chain::Exact };
         let verified_from = summary.end;
         let last_epoch = self.last_epoch.max(summary.last_epoch);
-        let mut scan =
-            Scan::new(&candidate.file, candidate.file_bytes, chain, summary.end, summary.next_offset, last_epoch);
+        let start = Scanned { position: summary.end, next_offset: summary.next_offset, last_epoch };
+        let mut scan = Scan::new(file, candidate.file_bytes, chain, start);
         let mut builder = IndexBuilder::new(self.shared.options.index_interval_bytes);
         let mut last_batch = point.map_or((0, 0), |point| (point.check_position, point.check_crc));
         let learns = point.is_some() || behind;
@@ -284,12 +290,13 @@ impl Recovery<'_> {
                 self.producers.note(&batch.header, batch.span, batch.header.base_offset);
             }
         }
-        self.findings.scanned_bytes += scan.position - verified_from;
-        (summary.end, summary.next_offset, summary.last_epoch) = (scan.position, scan.next_offset, scan.last_epoch);
+        let end = scan.at;
+        self.findings.scanned_bytes += end.position - verified_from;
+        (summary.end, summary.next_offset, summary.last_epoch) = (end.position, end.next_offset, end.last_epoch);
         if let Some(index) = candidate.index {
             // It was synced whole; what the scan could not read shows at its
             // first read.
-            let trusted = if scan.position == index.end { verified_from } else { index.end };
+            let trusted = if end.position == index.end { verified_from } else { index.end };
             return Ok(Reading { summary: index, verified_from: trusted, entries: None, last_batch });
         }
         let entries = (verified_from == 0).then_some(builder.entries);

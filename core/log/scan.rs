@@ -20,10 +20,18 @@ pub enum Chain {
 
 /// One batch that passed every check.
 #[derive(Clone, Copy, Debug)]
-pub struct Scanned {
+pub struct Found {
     pub header: BatchHeader,
     pub span: u32,
     pub position: u64,
+}
+
+/// How far a scan has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Scanned {
+    pub position: u64,
+    pub next_offset: u64,
+    pub last_epoch: u32,
 }
 
 /// Walks valid batches until the first position that holds none.
@@ -31,18 +39,15 @@ pub struct Scan<'f> {
     file: &'f File,
     file_bytes: u64,
     chain: Chain,
-    pub position: u64,
-    pub next_offset: u64,
-    pub last_epoch: u32,
+    pub at: Scanned,
     buffer: Vec<u8>,
     /// Position of the buffer's first byte.
     buffer_at: u64,
 }
 
 impl<'f> Scan<'f> {
-    pub fn new(file: &'f File, file_bytes: u64, chain: Chain, position: u64, next_offset: u64, last_epoch: u32) -> Self {
-        let buffer = Vec::new();
-        Self { file, file_bytes, chain, position, next_offset, last_epoch, buffer, buffer_at: 0 }
+    pub fn new(file: &'f File, file_bytes: u64, chain: Chain, start: Scanned) -> Self {
+        Self { file, file_bytes, chain, at: start, buffer: Vec::new(), buffer_at: 0 }
     }
 
     /// The batch at the current position, if it is whole, has a right CRC, an
@@ -51,8 +56,8 @@ impl<'f> Scan<'f> {
     ///
     /// # Errors
     /// Only when the file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Scanned>> {
-        let position = self.position;
+    pub fn next(&mut self) -> io::Result<Option<Found>> {
+        let position = self.at.position;
         let head = self.view(position, HEADER_BYTES)?;
         let Ok(header) = BatchHeader::parse(head) else { return Ok(None) };
         let bytes = header.batch_bytes();
@@ -67,18 +72,20 @@ impl<'f> Scan<'f> {
         if span == 0 {
             return Ok(None);
         }
-        self.position += bytes as u64;
-        self.next_offset = header.base_offset + u64::from(span);
-        self.last_epoch = header.epoch;
-        Ok(Some(Scanned { header, span, position }))
+        self.at = Scanned {
+            position: position + bytes as u64,
+            next_offset: header.base_offset + u64::from(span),
+            last_epoch: header.epoch,
+        };
+        Ok(Some(Found { header, span, position }))
     }
 
     fn continues(&self, header: &BatchHeader) -> bool {
         let offset = match self.chain {
-            Chain::Exact => header.base_offset == self.next_offset,
-            Chain::Rising => header.base_offset >= self.next_offset,
+            Chain::Exact => header.base_offset == self.at.next_offset,
+            Chain::Rising => header.base_offset >= self.at.next_offset,
         };
-        offset && header.epoch >= self.last_epoch
+        offset && header.epoch >= self.at.last_epoch
     }
 
     /// Up to `length` bytes from `position` on, fewer at the end of the file.

@@ -53,6 +53,9 @@ pub struct Segment {
 
 impl Segment {
     /// A new, empty segment at `base`. Nothing is allocated yet.
+    ///
+    /// # Errors
+    /// What creating the file says.
     pub fn create(shared: &Arc<Shared>, directory: Option<&Path>, base: u64, capacity: u64) -> io::Result<Arc<Self>> {
         let capacity = capacity.next_multiple_of(PAGE_BYTES as u64).max(PAGE_BYTES as u64);
         let file = match directory {
@@ -66,7 +69,7 @@ impl Segment {
         segment.allocated.store(if directory.is_some() { 0 } else { capacity }, Ordering::Relaxed);
         *segment.index.write() = Some(Vec::new());
         *segment.file.lock() = Some(Arc::new(file));
-        shared.open_files.fetch_add(1, Ordering::Relaxed);
+        shared.note_opened();
         Ok(Arc::new(segment))
     }
 
@@ -289,7 +292,7 @@ impl Segment {
             return Err(io::ErrorKind::NotFound.into());
         }
         let file = Arc::new(File::options().read(true).write(true).open(path)?);
-        self.shared.open_files.fetch_add(1, Ordering::Relaxed);
+        self.shared.note_opened();
         *slot = Some(Arc::clone(&file));
         Ok(file)
     }

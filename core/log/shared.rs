@@ -68,6 +68,13 @@ impl Shared {
         self.clock.now_ms()
     }
 
+    /// Counts an open file; beyond the limit the maintenance thread closes some.
+    pub fn note_opened(&self) {
+        if self.open_files.fetch_add(1, Ordering::Relaxed) >= self.options.open_files_max {
+            self.maintenance.wake();
+        }
+    }
+
     pub fn mapped_segments(&self) -> usize {
         self.mapped.lock().len()
     }
@@ -118,6 +125,7 @@ impl Shared {
     }
 
     /// Writes all parts at `position`, with the injected fault of tests.
+    #[cfg_attr(not(test), allow(clippy::unused_self, reason = "only tests inject faults"))]
     pub fn write_file(&self, file: &File, parts: &mut [IoSlice<'_>], position: u64) -> io::Result<()> {
         #[cfg(test)]
         if let Ok(bytes) = usize::try_from(self.faults.fail_write_after.swap(-1, Ordering::Relaxed)) {

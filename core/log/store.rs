@@ -63,6 +63,9 @@ impl Log {
 pub struct Logs {
     pub shared: Arc<Shared>,
     by_id: RwLock<BTreeMap<u64, Arc<Log>>>,
+    /// Directories of deleted logs that are still to be removed.
+    deleted: Mutex<Vec<PathBuf>>,
+    deletions: AtomicUsize,
 }
 
 impl Logs {
@@ -71,6 +74,15 @@ impl Logs {
         let logs: Vec<_> = self.by_id.read().values().cloned().collect();
         let configured = logs.iter().filter(|log| log.configured.load(Ordering::Acquire));
         configured.flat_map(|log| log.partitions()).collect()
+    }
+
+    /// Removes the directories of deleted logs. What cannot be removed now is
+    /// removed at the next start.
+    pub fn remove_deleted(&self) {
+        let deleted = std::mem::take(&mut *self.deleted.lock());
+        for path in deleted {
+            let _ = std::fs::remove_dir_all(path);
+        }
     }
 
     fn all_partitions(&self) -> Vec<Arc<Partition>> {
@@ -119,7 +131,12 @@ impl LogStore {
         shared.epoch.store(report.epoch, Ordering::Release);
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let store = LogStore {
-            logs: Arc::new(Logs { shared, by_id: RwLock::new(logs) }),
+            logs: Arc::new(Logs {
+                shared,
+                by_id: RwLock::new(logs),
+                deleted: Mutex::new(Vec::new()),
+                deletions: AtomicUsize::new(0),
+            }),
             report: report.clone(),
             threads: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
@@ -216,23 +233,37 @@ impl LogStore {
         self.log_path(id).map(|path| path.join(index.to_string()))
     }
 
-    /// Deletes a log. Readers get `topic_deleted`; the space comes back when the
-    /// last of them lets go of its map.
+    /// Deletes a log: its directory is renamed away, readers get `topic_deleted`,
+    /// and the maintenance thread gives the space back, which is free when the
+    /// last reader lets go of its map.
     ///
     /// # Errors
-    /// `storage_failed` when the directory cannot be renamed away.
+    /// `storage_failed` when the directory cannot be renamed; the log stands then.
     pub fn delete_log(&self, id: u64) -> Result<()> {
-        let Some(log) = self.logs.by_id.write().remove(&id) else { return Ok(()) };
-        for partition in log.partitions() {
-            partition.delete();
-        }
-        let Some(path) = self.log_path(id).filter(|path| path.exists()) else { return Ok(()) };
+        let mut by_id = self.logs.by_id.write();
+        let Some(log) = by_id.get(&id).cloned() else { return Ok(()) };
         let what = |error| CoreError::io(&format!("delete log {id}"), &error);
-        let away = path.with_file_name(format!("{id}{DELETED}"));
-        std::fs::rename(&path, &away).map_err(what)?;
-        // What cannot be removed now is removed at the next start.
-        let _ = std::fs::remove_dir_all(&away);
-        path.parent().map_or(Ok(()), files::sync_directory).map_err(what)
+        let away = self.log_path(id).filter(|path| path.exists()).map(|path| {
+            let number = self.logs.deletions.fetch_add(1, Ordering::Relaxed);
+            (path.with_file_name(format!("{id}.{number}{DELETED}")), path)
+        });
+        if let Some((away, path)) = &away {
+            std::fs::rename(path, away).map_err(what)?;
+        }
+        by_id.remove(&id);
+        drop(by_id);
+        let partitions = log.partitions();
+        for partition in &partitions {
+            partition.mark_deleted();
+        }
+        if let Some((away, path)) = away {
+            self.logs.deleted.lock().push(away);
+            path.parent().map_or(Ok(()), files::sync_directory).map_err(what)?;
+        }
+        for partition in &partitions {
+            self.logs.shared.maintenance.push(partition);
+        }
+        Ok(())
     }
 
     /// Asks for everything appended to `partition` so far to be synced; the
@@ -296,8 +327,8 @@ impl LogStore {
             partition.close();
         }
         self.stop_threads();
-        let dirty: Vec<_> =
-            partitions.iter().filter(|partition| !partition.is_memory() && !partition.is_deleted()).collect();
+        self.logs.remove_deleted();
+        let dirty: Vec<_> = partitions.iter().filter(|partition| !partition.is_memory()).collect();
         let mut result = Ok(());
         for partition in dirty {
             result = result.and(partition.checkpoint());
@@ -377,7 +408,8 @@ fn recover_all(shared: &Arc<Shared>, data_dir: &Path, report: &mut RecoveryRepor
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Recovered)>> = Mutex::new(Vec::with_capacity(places.len()));
     let work = || {
-        while let Some((at, place)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, places.get(at)?)))
+        while let Some((at, place)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, places.get(at)?)))
         {
             let result = recovery::recover(shared, &place.path, place.log_id, place.index, Arc::clone(&config));
             results.lock().push((at, result));

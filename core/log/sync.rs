@@ -16,7 +16,7 @@ use crate::mmap;
 /// With more dirty files than this, writeback of all is started before the first
 /// is waited for (measured: 64 files one by one 12 ms, this way 4.7 ms).
 const FILES_ONE_BY_ONE: usize = 4;
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// The sync thread.
 pub fn run(shared: &Shared) {
@@ -72,10 +72,11 @@ impl Partition {
             return Err(if self.is_deleted() { self.deleted_error() } else { self.fail("a sync", &error) });
         }
         self.synced.fetch_max(target, Ordering::AcqRel);
-        if self.config().durability == Durability::Synced && self.store_watermark(target) {
-            if let Some(this) = self.this() {
-                self.shared.events.committed(&this);
-            }
+        if self.config().durability == Durability::Synced
+            && self.store_watermark(target)
+            && let Some(this) = self.this()
+        {
+            self.shared.events.committed(&this);
         }
         Ok(target)
     }
@@ -92,13 +93,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Asks the sync thread for a sync; it answers through the events.
-    pub(super) fn request_sync(&self) {
-        if let Some(this) = self.this() {
-            self.shared.syncs.push(&this);
-        }
-    }
-
+    /// Asks the maintenance thread for a checkpoint.
     pub(super) fn request_upkeep(&self) {
         self.checkpoint_due.store(true, Ordering::Release);
         if let Some(this) = self.this() {
@@ -106,4 +101,3 @@ impl Partition {
         }
     }
 }
-

@@ -22,9 +22,15 @@ pub fn run(logs: &Logs) {
         let wait = every.saturating_sub(last.elapsed());
         let Work::Partitions(partitions) = logs.shared.maintenance.take(wait) else { return };
         for partition in partitions {
-            // A full disk shows at the next append; the checkpoint is tried again.
-            let _ = partition.checkpoint();
+            if partition.is_deleted() {
+                partition.bury();
+            } else {
+                // A full disk shows at the next append; it is tried again.
+                let _ = partition.checkpoint();
+            }
         }
+        logs.remove_deleted();
+        close_idle_files(logs);
         if last.elapsed() >= every {
             round(logs);
             last = Instant::now();
@@ -51,23 +57,28 @@ pub fn round(logs: &Logs) {
     close_idle_files(logs);
 }
 
-/// Closes clean files beyond `open_files_max`, those first whose partitions were
-/// appended to longest ago.
+/// Closes clean files beyond `open_files_max`, those first that were appended to
+/// longest ago, and has dirty ones synced, so that they can be closed later.
 fn close_idle_files(logs: &Logs) {
     let limit = logs.shared.options.open_files_max;
-    if logs.shared.open_files.load(Ordering::Relaxed) <= limit {
+    let is_over = || logs.shared.open_files.load(Ordering::Relaxed) > limit;
+    if !is_over() {
         return;
     }
-    let mut open: Vec<Arc<Segment>> = Vec::new();
+    let mut open: Vec<(Arc<Partition>, Arc<Segment>)> = Vec::new();
     for partition in logs.partitions() {
-        open.extend(partition.segments().iter().filter(|segment| segment.is_open() && !segment.is_memory()).cloned());
+        let segments = partition.segments();
+        let disk = segments.iter().filter(|segment| segment.is_open() && !segment.is_memory());
+        open.extend(disk.map(|segment| (Arc::clone(&partition), Arc::clone(segment))));
     }
-    open.sort_by_key(|segment| segment.appended_ms());
-    for segment in open {
-        if logs.shared.open_files.load(Ordering::Relaxed) <= limit {
-            return;
+    open.sort_by_key(|(_, segment)| segment.appended_ms());
+    let surplus = open.len().saturating_sub(limit);
+    for (partition, segment) in &open[..surplus] {
+        if segment.is_dirty() {
+            logs.shared.syncs.push(partition);
+        } else {
+            segment.close_file();
         }
-        segment.close_file();
     }
 }
 
@@ -92,8 +103,11 @@ impl Partition {
         let state = self.state_content();
         self.sync_now()?;
         let io = |error| CoreError::io(&format!("checkpoint {}", self.name()), &error);
-        // A segment that was sealed since then may be dirty: its turn comes.
-        let due = |segment: &&Arc<Segment>| segment.is_sealed() && !segment.is_finished() && !segment.is_dirty();
+        // A segment that was sealed since then may be dirty: its turn comes. A
+        // damaged one keeps the bytes that somebody may still want to look at.
+        let due = |segment: &&Arc<Segment>| {
+            segment.is_sealed() && !segment.is_finished() && !segment.is_dirty() && !segment.is_damaged()
+        };
         for segment in self.segments().iter().filter(due) {
             self.finish(segment).map_err(io)?;
         }

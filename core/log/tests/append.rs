@@ -67,9 +67,10 @@ fn a_batch_larger_than_a_segment_gets_one_of_its_own() {
     append(&partition, &batch(&[&[1; 100_000]]));
     append(&partition, &batch(&[b"small"]));
     append(&partition, &batch(&[&[2; 50_000]]));
-    assert_eq!(read_from(&partition, 0).unwrap().iter().map(|(_, value)| value.len()).collect::<Vec<_>>(), [
-        100_000, 5, 50_000
-    ]);
+    assert_eq!(
+        read_from(&partition, 0).unwrap().iter().map(|(_, value)| value.len()).collect::<Vec<_>>(),
+        [100_000, 5, 50_000]
+    );
     rig.crash();
     drop(partition);
     let partition = rig.open();

@@ -9,9 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::batch::{BatchBuilder, BatchHeader, HEADER_BYTES, records_of, verify};
 use crate::clock::ManualClock;
 use crate::error::{CoreError, Result};
-use crate::log::{
-    AppendOutcome, BatchIn, LogConfig, LogStore, Partition, RecoveryReport, StoreEvents, StoreOptions,
-};
+use crate::log::{AppendOutcome, BatchIn, LogConfig, LogStore, Partition, RecoveryReport, StoreEvents, StoreOptions};
 
 pub const START_MS: u64 = 1_700_000_000_000;
 pub const LOG: u64 = 16;
@@ -75,7 +73,8 @@ impl StoreEvents for Notes {
 /// A data directory and the means to open and leave it in several ways.
 pub struct Rig {
     pub directory: PathBuf,
-    _temporary: Option<tempfile::TempDir>,
+    /// Removes the directory in the end.
+    temporary: Option<tempfile::TempDir>,
     pub clock: Arc<ManualClock>,
     pub notes: Arc<Notes>,
     pub options: StoreOptions,
@@ -89,7 +88,7 @@ impl Rig {
         let temporary = tempfile::tempdir().unwrap();
         let directory = temporary.path().join("data");
         let mut rig = Self::at(directory);
-        rig._temporary = Some(temporary);
+        rig.temporary = Some(temporary);
         rig
     }
 
@@ -102,7 +101,7 @@ impl Rig {
         };
         Self {
             directory,
-            _temporary: None,
+            temporary: None,
             clock: Arc::new(ManualClock::new(START_MS)),
             notes: Arc::new(Notes::default()),
             options,
@@ -141,6 +140,17 @@ impl Rig {
 
     pub fn partition_directory(&self) -> PathBuf {
         self.directory.join("logs").join(LOG.to_string()).join("0")
+    }
+
+    /// Waits for something that a thread of the store does.
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..10_000 {
+            if holds(self) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        panic!("waited in vain: {what}");
     }
 
     pub fn segment_files(&self) -> Vec<PathBuf> {
@@ -280,7 +290,7 @@ pub fn offsets(records: &[(u64, Vec<u8>)]) -> Vec<u64> {
 pub struct Random(u64);
 
 impl Random {
-    /// From MILLRACE_SEED, or this test's own default.
+    /// From `MILLRACE_SEED`, or this test's own default.
     pub fn seeded(default: u64) -> Self {
         let seed = std::env::var("MILLRACE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(default);
         println!("MILLRACE_SEED={seed}");

@@ -197,19 +197,23 @@ impl Run {
 
     fn expire(&mut self) {
         let mut config = self.rig.config.clone();
-        config.retention_bytes = 10_000 + self.random.below(60_000) as i64;
+        config.retention_bytes = 10_000 + self.random.below(60_000).cast_signed();
         let store = self.rig.store();
         store.ensure_log(LOG, 1, config.clone()).unwrap();
         store.maintain();
         let info = self.partition.info();
-        assert!(info.bytes < config.retention_bytes as u64 + 8192 + 16_000);
+        assert!(info.bytes < config.retention_bytes.cast_unsigned() + 8192 + 16_000);
         assert!(info.start_offset == info.next_offset || self.model.bases.contains(&info.start_offset));
         store.ensure_log(LOG, 1, self.rig.config.clone()).unwrap();
     }
 
     fn reopen(&mut self, clean: bool) {
         let start = self.partition.start_offset();
-        if clean { self.rig.close() } else { self.rig.crash() }
+        if clean {
+            self.rig.close();
+        } else {
+            self.rig.crash();
+        }
         self.partition = self.rig.open();
         assert_eq!(self.rig.report.damage, []);
         assert_eq!((self.rig.report.clean, self.partition.start_offset()), (clean, start));

@@ -144,7 +144,11 @@ fn a_deleted_log_ends_its_readers_and_leaves_nothing() {
     assert_eq!(partition.read_run(&mut cursor, 1, None).err().unwrap().code, ErrorCode::TOPIC_DELETED);
     assert_eq!(error_of(&append_if(&partition, &batch(&[b"c"]), None, None)).code, ErrorCode::TOPIC_DELETED);
     assert_eq!(split(run.bytes()).len(), 1);
-    assert_eq!(rig.store().stats().dirty_bytes, 0);
+    rig.notes.wait_for(|told| *told == Told::Retired(run.map.id()));
+    rig.wait_until("the log is gone", |rig| {
+        std::fs::read_dir(rig.directory.join("logs")).unwrap().count() == 0 && rig.store().stats().dirty_bytes == 0
+    });
+    assert_eq!(maps_of(&rig.directory.to_string_lossy()), 1);
     drop(run);
     assert_eq!(maps_of(&rig.directory.to_string_lossy()), 0);
     rig.store().delete_log(LOG).unwrap();
@@ -196,7 +200,7 @@ fn memory_of_a_memory_log_is_given_back() {
     drop(file);
     let open = rig.store().stats().open_files;
     rig.store().delete_log(LOG).unwrap();
-    assert_eq!(rig.store().stats().open_files, open - 1);
+    rig.wait_until("the file is closed", |rig| rig.store().stats().open_files == open - 1);
     assert_eq!(run.len, run.bytes().len());
     assert!(partition.segments().is_empty());
 }

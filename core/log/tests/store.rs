@@ -107,7 +107,11 @@ fn producers_survive_a_clean_stop_and_a_crash() {
         for n in 0..40 {
             append(&partition, &produced(9, 3, n * 2, 2, &[0; 200]));
         }
-        if clean { rig.close() } else { rig.crash() }
+        if clean {
+            rig.close();
+        } else {
+            rig.crash();
+        }
         drop(partition);
         let partition = rig.open();
         let retry = append_if(&partition, &produced(9, 3, 78, 2, &[0; 200]), None, None);
