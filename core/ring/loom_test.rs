@@ -9,7 +9,7 @@ use super::{Entry, PushError, Ring};
 fn model(check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     // Bugs of such protocols show within three preemptions. LOOM_MAX_PREEMPTIONS sets
-    // another bound; without any the model with three threads takes minutes.
+    // another bound; without any the larger models take longer than is useful.
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(check);
 }
