@@ -117,11 +117,11 @@ impl Partition {
     /// The cursor's segment; found anew when the cursor has none or its one is
     /// gone. `None` while the partition holds nothing.
     fn settle(&self, cursor: &mut Cursor) -> Result<Option<Arc<Segment>>> {
-        if let Some(segment) = cursor.segment.as_ref().filter(|segment| !segment.is_removed()) {
-            return Ok(Some(Arc::clone(segment)));
-        }
         if self.is_deleted() {
             return Err(self.deleted_error());
+        }
+        if let Some(segment) = cursor.segment.as_ref().filter(|segment| !segment.is_removed()) {
+            return Ok(Some(Arc::clone(segment)));
         }
         *cursor = self.locate(cursor.next_offset)?;
         Ok(cursor.segment.clone())
