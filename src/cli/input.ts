@@ -9,7 +9,7 @@ export interface Input {
   /** Bytes in all, where it is known. */
   readonly totalBytes: number | null;
   readonly isTerminal: boolean;
-  chunks(): AsyncIterable<Uint8Array>;
+  stream(): ReadableStream<Uint8Array>;
 }
 
 /** The file at `path`, or standard input for undefined and "-". Errors: ENOENT, EACCES, EISDIR. */
@@ -19,10 +19,10 @@ export function openInput(path: string | undefined): Input {
       name: "standard input",
       totalBytes: null,
       isTerminal: process.stdin.isTTY === true,
-      chunks: () => Bun.stdin.stream(),
+      stream: () => Bun.stdin.stream(),
     };
   }
-  return { name: path, totalBytes: fileBytes(path), isTerminal: false, chunks: () => Bun.file(path).stream() };
+  return { name: path, totalBytes: fileBytes(path), isTerminal: false, stream: () => Bun.file(path).stream() };
 }
 
 /** The size of a regular file; null of a pipe or a device. */

@@ -156,9 +156,9 @@ async function pump(
     hasRoom = producer.sendNoWait({ ...common, key, value });
   }
   const progress = context.progress(`producing to ${job.topic}`);
-  const chunks = input.chunks()[Symbol.asyncIterator]();
+  const reader = input.stream().getReader();
   try {
-    for (let next = await interruption.or(chunks.next()); next !== null; next = await interruption.or(chunks.next())) {
+    for (let next = await interruption.or(reader.read()); next !== null; next = await interruption.or(reader.read())) {
       if (next.done === true) {
         splitter.end();
         return;
@@ -175,7 +175,8 @@ async function pump(
     }
   } finally {
     progress.end();
-    void chunks.return?.();
+    // A read that still waits would keep the process alive.
+    await reader.cancel();
   }
 }
 

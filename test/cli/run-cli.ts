@@ -33,12 +33,21 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Bun
   });
 }
 
+/** Writes the input and its end; a command that has ended before reading all of it is no fault of the test. */
+async function feed(stdin: Bun.FileSink, input: string | Uint8Array | undefined): Promise<void> {
+  try {
+    if (input !== undefined) stdin.write(input);
+    await stdin.end();
+  } catch (error) {
+    if ((error as { code?: string }).code !== "EPIPE") throw error;
+  }
+}
+
 /** Runs a command to its end. */
 export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const child = startCli(args, options);
   const [out, err] = [new Response(child.stdout).text(), new Response(child.stderr).text()];
-  if (options.input !== undefined) child.stdin.write(options.input);
-  await child.stdin.end();
+  await feed(child.stdin, options.input);
   return { exit: await child.exited, out: await out, err: await err };
 }
 
