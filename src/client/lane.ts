@@ -38,6 +38,8 @@ export class Lane {
   current: Parcel | null = null;
   /** True when the current parcel has waited long enough. */
   isDue: boolean = false;
+  /** True while the producer's next tick knows of this lane. */
+  isTouched: boolean = false;
   /** True once records came out of the order of their times. */
   isUnordered: boolean = false;
   private readonly host: LaneHost;

@@ -337,6 +337,8 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   // -- Sending ---------------------------------------------------------------
 
   private touch(lane: Lane): void {
+    if (lane.isTouched) return;
+    lane.isTouched = true;
     this.dirty.add(lane);
     if (this.isTicking) return;
     this.isTicking = true;
@@ -349,7 +351,8 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   private tick(): void {
     this.isTicking = false;
     for (const lane of this.dirty) {
-      lane.isDue = true;
+      lane.isTouched = false;
+      lane.isDue = lane.current !== null;
       if (lane.partition === this.sticky) this.turnSticky();
       if (this.isOpen) lane.pump();
     }

@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FakeBroker } from "./fake-broker.ts";
+
+/** The client outside of Bun: bundled, in Node; and as a browser would load it. */
+
+const entry = join(import.meta.dir, "../../src/client/index.ts");
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "millrace-client-"));
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function bundle(target: "node" | "browser"): Promise<string> {
+  const built = await Bun.build({ entrypoints: [entry], target, outdir: join(folder, target), naming: "client.mjs" });
+  expect(built.success).toBe(true);
+  return join(folder, target, "client.mjs");
+}
+
+const SCRIPT = `
+import { connect } from "./client.mjs";
+const client = await connect(process.argv[2]);
+const producer = client.producer("topic", { batchBytes: 1024 });
+const sends = Array.from({ length: 200 }, (_, index) =>
+  producer.send({ key: "k" + index, value: "v-" + index, headers: { n: index }, partition: index % 4 }));
+const results = await Promise.all(sends);
+let count = 0;
+for await (const message of client.consume("topic", { from: "earliest", until: "end" })) {
+  if (message.text() !== "v-" + Number(message.keyText().slice(1))) throw new Error(message.text());
+  count++;
+}
+await client.close();
+console.log(results.length, count);
+`;
+
+describe("the client", () => {
+  test("works in Node, over its TCP sockets", async () => {
+    await bundle("node");
+    await Bun.write(join(folder, "node", "main.mjs"), SCRIPT);
+    const broker = new FakeBroker();
+    try {
+      const child = Bun.spawn(["node", "main.mjs", broker.url], {
+        cwd: join(folder, "node"),
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [output, errors] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+      ]);
+      expect(errors).toBe("");
+      expect(output.trim()).toBe("200 200");
+    } finally {
+      broker.stop();
+    }
+  });
+
+  test("bundles for browsers without a module of Node's", async () => {
+    const source = await Bun.file(await bundle("browser")).text();
+    const imports = new Bun.Transpiler({ loader: "js" }).scanImports(source);
+    expect(imports).toEqual([]);
+  });
+});
