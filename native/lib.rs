@@ -144,8 +144,8 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn connection_open(&mut self) -> napi::Result<u32> {
-        self.worker.connection_open().map_err(failed)
+    pub fn connection_open(&mut self) -> u32 {
+        self.worker.connection_open()
     }
 
     #[napi]

@@ -26,8 +26,6 @@ pub(super) fn partition(hub: &mut Hub, partition: &Arc<Partition>) {
         let now_ms = hub.engine.now_ms();
         let count = ring.drain(BATCH_RECORDS_MAX, |drained| append(hub, partition, &drained, now_ms));
         if count == 0 {
-            // A record whose push is under way in another thread: its worker
-            // has the partition on its list and drains it.
             return;
         }
     }
@@ -179,6 +177,7 @@ impl Open {
     #[inline]
     fn takes(&self, next: &Entry) -> bool {
         next.correlation == self.entry.correlation.wrapping_add(self.count)
+            && next.worker == self.entry.worker
             && next.connection == self.entry.connection
             && next.generation == self.entry.generation
             && next.publisher == self.entry.publisher
@@ -192,11 +191,7 @@ fn close(hub: &mut Hub, partition: &Arc<Partition>, run: &Open, error: Option<&C
     if entry.acks == LEVEL_NONE && error.is_none() {
         return false;
     }
-    let sender = Sender {
-        worker: entry.connection >> 24,
-        connection: entry.connection & 0x00ff_ffff,
-        generation: entry.generation,
-    };
+    let sender = Sender { worker: entry.worker, connection: entry.connection, generation: entry.generation };
     let ack = AckRun {
         publisher: entry.publisher,
         correlation: entry.correlation,

@@ -66,7 +66,7 @@ impl Rig {
     }
 
     fn connect(&mut self) -> u32 {
-        let connection = self.worker.connection_open().unwrap();
+        let connection = self.worker.connection_open();
         self.worker.publisher_open(connection, 1, LOG, 0, 0).unwrap();
         self.sent.resize(self.sent.len().max(connection as usize + 1), Vec::new());
         connection

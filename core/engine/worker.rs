@@ -81,9 +81,6 @@ pub struct Worker {
     mail: Vec<Vec<u8>>,
 }
 
-/// Connection numbers travel in 24 bits of a ring entry.
-const CONNECTIONS_MAX: usize = 1 << 24;
-
 impl Worker {
     pub fn new(engine: Arc<Engine>, index: u32) -> Self {
         let arena_bytes = engine.options.turn_bytes_max + engine.options.write_bytes_per_turn;
@@ -126,15 +123,10 @@ impl Worker {
         self.hub.records_dropped
     }
 
-    /// Registers a connection.
-    ///
-    /// # Errors
-    /// `limit_exceeded` past 16,777,216 connections a worker.
-    pub fn connection_open(&mut self) -> Result<u32> {
+    /// Registers a connection. How many there may be is the caller's limit
+    /// (`connectionsMax`).
+    pub fn connection_open(&mut self) -> u32 {
         let index = self.free.pop().unwrap_or(self.connections.len() as u32);
-        if index as usize >= CONNECTIONS_MAX {
-            return Err(CoreError::new(ErrorCode::LIMIT_EXCEEDED, "connections of one worker"));
-        }
         if index as usize == self.connections.len() {
             self.connections.push(None);
             self.generations.push(0);
@@ -143,7 +135,7 @@ impl Worker {
         self.generations[index as usize] = generation;
         let sender = Sender { worker: self.hub.index, connection: index, generation };
         self.connections[index as usize] = Some(Connection::new(sender, &self.hub.engine.options));
-        Ok(index)
+        index
     }
 
     /// Forgets a connection and what it subscribed to. Records that it staged

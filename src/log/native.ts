@@ -198,7 +198,7 @@ class LogEngine implements Engine {
   }
 
   connectionOpen(): number {
-    return translated(() => this.#native.connectionOpen());
+    return this.#native.connectionOpen();
   }
 
   connectionClose(connection: number): void {
