@@ -15,16 +15,28 @@ async function must(what, command, args) {
   if ((await call(command, args, { stdio: ["ignore", 2, 2] })) !== 0) throw new Missing(`${what} failed (see above).`);
 }
 
-/** native/millrace.node is embedded through the literal require() in src/log/native.ts, threads through worker.ts. */
+/**
+ * native/millrace.node is embedded through the literal require() in src/log/native.ts; the broker's other threads run
+ * the main module again.
+ */
 async function buildBinary() {
   await buildCore();
-  const temporary = join(root, `dist/millrace.${process.pid}.tmp`);
+  // Built beside and renamed: a binary that runs can be built again. What else the build writes goes with the folder.
+  const folder = join(root, `dist/build.${process.pid}.tmp`);
   const args = ["build", "--compile", "--target=bun", "--sourcemap=inline", "--keep-names"];
   // What a folder happens to hold must not change what the broker does: no .env and no bunfig.toml are read.
   const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
-  const entries = ["src/main.ts", "src/server/worker.ts"];
-  await must("bun build --compile", bun, [...args, ...closed, `--outfile=${temporary}`, ...entries]);
-  renameSync(temporary, join(root, "dist/millrace"));
+  try {
+    await must("bun build --compile", bun, [
+      ...args,
+      ...closed,
+      `--outfile=${join(folder, "millrace")}`,
+      "src/main.ts",
+    ]);
+    renameSync(join(folder, "millrace"), join(root, "dist/millrace"));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 const CLIENT_TYPES = {
