@@ -239,7 +239,7 @@ fn position_of(segment: &Arc<Segment>, offset: u64) -> Result<u64> {
     let (map, end) = (segment.map()?, segment.written());
     let (mut at, mut lowest) = (start, segment.base);
     while at < end {
-        let step = match walk::step(&map, at, end, lowest) {
+        let step = match walk::verified_step(segment, &map, at, end, lowest) {
             Ok(step) => step,
             // Damage costs what is damaged: an offset in it is found at the place
             // whose reading says so, an offset behind it at its own.
@@ -279,10 +279,7 @@ fn read_segment(
     // The batch under a fresh cursor may begin below the offset that was sought.
     let mut lowest = 0;
     while at < end {
-        let step = match walk::step(&map, at, end, lowest).and_then(|step| {
-            walk::verify_once(segment, &map, &step)?;
-            Ok(step)
-        }) {
+        let step = match walk::verified_step(segment, &map, at, end, lowest) {
             Ok(step) => step,
             Err(_) if run.batches > 0 => break,
             Err(reason) => return Err(reason.at(cursor.next_offset)),

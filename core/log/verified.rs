@@ -38,22 +38,21 @@ impl Verified {
     /// Notes `[start, end)` as verified; both are batch boundaries.
     pub fn mark(&self, start: u64, end: u64) {
         let mut ranges = self.ranges.lock();
-        let at = ranges.partition_point(|(other, _)| *other < start);
-        ranges.insert(at, (start, end));
-        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
-        for &(start, end) in ranges.iter() {
-            match merged.last_mut() {
-                Some(last) if last.1 >= start => last.1 = last.1.max(end),
-                _ => merged.push((start, end)),
-            }
-        }
         let prefix = self.prefix.load(Ordering::Acquire);
-        if merged.first().is_some_and(|first| first.0 <= prefix) {
-            let first = merged.remove(0);
-            self.prefix.fetch_max(first.1, Ordering::AcqRel);
+        // The usual case is a reader from the beginning: it only moves the prefix.
+        let (mut start, mut end) = if start <= prefix { (0, end.max(prefix)) } else { (start, end) };
+        let first = ranges.partition_point(|(_, other_end)| *other_end < start);
+        let after = ranges.partition_point(|(other_start, _)| *other_start <= end);
+        if first < after {
+            start = start.min(ranges[first].0);
+            end = end.max(ranges[after - 1].1);
         }
-        merged.truncate(RANGES_MAX);
-        *ranges = merged;
+        if start == 0 {
+            self.prefix.store(end, Ordering::Release);
+            ranges.drain(..after);
+        } else if first < after || ranges.len() < RANGES_MAX {
+            ranges.splice(first..after, [(start, end)]);
+        }
     }
 }
 
@@ -71,5 +70,24 @@ mod tests {
         verified.mark(0, 200);
         assert_eq!(verified.prefix.load(Ordering::Relaxed), 400);
         assert!(!verified.needs(150) && verified.needs(400));
+    }
+
+    #[test]
+    fn random_marks_cover_exactly_what_was_marked() {
+        let mut state = 9u64;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        for _ in 0..200 {
+            let (verified, mut marked) = (Verified::from(200), [false; 200]);
+            for _ in 0..30 {
+                let start = next() % 200;
+                let end = (start + 1 + next() % 20).min(200);
+                verified.mark(start, end);
+                marked[start as usize..end as usize].fill(true);
+                assert!((0..200).all(|at| verified.needs(at) != marked[at as usize]));
+            }
+        }
     }
 }

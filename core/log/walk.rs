@@ -98,31 +98,21 @@ pub fn verify_once(segment: &Segment, map: &SegmentMap, step: &Step) -> std::res
     Ok(())
 }
 
-/// Calls `f` with each batch of a segment from `position` (a batch boundary) on,
-/// until it says stop (`false`) or the written part ends.
+/// As `step`, and verified. Without the CRC a damaged count or length would lead
+/// the walk astray.
 ///
 /// # Errors
-/// `corrupt_batch`; what mapping says; what `f` says.
-pub fn for_each(
-    segment: &Arc<Segment>,
+/// Why the bytes are no batch that fits.
+pub fn verified_step(
+    segment: &Segment,
+    map: &SegmentMap,
     position: u64,
-    mut f: impl FnMut(&SegmentMap, &Step) -> Result<bool>,
-) -> Result<()> {
-    let end = segment.written();
-    if position >= end {
-        return Ok(());
-    }
-    let map = segment.map()?;
-    let (mut at, mut expected) = (position, segment.base);
-    while at < end {
-        let step = step(&map, at, end, expected).map_err(|reason| reason.at(expected))?;
-        if !f(&map, &step)? {
-            return Ok(());
-        }
-        at = step.end;
-        expected = step.next_offset;
-    }
-    Ok(())
+    end: u64,
+    lowest: u64,
+) -> std::result::Result<Step, Reason> {
+    let step = step(map, position, end, lowest)?;
+    verify_once(segment, map, &step)?;
+    Ok(step)
 }
 
 /// The first whole, verified batch behind damage: at or after `from`, with an
@@ -139,25 +129,40 @@ pub fn resync(map: &SegmentMap, from: u64, end: u64, lowest: u64) -> Option<Step
     None
 }
 
-/// Builds the sparse index of a segment anew. A damaged batch is stepped over:
-/// what lies behind it can still be found.
+/// Calls `f` with each good batch of a segment from `position` (a batch boundary)
+/// on, until it says stop (`false`) or the written part ends. Damaged batches are
+/// stepped over: what lies behind them can still be found.
+///
+/// # Errors
+/// What mapping says.
+pub fn for_each(segment: &Arc<Segment>, position: u64, mut f: impl FnMut(&SegmentMap, &Step) -> bool) -> Result<()> {
+    let end = segment.written();
+    if position >= end {
+        return Ok(());
+    }
+    let map = segment.map()?;
+    let (mut at, mut lowest) = (position, segment.base);
+    while at < end {
+        let good = verified_step(segment, &map, at, end, lowest).ok();
+        let Some(step) = good.or_else(|| resync(&map, at, end, lowest)) else { break };
+        if !f(&map, &step) {
+            break;
+        }
+        (at, lowest) = (step.end, step.next_offset);
+    }
+    Ok(())
+}
+
+/// Builds the sparse index of a segment anew.
 ///
 /// # Errors
 /// What mapping says.
 pub fn rebuild_index(segment: &Arc<Segment>, interval_bytes: u64) -> Result<Vec<IndexEntry>> {
     let mut builder = IndexBuilder::new(interval_bytes);
-    let end = segment.written();
-    if end == 0 {
-        return Ok(builder.entries);
-    }
-    let map = segment.map()?;
-    let (mut at, mut lowest) = (0, segment.base);
-    while at < end {
-        let found = step(&map, at, end, lowest).ok().or_else(|| resync(&map, at, end, lowest));
-        let Some(step) = found else { break };
+    for_each(segment, 0, |_, step| {
         builder.note(step.header.base_offset, step.position, step.header.max_timestamp());
-        (at, lowest) = (step.end, step.next_offset);
-    }
+        true
+    })?;
     Ok(builder.entries)
 }
 
