@@ -99,7 +99,7 @@ class Inspection {
       if (progress !== null) await this.context.err.flush();
     }
     progress?.end();
-    this.report();
+    this.report(file.hasChanged);
     return this.isDamaged ? EXIT.failed : EXIT.ok;
   }
 
@@ -166,7 +166,7 @@ class Inspection {
     return out.write("");
   }
 
-  private report(): void {
+  private report(hasChanged: boolean): void {
     const { totals, faults, dataEnd, isDamaged, context, size } = this;
     const { path, firstOffset, nextOffset } = this;
     const [minTimestamp, maxTimestamp] = totals.batches === 0 ? [null, null] : this.timestamps;
@@ -187,7 +187,10 @@ class Inspection {
     if (!isDamaged) return;
     const [first = ""] = faults;
     const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";
-    const action = `the broker serves what is before byte ${dataEnd}; offset ${nextOffset} is the first that is lost`;
+    const served = `the broker serves what is before byte ${dataEnd}; offset ${nextOffset} is the first that is lost`;
+    const action = hasChanged
+      ? "the file was written to meanwhile and may only end in a batch that was half there: run it again"
+      : served;
     context.fail({ name: "corrupt_batch", message: `${path}: ${first}${more}`, action, exit: EXIT.failed });
   }
 

@@ -7,6 +7,7 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 export class SegmentFile implements Disposable {
   readonly size: number;
   private readonly descriptor: number;
+  private readonly modifiedMs: number;
   private window = Buffer.allocUnsafe(WINDOW_BYTES);
   private start = 0;
   private length = 0;
@@ -15,6 +16,7 @@ export class SegmentFile implements Disposable {
   constructor(path: string) {
     this.descriptor = openSync(path, "r");
     const stat = fstatSync(this.descriptor);
+    this.modifiedMs = stat.mtimeMs;
     if (stat.isFile()) {
       this.size = stat.size;
       return;
@@ -22,6 +24,12 @@ export class SegmentFile implements Disposable {
     closeSync(this.descriptor);
     const code = stat.isDirectory() ? "EISDIR" : "EINVAL";
     throw Object.assign(new Error(`${path} is no regular file`), { code, path });
+  }
+
+  /** Whether somebody has written to the file since it was opened here. */
+  get hasChanged(): boolean {
+    const { mtimeMs, size } = fstatSync(this.descriptor);
+    return mtimeMs !== this.modifiedMs || size !== this.size;
   }
 
   /** The bytes `at..at+length`, fewer at the end of the file. They are valid until the next call. */

@@ -98,7 +98,7 @@ export function groupDigits(count: number): string {
 export function formatSetting(name: string, value: unknown): string {
   if (typeof value !== "number") return String(value);
   if (value === -1) return "none";
-  if (/Ms$/.test(name)) return formatMilliseconds(value);
+  if (name.endsWith("Ms")) return formatMilliseconds(value);
   return /Bytes(Max|Min)?$|BytesPerTurn$/.test(name) ? formatBytes(value) : String(value);
 }
 

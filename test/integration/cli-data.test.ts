@@ -21,11 +21,12 @@ interface Line {
 
 const flightsFile = join(import.meta.dir, "../../node_modules/vega-datasets/data/flights-200k.json");
 const folder = mkdtempSync(join(tmpdir(), "millrace-cli-"));
+const threads = Number(process.env["MILLRACE_TEST_THREADS"] ?? 1);
 let broker: Broker;
 let env: Record<string, string>;
 
 beforeAll(async () => {
-  broker = await Broker.start({ dataDir: join(folder, "data"), port: 0, httpPort: 0 });
+  broker = await Broker.start({ dataDir: join(folder, "data"), port: 0, httpPort: 0, threads });
   env = { MILLRACE_URL: `millrace://127.0.0.1:${broker.port}` };
 });
 
@@ -287,7 +288,6 @@ describe("consume", () => {
 });
 
 test("log inspect walks the segments of a broker that is running", async () => {
-  await Promise.resolve();
   const logs = join(folder, "data", "logs");
   const files = readdirSync(logs, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".log"));
   expect(files.length).toBeGreaterThan(10);

@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { Broker } from "../../src/server/index.ts";
 import { connect } from "../../src/client/index.ts";
 import { jsonLines, runCli } from "../cli/run-cli.ts";
 
 /** The command line against a real broker: topics, groups, addresses, exit codes, help. */
 
+const threads = Number(process.env["MILLRACE_TEST_THREADS"] ?? 1);
 let broker: Broker;
 let env: Record<string, string>;
 
 beforeAll(async () => {
-  broker = await Broker.start({ storage: "memory", port: 0, httpPort: 0 });
+  broker = await Broker.start({ storage: "memory", port: 0, httpPort: 0, threads });
   env = { MILLRACE_URL: `millrace://127.0.0.1:${broker.port}` };
 });
 
@@ -158,6 +160,22 @@ describe("the command line", () => {
     expect(jsonLines(err)).toMatchObject([
       { error: { name: "topic_not_found", code: 100, retryable: false, exit: 4 } },
     ]);
+  });
+
+  test("colours what a terminal shows, unless NO_COLOR is set", async () => {
+    const shown = async (own: Record<string, string>): Promise<string> => {
+      let text = "";
+      const terminal = { data: (_: unknown, bytes: Uint8Array) => void (text += Buffer.from(bytes).toString()) };
+      const main = join(import.meta.dir, "../../src/main.ts");
+      const child = Bun.spawn([process.execPath, main, "topic", "describe", "nowhere"], {
+        env: { PATH: process.env["PATH"] ?? "", TERM: "xterm", ...env, ...own },
+        terminal,
+      });
+      expect(await child.exited).toBe(4);
+      return text;
+    };
+    expect(await shown({})).toStartWith("\x1b[31merror:\x1b[0m topic_not_found");
+    expect(await shown({ NO_COLOR: "1" })).toStartWith("error: topic_not_found");
   });
 
   test("tells usage from failure", async () => {
