@@ -193,7 +193,8 @@ async function shutDown(parts: Parts): Promise<void> {
 
 function logRecovery(report: RecoveryReport, logger: Logger): void {
   const { notes, ...figures } = report;
-  logger.info(report.clean ? "started after a clean stop" : "recovered", figures);
+  const isNew = report.epoch === 1 && report.logs === 0;
+  logger.info(isNew ? "started empty" : report.clean ? "started after a clean stop" : "recovered after a crash", figures);
   for (const note of notes) logger.warn(note);
 }
 

@@ -22,6 +22,7 @@ import { listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
 import { allowAll } from "../security/index.ts";
 import { operationTable, Session, SessionHub } from "../session/index.ts";
+import { within } from "./within.ts";
 
 export interface RuntimeOptions {
   readonly engine: Engine;
@@ -131,7 +132,7 @@ export class Runtime {
     this.refuse();
     const deadlineMs = performance.now() + timeoutMs;
     // Acks that wait for a sync are out of JavaScript's sight; when everything is synced, none can wait.
-    await Promise.race([this.#syncAll(), Bun.sleep(timeoutMs)]);
+    await within(this.#syncAll(), timeoutMs);
     let quietSinceMs = performance.now();
     while (performance.now() < deadlineMs && performance.now() - quietSinceMs < DRAIN_QUIET_MS) {
       this.loop.turnSoon();

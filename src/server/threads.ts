@@ -3,6 +3,7 @@ import type { Config } from "../config/index.ts";
 import { type ErrorName, MillraceError } from "../errors/index.ts";
 import type { EngineOptions } from "../log/engine.ts";
 import type { LogLevel } from "../metrics/index.ts";
+import { within } from "./within.ts";
 
 export type ToThread =
   /** Opens the data directory away from the first worker's loop, which answers health checks meanwhile. */
@@ -28,7 +29,6 @@ export type FromThread =
   | { readonly type: "opened"; readonly engineId: number }
   | { readonly type: "serving" }
   | { readonly type: "drained" }
-  | { readonly type: "ended" }
   | { readonly type: "failed"; readonly name: ErrorName; readonly message: string }
   | { readonly type: "log"; readonly line: string };
 
@@ -65,14 +65,14 @@ export class Thread {
     return (await promise) as Extract<FromThread, { type: T }>;
   }
 
-  /** Ends the thread; by force when it does not answer. */
+  /** Ends the thread; by force when it does not end by itself. */
   async end(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#worker.addEventListener("close", () => resolve(), { once: true }));
-    const ended = this.ask({ type: "end" }, "ended")
-      .then(() => closed)
-      .catch(() => undefined);
-    const timeout = Bun.sleep(END_TIMEOUT_MS).then(() => this.#worker.terminate());
-    await Promise.race([ended, timeout]);
+    const closed = new Promise<void>((resolve) => {
+      this.#worker.addEventListener("close", () => resolve(), { once: true });
+    });
+    // A thread that failed to do its work can still end.
+    this.#worker.postMessage({ type: "end" } satisfies ToThread);
+    if (!(await within(closed, END_TIMEOUT_MS))) this.#worker.terminate();
   }
 
   #receive(message: FromThread): void {

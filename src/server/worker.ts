@@ -45,7 +45,6 @@ async function end(serving: Serving | undefined): Promise<void> {
     serving.runtime.close();
     await serving.runtime.engine.close();
   }
-  post({ type: "ended" });
   // Ends this thread only.
   process.exit(0);
 }

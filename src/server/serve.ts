@@ -1,0 +1,88 @@
+/** `millrace serve`: a broker as a process of its own. */
+import { configEntries, loadConfig } from "../config/index.ts";
+import { toMillraceError } from "../errors/index.ts";
+import { Broker } from "./broker.ts";
+
+const EXIT_OK = 0;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** What a shell reports of a process that a signal ended. */
+const EXIT_SIGNAL = 130;
+
+/**
+ * Serves until SIGTERM or SIGINT; a second one ends the process at once.
+ *
+ * @param words the command line behind `serve`: settings as flags.
+ * @returns the exit code.
+ */
+export async function serve(words: readonly string[]): Promise<number> {
+  if (words.includes("--help") || words.includes("-h")) {
+    process.stdout.write(help());
+    return EXIT_OK;
+  }
+  const stopped = firstSignal();
+  try {
+    const { config, warnings, file } = loadConfig({ flags: words, env: process.env, cwd: process.cwd() });
+    for (const warning of warnings) process.stderr.write(`millrace: ${warning}\n`);
+    if (file !== undefined) process.stderr.write(`millrace: settings of ${file}\n`);
+    const broker = await Broker.start({ ...config, log: (line) => process.stderr.write(line), workerEntry: workerEntry() });
+    await stopped;
+    await broker.stop();
+    return EXIT_OK;
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+/** In a compiled binary the main module is the only one there is a path to; main.ts knows when it runs as a thread. */
+function workerEntry(): string | URL {
+  return import.meta.url.includes("/$bunfs/") ? Bun.main : new URL("./worker.ts", import.meta.url);
+}
+
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const take = (): void => {
+      signals += 1;
+      if (signals > 1) process.exit(EXIT_SIGNAL);
+      resolve();
+    };
+    process.on("SIGTERM", take);
+    process.on("SIGINT", take);
+  });
+}
+
+function explain(error: unknown): number {
+  const code = (error as { code?: unknown }).code;
+  if (code === "EADDRINUSE") {
+    const { message } = error as Error;
+    process.stderr.write(`millrace: ${message}; choose another with --port and --http-port, or 0 for a free one\n`);
+    return EXIT_FAILED;
+  }
+  const fault = toMillraceError(error);
+  process.stderr.write(`millrace: ${fault.message}\n`);
+  if (fault.codeName !== "internal") process.stderr.write(`${fault.action}\n`);
+  else process.stderr.write(`${fault.stack ?? ""}\n`);
+  return fault.codeName === "invalid_config" ? EXIT_USAGE : EXIT_FAILED;
+}
+
+function help(): string {
+  const defaults = configEntries(loadConfig({ flags: [], env: {}, cwd: process.cwd() }));
+  const rows = defaults.map(({ flag, text, doc }) => `  ${flag.padEnd(34)} ${doc} [${text}]`);
+  return [
+    "Usage: millrace serve [--SETTING VALUE ...]",
+    "",
+    "Runs the broker until SIGTERM or SIGINT; a second signal ends it at once.",
+    "Settings come from millrace.config.json or .toml (--config FILE), then the environment",
+    "(MILLRACE_PORT, MILLRACE_DATA_DIR, ...), then flags; the later wins. `millrace config` prints them.",
+    "",
+    "Examples:",
+    "  millrace serve",
+    "  millrace serve --data-dir /var/lib/millrace --threads 4",
+    "  millrace serve --storage memory --port 0 --http-port 0",
+    "",
+    "Settings [default]:",
+    ...rows,
+    "",
+  ].join("\n");
+}
