@@ -61,7 +61,7 @@ fn last_base(bench: &Bench) -> u64 {
 
 #[test]
 fn random_histories_keep_the_last_record_of_every_key() {
-    let (seeds, steps) = if is_long() { (400, 600) } else { (12, 250) };
+    let (seeds, steps) = if is_long() { (120, 600) } else { (12, 250) };
     for seed in 0..seeds {
         history(seed, steps, Storage::Log);
     }
@@ -69,7 +69,7 @@ fn random_histories_keep_the_last_record_of_every_key() {
 
 #[test]
 fn random_histories_in_memory_keep_the_last_record_of_every_key() {
-    let (seeds, steps) = if is_long() { (200, 600) } else { (8, 200) };
+    let (seeds, steps) = if is_long() { (120, 600) } else { (8, 200) };
     for seed in 1_000..1_000 + seeds {
         history(seed, steps, Storage::Memory);
     }

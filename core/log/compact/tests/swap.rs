@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use parking_lot::Mutex;
 
@@ -337,7 +338,7 @@ fn read_while_compacting(storage: Storage, rounds: u64) {
             bench.compact();
         }
         let enough = passes.load(Ordering::Relaxed) + 4;
-        while passes.load(Ordering::Relaxed) < enough && !readers.iter().any(|reader| reader.is_finished()) {
+        while passes.load(Ordering::Relaxed) < enough && !readers.iter().any(ScopedJoinHandle::is_finished) {
             std::thread::yield_now();
         }
         stop.store(true, Ordering::Relaxed);
