@@ -224,6 +224,19 @@ fn a_stale_batch_of_an_older_epoch_behind_the_end_is_no_continuation() {
 }
 
 #[test]
+fn a_batch_behind_the_end_whose_offset_leaves_a_gap_is_no_continuation() {
+    let (mut rig, _, end) = crashed(&[10, 20]);
+    let mut stale = produced(3, 0, 6, 2, b"stale");
+    let (mut header, body) = crate::batch::verify(&stale).unwrap();
+    (header.base_offset, header.epoch) = (6, 1);
+    stale[..HEADER_BYTES].copy_from_slice(&header.seal(&body));
+    let segment = rig.segment_files().pop().unwrap();
+    File::options().write(true).open(segment).unwrap().write_all_at(&stale, end).unwrap();
+    let partition = rig.open();
+    assert_eq!((partition.next_offset(), rig.report.tails_zeroed), (4, 1));
+}
+
+#[test]
 fn a_torn_segment_before_a_later_one_cuts_the_log_there() {
     let mut rig = Rig::new();
     rig.config.segment_bytes = 4096;

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::kit::*;
 use crate::error::ErrorCode;
+use crate::log::{AppendOutcome, compact};
 
 /// The bytes a file system reports as free for the directory.
 fn allocated_blocks(rig: &Rig) -> u64 {
@@ -51,6 +52,44 @@ fn an_empty_log_remembers_where_it_was_after_a_crash() {
     assert_eq!((partition.start_offset(), partition.next_offset()), (3, 3));
     assert_eq!(rig.segment_files().len(), 1);
     assert!(read_from(&partition, 3).unwrap().is_empty());
+}
+
+#[test]
+fn what_expired_segments_said_of_producers_survives_a_crash_right_after() {
+    let mut rig = Rig::new();
+    rig.config.retention_ms = 10;
+    let partition = rig.open();
+    // Only this thread may write the state file.
+    rig.store().shared().maintenance.stop();
+    for n in 0..6 {
+        append(&partition, &produced(4, 0, n, 1, b"x"));
+    }
+    rig.clock.set(START_MS + 100);
+    partition.expire().unwrap();
+    assert_eq!(partition.start_offset(), 6);
+    rig.crash();
+    drop(partition);
+    let partition = rig.open();
+    let retry = append_if(&partition, &produced(4, 0, 5, 1, b"x"), None, None);
+    assert_eq!(retry, AppendOutcome::Duplicate { base_offset: Some(5) });
+}
+
+#[test]
+fn a_limit_in_a_gap_of_a_compacted_segment_is_reached() {
+    let mut rig = Rig::new();
+    rig.config.segment_bytes = 4096;
+    let partition = rig.open();
+    for n in 0..200 {
+        append(&partition, &keyed(&[("same", Some(&format!("{n:0100}")))]));
+    }
+    partition.checkpoint().unwrap();
+    compact::run_with(&partition, compact::When::Now, &|_| ()).unwrap();
+    let mut cursor = partition.cursor_at(0).unwrap();
+    let first = partition.read_run(&mut cursor, 1, None).unwrap().unwrap().first_offset;
+    assert!(first > 3, "nothing was compacted");
+    let mut cursor = partition.cursor_at(0).unwrap();
+    assert!(partition.read_run(&mut cursor, 1, Some(3)).unwrap().is_none());
+    assert_eq!(cursor.next_offset(), 3, "a bounded read ends in the gap");
 }
 
 #[test]
