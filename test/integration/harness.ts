@@ -1,0 +1,152 @@
+/** What integration tests share: brokers on free ports, clients, raw connections, and waiting for conditions. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, type ClientOptions, connect } from "../../src/client/index.ts";
+import { decodeContent, encodeFrame, FrameReader, Op } from "../../src/protocol/index.ts";
+import { Broker, type BrokerOptions } from "../../src/server/index.ts";
+
+/** The suite runs with one worker thread and with two. */
+export const THREADS = Number(process.env["MILLRACE_TEST_THREADS"] ?? "1");
+
+/** A broker in memory unless `dataDir` is given. Log lines of level warn and up are shown when MILLRACE_TEST_LOG is set. */
+export function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const storage = options.dataDir === undefined ? ({ storage: "memory" } as const) : {};
+  const log = process.env["MILLRACE_TEST_LOG"] === undefined ? {} : { log: (line: string) => process.stderr.write(line) };
+  return Broker.start({ port: 0, httpPort: 0, threads: THREADS, ...log, ...storage, ...options });
+}
+
+export function dial(broker: Broker, options: ClientOptions = {}): Promise<Client> {
+  return connect(`millrace://127.0.0.1:${broker.port}`, options);
+}
+
+/** A folder that goes away with the test. */
+export async function temporaryFolder(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), "millrace-test-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Waits until `condition` is true, or what it returns is; throws with `what` after the time. */
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  timeoutMs = 10_000,
+): Promise<NonNullable<Exclude<T, false>>> {
+  const deadline = performance.now() + timeoutMs;
+  while (performance.now() < deadline) {
+    const value = await condition();
+    if (value !== false && value !== undefined && value !== null) return value as NonNullable<Exclude<T, false>>;
+    await Bun.sleep(5);
+  }
+  throw new Error(`waited ${timeoutMs} ms for: ${what}`);
+}
+
+export interface Frame {
+  readonly op: number;
+  readonly args: unknown[];
+}
+
+/** A connection that sends and receives frames as they are; batches behind a frame's array are left away. */
+export class RawConnection implements Disposable {
+  readonly frames: Frame[] = [];
+  isClosed = false;
+  #socket: Bun.Socket<undefined> | undefined;
+  readonly #reader = new FrameReader(64 * 1024 * 1024);
+  #correlation = 0;
+
+  static async open(port: number): Promise<RawConnection> {
+    const raw = new RawConnection();
+    raw.#socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        data: (_, chunk) => raw.#reader.feed(new Uint8Array(chunk), (bytes, start, end) => raw.#take(bytes, start, end)),
+        close: () => {
+          raw.isClosed = true;
+        },
+      },
+    });
+    return raw;
+  }
+
+  /** Shakes hands and returns the answer's result. */
+  async hello(fields: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
+    return (await this.ask(Op.HELLO, { version: [1, 1], client: "raw", ...fields })) as Record<string, unknown>;
+  }
+
+  send(bytes: Uint8Array): void {
+    this.#socket?.write(bytes);
+  }
+
+  sendFrame(op: number, ...args: unknown[]): void {
+    this.send(encodeFrame(op, ...args));
+  }
+
+  /** The result of a request. @throws the ERROR's name and message. */
+  async ask(op: number, ...args: unknown[]): Promise<unknown> {
+    this.#correlation += 1;
+    const correlation = this.#correlation;
+    this.sendFrame(op, correlation, ...args);
+    const answer = await this.frame(
+      `the answer to op ${op}`,
+      (frame) => (frame.op === Op.OK || frame.op === Op.ERROR) && frame.args[0] === correlation,
+    );
+    if (answer.op === Op.OK) return answer.args[1];
+    throw new Error(`${answer.args[2]}: ${answer.args[3]}`);
+  }
+
+  /** The first frame, of those that came and those to come, that fits. */
+  frame(what: string, fits: (frame: Frame) => boolean, timeoutMs = 5000): Promise<Frame> {
+    return until(what, () => this.frames.find(fits), timeoutMs);
+  }
+
+  /** The GOODBYE's code, once the broker has closed. */
+  async goodbye(): Promise<number> {
+    const frame = await this.frame("GOODBYE", ({ op }) => op === Op.GOODBYE);
+    await until("the socket is closed", () => this.isClosed);
+    return frame.args[0] as number;
+  }
+
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  end(): void {
+    this.#socket?.terminate();
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
+  }
+
+  #take(bytes: Uint8Array, start: number, end: number): void {
+    const op = bytes[start + 1] ?? 0;
+    // Deliveries carry batches behind their array, which one msgpack value cannot hold.
+    if (op === Op.DELIVER) this.frames.push({ op, args: [end - start] });
+    else this.frames.push(decodeContent(bytes, start, end));
+  }
+}
+
+/** Reads `count` messages of an iterable. */
+export async function take<T>(count: number, from: AsyncIterable<T>): Promise<T[]> {
+  const taken: T[] = [];
+  if (count === 0) return taken;
+  for await (const item of from) {
+    taken.push(item);
+    if (taken.length === count) break;
+  }
+  return taken;
+}
+
+/** Reads a bounded iterable to its end. */
+export async function all<T>(from: AsyncIterable<T>): Promise<T[]> {
+  const taken: T[] = [];
+  for await (const item of from) taken.push(item);
+  return taken;
+}
+
+const decoder = new TextDecoder();
+
+export function textOf(bytes: Uint8Array | null | undefined): string {
+  return decoder.decode(bytes ?? undefined);
+}
