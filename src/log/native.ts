@@ -305,13 +305,13 @@ class LogEngine implements Engine {
         this.#synced(a, b);
         return at + 3;
       default:
-        throw new MillraceError(1, `plan word ${at} is no operation: ${words[at]}`);
+        throw new MillraceError("internal", `plan word ${at} is no operation: ${words[at]}`);
     }
   }
 
   #map(slot: number): Uint8Array {
     const view = this.#maps[slot];
-    if (view === undefined) throw new MillraceError(1, `map slot ${slot} was not opened`);
+    if (view === undefined) throw new MillraceError("internal", `map slot ${slot} was not opened`);
     return view;
   }
 
