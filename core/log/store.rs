@@ -96,8 +96,9 @@ pub struct LogStore {
     report: RecoveryReport,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
-    /// Held for as long as the store lives.
-    _lock: Option<File>,
+    /// Held until the store is closed. Not until it is dropped: JavaScript's garbage
+    /// collector decides that, and an embedded broker may open the directory again.
+    lock: Mutex<Option<File>>,
 }
 
 impl LogStore {
@@ -140,7 +141,7 @@ impl LogStore {
             report: report.clone(),
             threads: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
-            _lock: lock,
+            lock: Mutex::new(lock),
         };
         store.start_threads()?;
         Ok((Arc::new(store), report))
@@ -328,9 +329,15 @@ impl LogStore {
         }
         self.stop_threads();
         self.logs.remove_deleted();
-        let dirty: Vec<_> = partitions.iter().filter(|partition| !partition.is_memory()).collect();
+        let result = self.leave_clean(&partitions);
+        // Nothing is written from here on, so another broker may have the directory.
+        self.lock.lock().take();
+        result
+    }
+
+    fn leave_clean(&self, partitions: &[Arc<Partition>]) -> Result<()> {
         let mut result = Ok(());
-        for partition in dirty {
+        for partition in partitions.iter().filter(|partition| !partition.is_memory()) {
             result = result.and(partition.checkpoint());
         }
         result?;
