@@ -15,7 +15,7 @@ use super::config::LogConfig;
 use super::index::{IndexEntry, SegmentSummary};
 use super::partition::{Origin, Partition};
 use super::producers::Producers;
-use super::scan::{Chain, Scan, Scanned};
+use super::scan::{Chain, Found, Scan, Scanned};
 use super::segment::Segment;
 use super::shared::Shared;
 use super::state::{self, StatePoint};
@@ -275,14 +275,14 @@ impl Recovery<'_> {
         let mut summary = start_summary(candidate, point.as_ref());
         let chain =
             if gaps || candidate.index.is_some_and(|index| index.compacted) { Chain::Rising } else { Chain::Exact };
-        let verified_from = summary.end;
+        let mut verified_from = summary.end;
         let last_epoch = self.last_epoch.max(summary.last_epoch);
         let start = Scanned { position: summary.end, next_offset: summary.next_offset, last_epoch };
         let mut scan = Scan::new(file, candidate.file_bytes, chain, start);
         let mut builder = IndexBuilder::new(self.shared.options.index_interval_bytes);
         let mut last_batch = point.map_or((0, 0), |point| (point.check_position, point.check_crc));
         let learns = point.is_some() || behind;
-        while let Some(batch) = scan.next()? {
+        while let Some(batch) = self.next_batch(&mut scan, gaps, &mut verified_from)? {
             builder.note(batch.header.base_offset, batch.position, batch.header.max_timestamp());
             last_batch = (batch.position, batch.header.crc);
             summary.max_timestamp = summary.max_timestamp.max(batch.header.max_timestamp());
@@ -291,7 +291,7 @@ impl Recovery<'_> {
             }
         }
         let end = scan.at;
-        self.findings.scanned_bytes += end.position - verified_from;
+        self.findings.scanned_bytes += end.position - summary.end;
         (summary.end, summary.next_offset, summary.last_epoch) = (end.position, end.next_offset, end.last_epoch);
         if let Some(index) = candidate.index {
             // It was synced whole; what the scan could not read shows at its
@@ -299,8 +299,24 @@ impl Recovery<'_> {
             let trusted = if end.position == index.end { verified_from } else { index.end };
             return Ok(Reading { summary: index, verified_from: trusted, entries: None, last_batch });
         }
-        let entries = (verified_from == 0).then_some(builder.entries);
+        let entries = point.is_none().then_some(builder.entries);
         Ok(Reading { summary, verified_from, entries, last_batch })
+    }
+
+    /// The next batch of a scan. In a segment that was synced as a whole
+    /// (`whole`) damage is stepped over, and everything is verified again when it
+    /// is read, so that readers are told of it.
+    fn next_batch(&mut self, scan: &mut Scan<'_>, whole: bool, verified_from: &mut u64) -> io::Result<Option<Found>> {
+        if let Some(batch) = scan.next()? {
+            return Ok(Some(batch));
+        }
+        let offset = scan.at.next_offset;
+        if !whole || !scan.resync()? {
+            return Ok(None);
+        }
+        *verified_from = u64::MAX;
+        self.note_damage(offset, "a batch of a sealed segment cannot be read");
+        scan.next()
     }
 
     /// Zeroes and syncs what follows the log's end, if anything does: a batch

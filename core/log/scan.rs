@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 
 use super::files;
-use crate::batch::{BatchHeader, HEADER_BYTES, span_of, verify};
+use crate::batch::{BatchHeader, HEADER_BYTES, MARKER, span_of, verify};
 
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -78,6 +78,37 @@ impl<'f> Scan<'f> {
             last_epoch: header.epoch,
         };
         Ok(Some(Found { header, span, position }))
+    }
+
+    /// Moves to the next good batch behind damage. False, and no move, when there
+    /// is none. Only for segments that were synced as a whole: behind the log's
+    /// end a good batch is a stale one.
+    ///
+    /// # Errors
+    /// Only when the file cannot be read.
+    pub fn resync(&mut self) -> io::Result<bool> {
+        let start = self.at;
+        if !files::has_data(self.file, start.position, self.file_bytes)? {
+            return Ok(false);
+        }
+        let mut position = start.position + 1;
+        while position < self.file_bytes {
+            self.view(position, HEADER_BYTES)?;
+            let ahead = &self.buffer[(position - self.buffer_at) as usize..];
+            let Some(skip) = ahead.iter().position(|byte| *byte == MARKER) else {
+                position += ahead.len().max(1) as u64;
+                continue;
+            };
+            let candidate = Scanned { position: position + skip as u64, ..start };
+            self.at = candidate;
+            if self.next()?.is_some() {
+                self.at = candidate;
+                return Ok(true);
+            }
+            position = candidate.position + 1;
+        }
+        self.at = start;
+        Ok(false)
     }
 
     fn continues(&self, header: &BatchHeader) -> bool {

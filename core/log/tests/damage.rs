@@ -100,14 +100,15 @@ fn flip(file: &File, at: u64, bit: u64) {
 
 #[test]
 fn a_flipped_bit_before_the_state_point_is_never_served_and_costs_only_its_batch() {
-    // With an index entry for every batch, and with one a segment, where the way
-    // around the damage has to be found by looking for the next whole batch.
-    for index_interval_bytes in [100, 1 << 20] {
-        flip_before_the_state_point(index_interval_bytes);
+    // With an index entry for every batch; with one a segment, where the way around
+    // the damage has to be found by looking for the next whole batch; and with no
+    // index file, where recovery has to find it.
+    for (index_interval_bytes, with_index) in [(100, true), (1 << 20, true), (100, false)] {
+        flip_before_the_state_point(index_interval_bytes, with_index);
     }
 }
 
-fn flip_before_the_state_point(index_interval_bytes: u64) {
+fn flip_before_the_state_point(index_interval_bytes: u64, with_index: bool) {
     let mut rig = Rig::new();
     rig.options.index_interval_bytes = index_interval_bytes;
     rig.config.segment_bytes = 4096;
@@ -133,6 +134,11 @@ fn flip_before_the_state_point(index_interval_bytes: u64) {
         let mut bad = Rig::at(place);
         (bad.options, bad.config) = (rig.options.clone(), rig.config.clone());
         bad.options.data_dir = Some(bad.directory.clone());
+        for index in files_ending(&bad.partition_directory(), ".idx") {
+            if !with_index {
+                std::fs::remove_file(index).unwrap();
+            }
+        }
         let segment = super::super::files::log_path(&bad.partition_directory(), base);
         flip(&File::options().read(true).write(true).open(segment).unwrap(), start + bit / 8, bit % 8);
         let partition = bad.open();
