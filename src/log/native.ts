@@ -66,9 +66,12 @@ interface NativeEngine {
   close(): void;
 }
 
+type NativeOptions = Omit<EngineOptions, "dataDir" | "manualClockMs"> & { dataDir?: string; manualClockMs?: number };
+
 interface Addon {
+  openCore(options: NativeOptions): Promise<number>;
   NativeEngine: {
-    open(options: Omit<EngineOptions, "dataDir" | "manualClockMs"> & { dataDir?: string; manualClockMs?: number }): NativeEngine;
+    open(options: NativeOptions): NativeEngine;
     attach(engineId: number, worker: number): NativeEngine;
   };
 }
@@ -93,13 +96,27 @@ const MOVED = 2;
  * @throws data_dir_locked, format_too_new, bad_format, storage_failed.
  */
 export function openEngine(options: EngineOptions): Engine {
-  const { dataDir, manualClockMs, ...limits } = options;
-  const given = {
+  return new LogEngine(
+    translated(() => addon().NativeEngine.open(nativeOptions(options))),
+    0,
+  );
+}
+
+/** As `openEngine`, while this thread's loop goes on: recovery may take seconds, and health checks want answers. */
+export async function openEngineAside(options: EngineOptions): Promise<Engine> {
+  try {
+    return attachEngine(await addon().openCore(nativeOptions(options)), 0);
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+function nativeOptions({ dataDir, manualClockMs, ...limits }: EngineOptions): NativeOptions {
+  return {
     ...limits,
     ...(dataDir === null ? {} : { dataDir }),
     ...(manualClockMs === null ? {} : { manualClockMs }),
   };
-  return new LogEngine(translated(() => addon().NativeEngine.open(given)), 0);
 }
 
 /** Joins, from another worker thread, the core that `openEngine` opened. */

@@ -1,8 +1,7 @@
 /** The composition root: one broker, embedded or as a process of its own. */
 import { adminPhase, type BrokerPhase } from "./phase.ts";
 import { type Config, configOf } from "../config/index.ts";
-import type { Engine } from "../broker/index.ts";
-import { attachEngine, openEngine } from "../log/native.ts";
+import { openEngineAside } from "../log/native.ts";
 import { createLogger, type LogLevel, type Logger } from "../metrics/index.ts";
 import type { RecoveryReport } from "../log/engine.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -120,8 +119,8 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
   });
   const threads: Thread[] = [];
   try {
-    const engine = await openCore(startup);
     const manualClock = startup.manualClockMs !== null;
+    const engine = await openEngineAside(engineOptions(config, startup.manualClockMs));
     runtime = new Runtime({ engine, config, logger, serverName: SERVER_NAME, manualClock });
     const parts: Parts = { config, logger, phase, runtime, http, threads };
     logRecovery(engine.recovery(), logger);
@@ -136,19 +135,6 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
     runtime?.close();
     await runtime?.engine.close();
     throw error;
-  }
-}
-
-/** Recovery of a large data directory takes seconds; on a thread of its own it leaves this loop free for health checks. */
-async function openCore(startup: Startup): Promise<Engine> {
-  const options = engineOptions(startup.config, startup.manualClockMs);
-  if (options.dataDir === null) return openEngine(options);
-  const opener = new Thread(startup.workerEntry, startup.writeLog);
-  try {
-    const { engineId } = await opener.ask({ type: "open", options }, "opened");
-    return attachEngine(engineId, 0);
-  } finally {
-    await opener.end();
   }
 }
 

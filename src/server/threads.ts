@@ -1,13 +1,10 @@
 /** The other threads of a broker: messages between the first worker and each of them, and how they are started. */
 import type { Config } from "../config/index.ts";
 import { type ErrorName, MillraceError } from "../errors/index.ts";
-import type { EngineOptions } from "../log/engine.ts";
 import type { LogLevel } from "../metrics/index.ts";
 import { within } from "./within.ts";
 
 export type ToThread =
-  /** Opens the data directory away from the first worker's loop, which answers health checks meanwhile. */
-  | { readonly type: "open"; readonly options: EngineOptions }
   | {
       readonly type: "serve";
       readonly engineId: number;
@@ -26,7 +23,6 @@ export type ToThread =
   | { readonly type: "end" };
 
 export type FromThread =
-  | { readonly type: "opened"; readonly engineId: number }
   | { readonly type: "serving" }
   | { readonly type: "drained" }
   | { readonly type: "failed"; readonly name: ErrorName; readonly message: string }

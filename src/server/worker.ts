@@ -1,6 +1,6 @@
-/** Entry of every thread but the first: opens the data directory, or serves as worker N of a core that is open. */
+/** Entry of every thread but the first: serves as worker N of a core that the first has opened. */
 import { toMillraceError } from "../errors/index.ts";
-import { attachEngine, openEngine } from "../log/native.ts";
+import { attachEngine } from "../log/native.ts";
 import { createLogger } from "../metrics/index.ts";
 import { type HttpListener, listenHttp } from "./http.ts";
 import { Runtime } from "./runtime.ts";
@@ -54,8 +54,6 @@ export function runThread(): void {
   let serving: Serving | undefined;
   const handle = async (message: ToThread): Promise<void> => {
     switch (message.type) {
-      case "open":
-        return post({ type: "opened", engineId: openEngine(message.options).engineId });
       case "serve":
         serving = serve(message);
         return post({ type: "serving" });
