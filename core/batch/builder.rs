@@ -142,10 +142,7 @@ mod tests {
     fn wrong_counts_and_large_records_are_refused() {
         let batch = three();
         let records = &batch[HEADER_BYTES..];
-        assert_eq!(
-            walk(records, Attributes::PLAIN, 4, 1_000),
-            Err(BatchFault::Count { stated: 4, actual: 3 })
-        );
+        assert_eq!(walk(records, Attributes::PLAIN, 4, 1_000), Err(BatchFault::Count { stated: 4, actual: 3 }));
         assert!(matches!(walk(records, Attributes::PLAIN, 3, 8), Err(BatchFault::RecordTooLarge { at: 0, .. })));
         assert!(walk(&records[..records.len() - 1], Attributes::PLAIN, 3, 1_000).is_err());
     }
@@ -154,11 +151,13 @@ mod tests {
     fn a_sparse_batch_keeps_offsets_and_span() {
         let batch = three();
         let (header, _) = verify(&batch).unwrap();
-        let records: Vec<_> = records_of(&batch[HEADER_BYTES..], header.attributes).unwrap().map(Result::unwrap).collect();
+        let records: Vec<_> =
+            records_of(&batch[HEADER_BYTES..], header.attributes).unwrap().map(Result::unwrap).collect();
         let sparse = finish_sparse(header, 3, &[(1, records[1].raw)]);
         let (header, _) = verify(&sparse).unwrap();
         assert_eq!(span_of(&header, &sparse[HEADER_BYTES..]), Ok(3));
-        let kept: Vec<_> = records_of(&sparse[HEADER_BYTES..], header.attributes).unwrap().map(Result::unwrap).collect();
+        let kept: Vec<_> =
+            records_of(&sparse[HEADER_BYTES..], header.attributes).unwrap().map(Result::unwrap).collect();
         assert_eq!((kept.len(), kept[0].position, kept[0].value), (1, 1, Some(&b"two"[..])));
     }
 
@@ -172,9 +171,6 @@ mod tests {
         let (header, _) = verify(&batch).unwrap();
         let plain = compression::plain_records(&header, &batch[HEADER_BYTES..], 2_000_000).unwrap();
         assert_eq!(walk(&plain, header.attributes, 1_000, 2_000).unwrap().count, 1_000);
-        assert_eq!(
-            compression::plain_records(&header, &batch[HEADER_BYTES..], 100_000),
-            Err(BatchFault::Decompress)
-        );
+        assert_eq!(compression::plain_records(&header, &batch[HEADER_BYTES..], 100_000), Err(BatchFault::Decompress));
     }
 }

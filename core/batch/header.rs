@@ -34,12 +34,23 @@ pub enum BatchFault {
     Layout(u8),
     Version(u16),
     Attributes(u16),
-    Crc { stated: u32, actual: u32 },
+    Crc {
+        stated: u32,
+        actual: u32,
+    },
     /// The records are not what the header counts.
-    Count { stated: u32, actual: u32 },
+    Count {
+        stated: u32,
+        actual: u32,
+    },
     /// A record is malformed, at this byte of the records.
-    Record { at: usize },
-    RecordTooLarge { at: usize, bytes: usize },
+    Record {
+        at: usize,
+    },
+    RecordTooLarge {
+        at: usize,
+        bytes: usize,
+    },
     Decompress,
 }
 
@@ -64,7 +75,9 @@ impl From<BatchFault> for CoreError {
             BatchFault::Version(version) => format!("batch version {version} is not {VERSION}"),
             BatchFault::Attributes(bits) => format!("attributes {bits:#06x} use unknown bits"),
             BatchFault::Crc { stated, actual } => format!("stated {stated:#010x}, computed {actual:#010x}"),
-            BatchFault::Count { stated, actual } => format!("the header counts {stated} records, the body holds {actual}"),
+            BatchFault::Count { stated, actual } => {
+                format!("the header counts {stated} records, the body holds {actual}")
+            }
             BatchFault::Record { at } => format!("the record at byte {at} of the records is malformed"),
             BatchFault::RecordTooLarge { at, bytes } => {
                 format!("the record at byte {at} of the records has {bytes} bytes, more than messageBytesMax")

@@ -30,9 +30,11 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// The record's time in ms since the epoch.
+    /// The record's time in ms since the epoch. Where the broker stamped the batch,
+    /// all of its records have the base timestamp, whatever they say themselves.
     pub fn timestamp_ms(&self, header: &BatchHeader) -> u64 {
         match self.timestamp {
+            _ if header.attributes.is_append_time() => header.base_timestamp,
             None => header.base_timestamp,
             Some(at) if header.attributes.is_absolute() => at,
             Some(delta) => header.base_timestamp.saturating_add(delta),
@@ -138,12 +140,7 @@ pub struct Walk {
 ///
 /// # Errors
 /// `Record`, `RecordTooLarge` or `Count`.
-pub fn walk(
-    records: &[u8],
-    attributes: Attributes,
-    stated: u32,
-    message_bytes_max: usize,
-) -> Result<Walk, BatchFault> {
+pub fn walk(records: &[u8], attributes: Attributes, stated: u32, message_bytes_max: usize) -> Result<Walk, BatchFault> {
     let mut found = Walk::default();
     let mut at = 0;
     for record in records_of(records, attributes)? {

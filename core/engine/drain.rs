@@ -32,7 +32,8 @@ pub(super) fn partition(hub: &mut Hub, partition: &Arc<Partition>) {
 }
 
 fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_ms: u64) {
-    let ranges = split(drained);
+    let mut appender = partition.appender();
+    let ranges = split(drained, |entry| appender.expected_sequence(entry.producer_id, entry.producer_epoch));
     let bodies: SmallVec<[[&[u8]; 2]; 4]> = ranges.iter().map(|range| drained.runs(range.clone())).collect();
     let batches: SmallVec<[BatchIn<'_>; 4]> = ranges
         .iter()
@@ -50,7 +51,8 @@ fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_
         .collect();
     let mut outcomes = std::mem::take(&mut hub.outcomes);
     outcomes.clear();
-    let summary = partition.appender().append(&batches, &mut outcomes);
+    let summary = appender.append(&batches, &mut outcomes);
+    drop(appender);
     if summary.committed {
         hub.wake_watchers(partition);
     }
@@ -65,15 +67,23 @@ fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_
 }
 
 /// Ranges of entries that can share a batch: the same producer, consecutive
-/// sequences, and no more than a batch may hold.
-fn split(drained: &Drained<'_>) -> SmallVec<[Range<usize>; 4]> {
+/// sequences, and no more than a batch may hold. After a reconnect an idempotent
+/// producer sends again what it has no answer for; where stored records end and
+/// new ones begin (`expected`), the range is cut, so that the log can tell the
+/// duplicates from the rest.
+fn split(drained: &Drained<'_>, expected: impl Fn(&Entry) -> u32) -> SmallVec<[Range<usize>; 4]> {
     let mut ranges = SmallVec::new();
     let (mut start, mut bytes) = (0, 0);
     let mut previous: Option<&Entry> = None;
+    let mut next_new = None;
     for index in 0..drained.len() {
         let Some(entry) = drained.get(index) else { break };
-        let together = previous.is_none_or(|before| continues(before, entry));
-        if index > start && (!together || bytes + entry.record_bytes() > BATCH_BYTES_MAX) {
+        let together = previous.is_some_and(|before| continues(before, entry));
+        if index == 0 || !together {
+            next_new = (entry.producer_id != 0).then(|| expected(entry));
+        }
+        let cut = !together || next_new == Some(entry.sequence) || bytes + entry.record_bytes() > BATCH_BYTES_MAX;
+        if index > start && cut {
             ranges.push(start..index);
             (start, bytes) = (index, 0);
         }

@@ -195,14 +195,19 @@ fn publish(correlation: u64, acks: u64, batch: &[u8]) -> Vec<u8> {
 }
 
 fn publish_one(correlation: u64, acks: u64, key: Option<&[u8]>, value: &[u8]) -> Vec<u8> {
+    single(correlation, acks, None, key, value)
+}
+
+/// A single record; one with a sequence goes to partition 0.
+fn single(correlation: u64, acks: u64, sequence: Option<u64>, key: Option<&[u8]>, value: &[u8]) -> Vec<u8> {
     frame(|out| {
         msgpack::write_array(out, 8);
         for value in [11, 1, correlation] {
             msgpack::write_uint(out, value);
         }
-        msgpack::write_nil(out);
+        msgpack::write_optional_uint(out, sequence.map(|_| 0));
         msgpack::write_uint(out, acks);
-        msgpack::write_nil(out);
+        msgpack::write_optional_uint(out, sequence);
         msgpack::write_nil(out);
         msgpack::write_array(out, 4);
         msgpack::write_nil(out);
@@ -284,6 +289,31 @@ fn single_records_of_a_chunk_become_one_batch_and_one_run_of_acks() {
     let (header, _) = verify(&delivered[0].batches).unwrap();
     assert_eq!((header.record_count, header.base_timestamp), (100, 1_000_000));
     assert_eq!(values(&delivered[0].batches)[99], [99]);
+}
+
+#[test]
+fn idempotent_singles_sent_again_with_new_ones_behind_them_are_stored_once() {
+    let mut rig = Rig::in_memory(1);
+    let producer = rig.connect();
+    rig.worker.publisher_close(producer, 1).unwrap();
+    rig.worker.publisher_open(producer, 1, LOG, 77, 0).unwrap();
+    let send =
+        |from: u64, to: u64| -> Vec<u8> { (from..to).flat_map(|n| single(n, 2, Some(n), None, &[n as u8])).collect() };
+    rig.worker.ingest(producer, &send(0, 10)).unwrap();
+    rig.run();
+    rig.worker.ingest(producer, &send(4, 20)).unwrap();
+    rig.run();
+    let partition = rig.worker.partition(LOG, 0).unwrap();
+    let stored = values(&partition.read_copy(0, 1 << 20).unwrap());
+    assert_eq!(stored, (0..20u8).map(|n| vec![n]).collect::<Vec<_>>());
+    let frames = rig.frames(producer);
+    assert!(frames.iter().all(|got| got.op != 21), "{frames:?}");
+    let acked: u64 = frames
+        .iter()
+        .filter(|got| got.op == 20)
+        .flat_map(|got| got.numbers.chunks(6).map(|run| run[2]).collect::<Vec<_>>())
+        .sum();
+    assert_eq!(acked, 10 + 16);
 }
 
 #[test]

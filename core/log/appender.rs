@@ -165,6 +165,11 @@ impl<'p> AppenderGuard<'p> {
         self.inner.next_offset
     }
 
+    /// The sequence that an idempotent producer's next record has to have.
+    pub fn expected_sequence(&self, producer_id: u64, epoch: u16) -> u32 {
+        self.inner.producers.expected(producer_id, epoch)
+    }
+
     /// Closes the active segment and opens an empty one at the log's end.
     pub(super) fn roll(&mut self) -> Result<()> {
         self.inner.roll(self.partition, 0)

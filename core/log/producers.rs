@@ -78,6 +78,12 @@ impl Producers {
         self.by_id.iter().filter_map(latest).collect()
     }
 
+    /// The sequence that a producer's next record has to have.
+    pub fn expected(&self, id: u64, epoch: u16) -> u32 {
+        let state = self.by_id.get(&id).filter(|state| state.epoch == epoch);
+        state.and_then(ProducerState::latest).map_or(0, |latest| latest.last_sequence.wrapping_add(1))
+    }
+
     /// Compares a batch of a producer (id not 0) with what is known of it.
     ///
     /// # Errors
@@ -94,7 +100,7 @@ impl Producers {
         if header.producer_epoch > state.epoch {
             return if header.base_sequence == 0 { Ok(Verdict::Next) } else { Err(gap(header, 0)) };
         }
-        let expected = state.latest().map_or(0, |latest| latest.last_sequence.wrapping_add(1));
+        let expected = self.expected(header.producer_id, header.producer_epoch);
         if header.base_sequence == expected {
             return Ok(Verdict::Next);
         }
