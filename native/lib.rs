@@ -1,4 +1,6 @@
 //! The N-API binding: converts arguments, calls the core, maps errors. No logic.
+#![deny(clippy::unwrap_used, clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::missing_errors_doc, reason = "each method throws what the core's method of its name returns")]
 
 mod convert;
 mod registry;

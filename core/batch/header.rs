@@ -128,7 +128,8 @@ impl Attributes {
     }
 
     pub fn compression(self) -> Compression {
-        if (self.0 >> 4) & 7 == 0 { Compression::None } else { Compression::Zstd }
+        let compression = (self.0 >> 4) & 7;
+        if compression == 0 { Compression::None } else { Compression::Zstd }
     }
 
     pub fn is_append_time(self) -> bool {

@@ -131,6 +131,10 @@ impl Worker {
         Ok(())
     }
 
+    /// Closes a publisher; one that is not open is closed already.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
     pub fn publisher_close(&mut self, connection: u32, id: u32) -> Result<()> {
         let peer = &mut self.connection(connection)?.peer;
         if let Some(slot) = peer.publishers.get_mut(id as usize) {
@@ -167,6 +171,10 @@ impl Worker {
         Ok(())
     }
 
+    /// Closes a subscription; one that is not open is closed already.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
     pub fn subscription_close(&mut self, connection: u32, id: u32) -> Result<()> {
         close_subscription(&mut self.connection(connection)?.peer, id);
         Ok(())

@@ -85,7 +85,7 @@ fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32
     let found = match read(hub, source, write, watch, *credit_bytes, *buffer_bytes_max) {
         Ok(Found::Run(run)) => {
             let written = send(hub, write, watch, &run);
-            *credit_bytes -= written as i64;
+            *credit_bytes -= i64::try_from(written).unwrap_or(i64::MAX);
             advance(source, &run);
             if source.until.is_some_and(|until| source.next_offset >= until) { Step::Completed } else { Step::Wrote }
         }
@@ -139,7 +139,8 @@ fn read(
     {
         return Ok(Found::Skipped(skipped));
     }
-    let bytes_max = write.budget.min(hub.engine.options.delivery_bytes_max).min(credit_bytes as usize);
+    let bytes_max =
+        write.budget.min(hub.engine.options.delivery_bytes_max).min(usize::try_from(credit_bytes).unwrap_or(0));
     let mut cursor = match source.cursor.take() {
         Some(cursor) => cursor,
         None => match source.partition.cursor_at(source.next_offset) {

@@ -80,6 +80,7 @@ impl Rig {
     /// Carries the plan out as src/log/native.ts does; every socket takes everything.
     fn turn(&mut self) -> bool {
         let more = self.worker.turn();
+        #[allow(clippy::cast_sign_loss, reason = "a plan's words are not negative")]
         let words: Vec<u64> = self.worker.plan().words.iter().map(|word| *word as u64).collect();
         let mut at = 1;
         let mut done = Vec::new();
@@ -467,7 +468,7 @@ fn a_synced_topic_shows_records_only_after_the_sync() {
 fn credit_comes_back_and_a_sender_far_past_it_is_ended() {
     let mut rig = Rig::in_memory(1);
     let producer = rig.connect();
-    let batch = batch_of(&[&[0; 20_000]]);
+    let batch = batch_of(&[&vec![0; 20_000]]);
     rig.worker.ingest(producer, &publish(1, 2, &batch)).unwrap();
     rig.run();
     let credit: u64 = rig.frames(producer).iter().filter(|got| got.op == 22).map(|got| got.numbers[0]).sum();

@@ -3,7 +3,10 @@
 //! <https://github.com/msgpack/msgpack/blob/master/spec.md>.
 //!
 //! The reader never allocates and never recurses, so hostile input costs no
-//! more than its own length.
+//! more than its own length. Every method fails with `NeedMore` where the bytes
+//! end, and with `Malformed` where another type stands.
+
+#![allow(clippy::missing_errors_doc, reason = "said once, above")]
 
 /// Why a value could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
