@@ -24,7 +24,12 @@ export const CONFIG_FILES = ["millrace.config.json", "millrace.config.toml"];
 export const CONFIG_FLAG = "--config";
 
 /** Variables that other parts of Millrace read: clients, tools and tests. */
-const FOREIGN_VARIABLES: ReadonlySet<string> = new Set(["MILLRACE_URL", "MILLRACE_LONG", "MILLRACE_NAMESPACE"]);
+const FOREIGN_VARIABLES: ReadonlySet<string> = new Set([
+  "MILLRACE_URL",
+  "MILLRACE_NAMESPACE",
+  "MILLRACE_LONG",
+  "MILLRACE_SEED",
+]);
 const FOREIGN_PREFIX = "MILLRACE_TEST_";
 
 const KEYS: ReadonlySet<string> = new Set(CONFIG_KEYS);
