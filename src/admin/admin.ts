@@ -8,7 +8,8 @@
  * Errors are JSON: {"error": {"code", "name", "message", "action"}}.
  */
 import { ERRORS, type ErrorName, MillraceError, toMillraceError } from "../errors/index.ts";
-import { exposition, type Logger, METRICS_CONTENT_TYPE, type MetricsSnapshot } from "../metrics/index.ts";
+import { exposition, METRICS_CONTENT_TYPE, type MetricsSnapshot } from "../metrics/index.ts";
+import type { Logger } from "../stdx/index.ts";
 
 export type Phase = "recovering" | "ready" | "stopping";
 
@@ -41,7 +42,9 @@ async function answer(request: Request, options: AdminOptions): Promise<Response
       return ready(options.phase());
     case "/metrics":
       if (options.phase() === "recovering") return errorResponse(new MillraceError("not_ready"));
-      return new Response(await exposition(await options.snapshot()), { headers: { "content-type": METRICS_CONTENT_TYPE } });
+      return new Response(await exposition(await options.snapshot()), {
+        headers: { "content-type": METRICS_CONTENT_TYPE },
+      });
     default:
       return plainError(404, `there is nothing at ${pathname.slice(0, 200)}`);
   }
@@ -57,7 +60,10 @@ function ready(phase: Phase): Response {
 export function errorResponse(error: MillraceError): Response {
   const { code, codeName, action, retryable, httpStatus } = error;
   const message = codeName === "internal" ? ERRORS.internal.message : error.message;
-  return Response.json({ error: { code, name: codeName satisfies ErrorName, message, action, retryable } }, { status: httpStatus });
+  return Response.json(
+    { error: { code, name: codeName satisfies ErrorName, message, action, retryable } },
+    { status: httpStatus },
+  );
 }
 
 /** What HTTP itself has a status for and the catalogue has no name. */

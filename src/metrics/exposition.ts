@@ -18,6 +18,8 @@ export interface WorkerGauges {
   readonly worker: number;
   readonly connections: number;
   readonly requestsInFlight: number;
+  /** For at-most-once subscribers of this worker. */
+  readonly recordsDropped: number;
   readonly delay: DelaySummary;
 }
 
@@ -34,7 +36,6 @@ export interface MetricsSnapshot {
   readonly dirtyBytes: number;
   readonly mappedSegments: number;
   readonly openFiles: number;
-  readonly recordsDropped: number;
   readonly residentBytes: number;
 }
 
@@ -77,25 +78,50 @@ function topicMetrics(registry: Registry, topics: readonly TopicCounters[]): voi
 
 function workerMetrics(registry: Registry, workers: readonly WorkerGauges[]): void {
   const label = ({ worker }: WorkerGauges): Labels => ({ worker: String(worker) });
-  gauge(registry, "connections", "Open connections, by worker", workers.map((w) => [label(w), w.connections]));
-  gauge(registry, "requests_in_flight", "Requests not answered yet, by worker", workers.map((w) => [label(w), w.requestsInFlight]));
-  const quantiles: readonly (readonly [string, keyof DelaySummary])[] = [["0.5", "p50Ms"], ["0.99", "p99Ms"], ["1", "maxMs"]];
+  gauge(
+    registry,
+    "connections",
+    "Open connections, by worker",
+    workers.map((w) => [label(w), w.connections]),
+  );
+  gauge(
+    registry,
+    "requests_in_flight",
+    "Requests not answered yet, by worker",
+    workers.map((w) => [label(w), w.requestsInFlight]),
+  );
+  counter(
+    registry,
+    "messages_dropped_total",
+    "Messages that at-most-once subscribers and readers of memory topics missed, by worker",
+    workers.map((w) => [label(w), w.recordsDropped]),
+  );
+  const quantiles: readonly (readonly [string, keyof DelaySummary])[] = [
+    ["0.5", "p50Ms"],
+    ["0.99", "p99Ms"],
+    ["1", "maxMs"],
+  ];
   gauge(
     registry,
     "event_loop_delay_seconds",
     "How late timers ran in the last minute, by worker and quantile",
-    workers.flatMap((w) => quantiles.map(([quantile, field]): Row => [{ ...label(w), quantile }, w.delay[field] / 1000])),
+    workers.flatMap((w) =>
+      quantiles.map(([quantile, field]): Row => [{ ...label(w), quantile }, w.delay[field] / 1000]),
+    ),
   );
 }
 
 function logMetrics(registry: Registry, snapshot: MetricsSnapshot): void {
   registry.registerMetric(syncHistogram(snapshot) as unknown as Metric);
-  gauge(registry, "failed_partitions", "Partitions that refuse appends since a sync failed", [[{}, snapshot.failedPartitions]]);
+  gauge(registry, "failed_partitions", "Partitions that refuse appends since a sync failed", [
+    [{}, snapshot.failedPartitions],
+  ]);
   gauge(registry, "dirty_bytes", "Bytes written and not synced", [[{}, snapshot.dirtyBytes]]);
   gauge(registry, "mapped_segments", "Mapped segments", [[{}, snapshot.mappedSegments]]);
   gauge(registry, "open_files", "Open segment files", [[{}, snapshot.openFiles]]);
-  counter(registry, "messages_dropped_total", "Messages dropped for at-most-once subscribers", [[{}, snapshot.recordsDropped]]);
-  gauge(registry, "resident_bytes", "Resident memory of the process, mapped files included", [[{}, snapshot.residentBytes]]);
+  gauge(registry, "resident_bytes", "Resident memory of the process, mapped files included", [
+    [{}, snapshot.residentBytes],
+  ]);
   gauge(registry, "epoch", "Start counter of the data directory", [[{}, snapshot.epoch]]);
   gauge(registry, "info", "Version of the broker", [[{ version: snapshot.version }, 1]]);
 }

@@ -6,4 +6,3 @@ export {
   type TopicCounters,
   type WorkerGauges,
 } from "./exposition.ts";
-export { createLogger, type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";

@@ -1,3 +1,4 @@
+export { ConnectionCount } from "./connection-count.ts";
 export { Connection, type ConnectionHandler } from "./connection.ts";
 export { listenTcp, type TcpListener } from "./tcp.ts";
 export type { Transport } from "./transport.ts";

@@ -1,6 +1,6 @@
 /** The TCP listener of the native protocol. */
 import type { Socket, TCPSocketListener } from "bun";
-import type { Logger } from "../metrics/index.ts";
+import type { Logger } from "../stdx/index.ts";
 import type { Connection } from "./connection.ts";
 import type { Transport } from "./transport.ts";
 import type { WorkerLoop } from "./worker-loop.ts";

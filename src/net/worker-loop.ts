@@ -3,8 +3,9 @@
  * JavaScript here runs per socket chunk, per turn and per write of a plan, never per message.
  */
 import type { ErrorName } from "../errors/index.ts";
-import type { Logger } from "../metrics/index.ts";
+import type { Logger } from "../stdx/index.ts";
 import { Connection, type ConnectionHandler, type ConnectionHost } from "./connection.ts";
+import type { ConnectionCount } from "./connection-count.ts";
 import type { Transport } from "./transport.ts";
 
 /** The part of the engine that net drives (src/log/engine.ts has the meaning of each). */
@@ -24,6 +25,8 @@ export interface LoopOptions {
   readonly engine: DataPlane;
   readonly logger: Logger;
   readonly connectionOutBytesMax: number;
+  /** Of all threads. */
+  readonly connectionCount: ConnectionCount;
   /** Builds the protocol above a new connection. */
   readonly accept: (connection: Connection) => ConnectionHandler;
   /** Why no connection is accepted now, or undefined. */
@@ -84,7 +87,9 @@ export class WorkerLoop implements ConnectionHost {
 
   /** Takes in a new socket. Undefined when it was refused, and closed. */
   attach(transport: Transport): Connection | undefined {
-    const refusal = this.#stopped ? { error: "shutting_down" as const, message: "the broker has stopped" } : this.#options.refusal();
+    const refusal = this.#stopped
+      ? { error: "shutting_down" as const, message: "the broker has stopped" }
+      : this.#options.refusal();
     if (refusal !== undefined) {
       const frame = this.#options.goodbye(refusal.error, refusal.message);
       transport.write(frame, 0, frame.length);
@@ -94,6 +99,7 @@ export class WorkerLoop implements ConnectionHost {
     const connection = new Connection(this.#engine.connectionOpen(), transport, this);
     this.#connections[connection.id] = connection;
     this.#open += 1;
+    this.#options.connectionCount.add();
     connection.handler = this.#options.accept(connection);
     return connection;
   }
@@ -142,6 +148,7 @@ export class WorkerLoop implements ConnectionHost {
     if (this.#connections[connection.id] !== connection) return;
     this.#connections[connection.id] = undefined;
     this.#open -= 1;
+    this.#options.connectionCount.subtract();
     this.#engine.connectionClose(connection.id);
     if (connection.unsentBytes > 0) this.#lingering.add(connection);
     this.turnSoon();

@@ -2,8 +2,9 @@
 import { adminPhase, type BrokerPhase } from "./phase.ts";
 import { type Config, configOf } from "../config/index.ts";
 import { openEngineAside } from "../log/native.ts";
-import { createLogger, type LogLevel, type Logger } from "../metrics/index.ts";
+import { createLogger, type LogLevel, type Logger } from "../stdx/index.ts";
 import type { RecoveryReport } from "../log/engine.ts";
+import { ConnectionCount } from "../net/index.ts";
 import { engineOptions } from "./engine-options.ts";
 import { type HttpListener, listenHttp } from "./http.ts";
 import { Runtime } from "./runtime.ts";
@@ -101,6 +102,7 @@ interface Parts {
   readonly phase: BrokerPhase;
   readonly runtime: Runtime;
   readonly http: HttpListener;
+  readonly connectionCount: ConnectionCount;
   readonly threads: readonly Thread[];
 }
 
@@ -121,13 +123,20 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
   try {
     const manualClock = startup.manualClockMs !== null;
     const engine = await openEngineAside(engineOptions(config, startup.manualClockMs));
-    runtime = new Runtime({ engine, config, logger, serverName: SERVER_NAME, manualClock });
-    const parts: Parts = { config, logger, phase, runtime, http, threads };
+    const connectionCount = new ConnectionCount();
+    runtime = new Runtime({ engine, config, logger, serverName: SERVER_NAME, manualClock, connectionCount });
+    const parts: Parts = { config, connectionCount, logger, phase, runtime, http, threads };
     logRecovery(engine.recovery(), logger);
     const port = runtime.listen(config.port);
     await startThreads(startup, parts, port);
     phase.current = "ready";
-    logger.info("serving", { port, httpPort: http.port, threads: config.threads, dataDir: place(config), version: VERSION });
+    logger.info("serving", {
+      port,
+      httpPort: http.port,
+      threads: config.threads,
+      dataDir: place(config),
+      version: VERSION,
+    });
     return build(parts, port);
   } catch (error) {
     await http.stop();
@@ -156,6 +165,7 @@ async function startThreads(startup: Startup, parts: Parts, port: number): Promi
         version: VERSION,
         logLevel: startup.logLevel,
         manualClock: startup.manualClockMs !== null,
+        connections: parts.connectionCount.shared,
       },
       "serving",
     );
@@ -180,7 +190,10 @@ async function shutDown(parts: Parts): Promise<void> {
 function logRecovery(report: RecoveryReport, logger: Logger): void {
   const { notes, ...figures } = report;
   const isNew = report.epoch === 1 && report.logs === 0;
-  logger.info(isNew ? "started empty" : report.clean ? "started after a clean stop" : "recovered after a crash", figures);
+  logger.info(
+    isNew ? "started empty" : report.clean ? "started after a clean stop" : "recovered after a crash",
+    figures,
+  );
   for (const note of notes) logger.warn(note);
 }
 

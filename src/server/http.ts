@@ -3,7 +3,8 @@ import type { Server } from "bun";
 import { adminHandler, errorResponse, type Phase, plainError } from "../admin/index.ts";
 import type { Config } from "../config/index.ts";
 import { MillraceError } from "../errors/index.ts";
-import type { Logger, MetricsSnapshot } from "../metrics/index.ts";
+import type { MetricsSnapshot } from "../metrics/index.ts";
+import type { Logger } from "../stdx/index.ts";
 import { type WebSocketState, webSocketHandlers } from "../net/index.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -27,7 +28,11 @@ const WS_PATH = "/ws";
 /** @throws EADDRINUSE and its like, as Bun gives them. */
 export function listenHttp(options: HttpOptions): HttpListener {
   const { config, logger, phase } = options;
-  const admin = adminHandler({ phase, logger, snapshot: () => snapshotOf(required(options.runtime()), options.version) });
+  const admin = adminHandler({
+    phase,
+    logger,
+    snapshot: () => snapshotOf(required(options.runtime()), options.version),
+  });
   const server: Server<WebSocketState> = Bun.serve<WebSocketState>({
     hostname: config.host,
     port: options.port,
@@ -47,7 +52,8 @@ export function listenHttp(options: HttpOptions): HttpListener {
 }
 
 function upgrade(request: Request, server: Server<WebSocketState>, phase: Phase): Response | undefined {
-  if (phase !== "ready") return errorResponse(new MillraceError(phase === "recovering" ? "not_ready" : "shutting_down"));
+  if (phase !== "ready")
+    return errorResponse(new MillraceError(phase === "recovering" ? "not_ready" : "shutting_down"));
   if (!isLocalOrigin(request.headers.get("origin"))) {
     return plainError(403, "pages of other machines may not connect; the broker authenticates nobody yet");
   }
@@ -82,7 +88,6 @@ async function snapshotOf(runtime: Runtime, version: string): Promise<MetricsSna
     dirtyBytes: stats.dirtyBytes,
     mappedSegments: stats.mappedSegments,
     openFiles: stats.openFiles,
-    recordsDropped: stats.recordsDropped,
     residentBytes: process.memoryUsage.rss(),
   };
 }

@@ -17,8 +17,9 @@ import {
 } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { ERRORS } from "../errors/index.ts";
-import { DelayMeter, type Logger, type TopicCounters, type WorkerGauges } from "../metrics/index.ts";
-import { listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
+import { DelayMeter, type TopicCounters, type WorkerGauges } from "../metrics/index.ts";
+import type { Logger } from "../stdx/index.ts";
+import { type ConnectionCount, listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
 import { allowAll } from "../security/index.ts";
 import { operationTable, Session, SessionHub } from "../session/index.ts";
@@ -31,6 +32,8 @@ export interface RuntimeOptions {
   readonly serverName: string;
   /** A clock that tests move drives deadlines too. */
   readonly manualClock: boolean;
+  /** Of all threads. */
+  readonly connectionCount: ConnectionCount;
 }
 
 const SWEEP_MS = 50;
@@ -193,6 +196,7 @@ export class Runtime {
       engine,
       logger,
       connectionOutBytesMax: config.connectionOutBytesMax,
+      connectionCount: this.#options.connectionCount,
       accept: (connection) => new Session(connection, services),
       refusal: () => this.#refusal(),
       goodbye: (error, message) => encodeFrame(Op.GOODBYE, ERRORS[error].code, message),
@@ -202,8 +206,9 @@ export class Runtime {
 
   #refusal(): { error: "shutting_down" | "limit_exceeded"; message: string } | undefined {
     if (this.#isStopping) return { error: "shutting_down", message: "the broker is shutting down" };
-    const { connectionsMax } = this.#options.config;
-    if (this.engine.stats().connections < connectionsMax) return undefined;
+    const { config, connectionCount } = this.#options;
+    const { connectionsMax } = config;
+    if (connectionCount.value < connectionsMax) return undefined;
     return { error: "limit_exceeded", message: `the broker has its ${connectionsMax} connections (connectionsMax)` };
   }
 
@@ -211,6 +216,7 @@ export class Runtime {
     let requestsInFlight = 0;
     for (const session of this.#hub.sessions()) requestsInFlight += session.inFlight;
     const { connectionCount: connections } = this.loop;
-    return { worker: this.engine.worker, connections, requestsInFlight, delay: this.#delay.summary() };
+    const { recordsDropped } = this.engine.stats();
+    return { worker: this.engine.worker, connections, requestsInFlight, recordsDropped, delay: this.#delay.summary() };
   }
 }

@@ -25,7 +25,11 @@ export async function serve(words: readonly string[]): Promise<number> {
     const { config, warnings, file } = loadConfig({ flags: words, env: process.env, cwd: process.cwd() });
     for (const warning of warnings) process.stderr.write(`millrace: ${warning}\n`);
     if (file !== undefined) process.stderr.write(`millrace: settings of ${file}\n`);
-    const broker = await Broker.start({ ...config, log: (line) => process.stderr.write(line), workerEntry: workerEntry() });
+    const broker = await Broker.start({
+      ...config,
+      log: (line) => process.stderr.write(line),
+      workerEntry: workerEntry(),
+    });
     await stopped;
     await broker.stop();
     return EXIT_OK;

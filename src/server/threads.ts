@@ -1,7 +1,7 @@
 /** The other threads of a broker: messages between the first worker and each of them, and how they are started. */
 import type { Config } from "../config/index.ts";
 import { type ErrorName, MillraceError } from "../errors/index.ts";
-import type { LogLevel } from "../metrics/index.ts";
+import type { LogLevel } from "../stdx/index.ts";
 import { within } from "./within.ts";
 
 export type ToThread =
@@ -16,6 +16,7 @@ export type ToThread =
       readonly version: string;
       readonly logLevel: LogLevel;
       readonly manualClock: boolean;
+      readonly connections: SharedArrayBuffer;
     }
   /** Finish what is in flight, say goodbye. */
   | { readonly type: "drain"; readonly timeoutMs: number }
@@ -48,7 +49,8 @@ export class Thread {
     this.#writeLog = writeLog;
     this.#worker = new Worker(entry);
     this.#worker.onmessage = (event: MessageEvent<FromThread>) => this.#receive(event.data);
-    this.#worker.onerror = (event) => this.#fail(new MillraceError("internal", `a worker thread failed: ${event.message}`));
+    this.#worker.onerror = (event) =>
+      this.#fail(new MillraceError("internal", `a worker thread failed: ${event.message}`));
   }
 
   /** Sends one message and waits for its answer. One at a time. @throws what the thread failed with. */

@@ -1,7 +1,8 @@
 /** Entry of every thread but the first: serves as worker N of a core that the first has opened. */
 import { toMillraceError } from "../errors/index.ts";
 import { attachEngine } from "../log/native.ts";
-import { createLogger } from "../metrics/index.ts";
+import { createLogger } from "../stdx/index.ts";
+import { ConnectionCount } from "../net/index.ts";
 import { type HttpListener, listenHttp } from "./http.ts";
 import { Runtime } from "./runtime.ts";
 import type { FromThread, ToThread } from "./threads.ts";
@@ -21,7 +22,8 @@ function serve(message: Extract<ToThread, { type: "serve" }>): Serving {
   const { config, version, serverName, manualClock } = message;
   const logger = createLogger(message.logLevel, (line) => post({ type: "log", line }), { worker: message.worker });
   const engine = attachEngine(message.engineId, message.worker);
-  const runtime = new Runtime({ engine, config, logger, serverName, manualClock });
+  const connectionCount = new ConnectionCount(message.connections);
+  const runtime = new Runtime({ engine, config, logger, serverName, manualClock, connectionCount });
   runtime.listen(message.port);
   let isStopping = false;
   const http = listenHttp({

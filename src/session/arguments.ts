@@ -36,7 +36,12 @@ export function asBoolean(value: unknown, field: string): boolean {
 }
 
 /** @param lengthMax so that one request cannot ask for work without end. */
-export function asList<T>(value: unknown, field: string, lengthMax: number, item: (value: unknown, field: string) => T): T[] {
+export function asList<T>(
+  value: unknown,
+  field: string,
+  lengthMax: number,
+  item: (value: unknown, field: string) => T,
+): T[] {
   if (!Array.isArray(value) || value.length > lengthMax) throw invalid(field, `an array of at most ${lengthMax} items`);
   return value.map((entry, index) => item(entry, `${field}[${index}]`));
 }

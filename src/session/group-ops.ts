@@ -29,7 +29,12 @@ function asCommitRow(value: unknown, field: string): CommitRow {
   if (metadata !== null && metadata.length > METADATA_BYTES_MAX) {
     throw invalid(`${field}[3]`, `at most ${METADATA_BYTES_MAX} characters`);
   }
-  return [asText(value[0], `${field}[0]`), asPartition(value[1], `${field}[1]`), asInteger(value[2], `${field}[2]`), metadata];
+  return [
+    asText(value[0], `${field}[0]`),
+    asPartition(value[1], `${field}[1]`),
+    asInteger(value[2], `${field}[2]`),
+    metadata,
+  ];
 }
 
 const commit = define({

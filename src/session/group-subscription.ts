@@ -174,4 +174,3 @@ export function requireGroup(subscription: Subscription | undefined, sub: number
   if (subscription instanceof GroupSubscription) return subscription;
   throw new MillraceError("subscription_not_found", `there is no group subscription ${sub}`);
 }
-

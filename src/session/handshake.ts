@@ -32,7 +32,8 @@ export function parseHello(args: readonly unknown[], heartbeatMs: number): Hello
   if (version < min || version < VERSION_MIN) {
     throw new MillraceError("unsupported_version", undefined, { details: { min: VERSION_MIN, max: VERSION_MAX } });
   }
-  const wanted = optional(fields["features"], "features", (value, field) => asList(value, field, FEATURES_MAX, asText)) ?? [];
+  const wanted =
+    optional(fields["features"], "features", (value, field) => asList(value, field, FEATURES_MAX, asText)) ?? [];
   const asked = optional(fields["heartbeatMs"], "heartbeatMs", (value, field) => asInteger(value, field)) ?? 0;
   const namespace = optional(fields["namespace"], "namespace", asText) || NAMESPACE_DEFAULT;
   const fault = nameFault(namespace);

@@ -1,7 +1,7 @@
 /** The sessions of one worker, and who among them follows which topics. */
 import type { MemberEvent, MetadataEvent } from "../broker/index.ts";
 import { PatternSet } from "../broker/index.ts";
-import type { Logger } from "../metrics/index.ts";
+import type { Logger } from "../stdx/index.ts";
 import { GroupSubscription } from "./group-subscription.ts";
 import type { Session } from "./session.ts";
 import { PatternSubscription, type Subscription, TopicSubscription } from "./subscriptions.ts";

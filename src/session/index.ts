@@ -10,5 +10,7 @@ export { Session } from "./session.ts";
 
 /** The table of all requests by op. */
 export function operationTable(): ReadonlyMap<number, AnyOperation> {
-  return new Map([...topicOps, ...publishOps, ...subscribeOps, ...groupOps].map((operation) => [operation.op, operation]));
+  return new Map(
+    [...topicOps, ...publishOps, ...subscribeOps, ...groupOps].map((operation) => [operation.op, operation]),
+  );
 }

@@ -1,6 +1,6 @@
 /** What sessions share on one worker; the composition root (src/server) fills it. */
 import type { Engine, Groups, Topics } from "../broker/index.ts";
-import type { Logger } from "../metrics/index.ts";
+import type { Logger } from "../stdx/index.ts";
 import type { Authorize } from "../security/index.ts";
 import type { SessionHub } from "./hub.ts";
 import type { AnyOperation } from "./operation.ts";

@@ -126,7 +126,8 @@ export class Session implements ConnectionHandler {
     }
     if (!this.#isOpen) {
       const { handshakeTimeoutMs } = this.services.limits;
-      if (nowMs - this.#openedMs >= handshakeTimeoutMs) this.goodbye("timeout", `no HELLO within ${handshakeTimeoutMs} ms`);
+      if (nowMs - this.#openedMs >= handshakeTimeoutMs)
+        this.goodbye("timeout", `no HELLO within ${handshakeTimeoutMs} ms`);
       return;
     }
     const silentMs = nowMs - this.#heardMs;
@@ -172,7 +173,10 @@ export class Session implements ConnectionHandler {
       if (this.services.isStopping() && !operation.finishes) throw new MillraceError("shutting_down");
       const { requestsInFlightMax } = this.services.limits;
       if (this.#inFlight >= requestsInFlightMax) {
-        throw new MillraceError("limit_exceeded", `${requestsInFlightMax} requests are under way (requestsInFlightMax)`);
+        throw new MillraceError(
+          "limit_exceeded",
+          `${requestsInFlightMax} requests are under way (requestsInFlightMax)`,
+        );
       }
       running = operation.handle(this, args);
     } catch (error) {

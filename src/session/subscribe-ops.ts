@@ -16,7 +16,18 @@ import { compilePattern, nameFault, patternFault } from "../broker/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
 import type { Resource } from "../security/index.ts";
-import { asHandle, asInteger, asList, asPartition, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import {
+  asHandle,
+  asInteger,
+  asList,
+  asPartition,
+  asText,
+  type Fields,
+  fieldsAt,
+  invalid,
+  isMap,
+  optional,
+} from "./arguments.ts";
 import { type GroupSubscribeRequest, GroupSubscription } from "./group-subscription.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { groupResource, patternResource, topicResource } from "./resources.ts";
@@ -174,7 +185,10 @@ function openTopic(session: Session, request: Extract<SubscribeRequest, { kind: 
   return { sources };
 }
 
-function openPattern(session: Session, request: Extract<SubscribeRequest, { kind: "pattern" }>): { sources: SourceRow[] } {
+function openPattern(
+  session: Session,
+  request: Extract<SubscribeRequest, { kind: "pattern" }>,
+): { sources: SourceRow[] } {
   const { topics, hub } = session.services;
   const subscription = new PatternSubscription(session, request.sub, request.pattern);
   const matching = topics.matching(session.namespace, compilePattern(request.pattern));
@@ -215,7 +229,8 @@ const unsubscribe = define({
   resources: () => [],
   async run(session, { sub }) {
     const subscription = session.subscriptions.get(sub);
-    if (subscription === undefined) throw new MillraceError("subscription_not_found", `there is no subscription ${sub}`);
+    if (subscription === undefined)
+      throw new MillraceError("subscription_not_found", `there is no subscription ${sub}`);
     session.dropSubscription(sub);
     await subscription.close("closed");
     return {};

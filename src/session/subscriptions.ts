@@ -111,7 +111,8 @@ export class TopicSubscription extends Subscription {
     });
     for (const [source, , partition, from] of rows) {
       const { highWatermark } = engine.partition(topic.id, partition);
-      const until = request.until === undefined ? FOLLOW : request.until === "end" ? highWatermark : request.until.offset;
+      const until =
+        request.until === undefined ? FOLLOW : request.until === "end" ? highWatermark : request.until.offset;
       subscription.start(source, { topicId: topic.id, topic: topic.name, partition }, from, until);
     }
     return { subscription, sources: rows };
@@ -120,7 +121,8 @@ export class TopicSubscription extends Subscription {
   /** Attaches partitions that were added to the topic, from their first record. */
   grown(topic: Topic, previousPartitions: number): void {
     if (!this.#grows) return;
-    for (let partition = previousPartitions; partition < topic.partitions; partition += 1) this.announce(topic, partition, 0);
+    for (let partition = previousPartitions; partition < topic.partitions; partition += 1)
+      this.announce(topic, partition, 0);
   }
 
   close(): Promise<void> {
@@ -160,7 +162,8 @@ export class PatternSubscription extends Subscription {
   /** A topic that came, or grew, after the subscription did: everything in its new partitions is news. */
   grown(topic: Topic, previousPartitions: number): void {
     this.#authorize(topic);
-    for (let partition = previousPartitions; partition < topic.partitions; partition += 1) this.announce(topic, partition, 0);
+    for (let partition = previousPartitions; partition < topic.partitions; partition += 1)
+      this.announce(topic, partition, 0);
   }
 
   close(): Promise<void> {
@@ -191,4 +194,3 @@ export function resolveFrom(session: Session, topic: Topic, partition: number, f
   // What retention has taken is skipped; the answer says where reading begins.
   return Math.max(offset, startOffset);
 }
-

@@ -10,7 +10,18 @@
  */
 import type { Topic } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
-import { asBoolean, asInteger, asList, asPartition, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import {
+  asBoolean,
+  asInteger,
+  asList,
+  asPartition,
+  asText,
+  type Fields,
+  fieldsAt,
+  invalid,
+  isMap,
+  optional,
+} from "./arguments.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { namespaceResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
@@ -142,7 +153,11 @@ function offsetRow(session: Session, topic: Topic, partition: number, at: At): [
   topics.checkPartition(topic, partition);
   const { startOffset, highWatermark } = engine.partition(topic.id, partition);
   const offset =
-    at === "earliest" ? startOffset : at === "latest" ? highWatermark : engine.offsetAt(topic.id, partition, at.timestamp);
+    at === "earliest"
+      ? startOffset
+      : at === "latest"
+        ? highWatermark
+        : engine.offsetAt(topic.id, partition, at.timestamp);
   const timestampMs = offset < highWatermark ? engine.timestampAt(topic.id, partition, offset) : -1;
   return [partition, offset, timestampMs < 0 ? null : timestampMs];
 }
