@@ -52,7 +52,10 @@ const PORTABLE: Readonly<Record<string, readonly string[]>> = {
   client: ["msgpackr"],
 };
 
-/** The files that may write `unsafe`: those that map memory and that stage records in it. */
+/** What of stdx stands on a package, and so does whatever imports the folder's index. */
+const NOT_PORTABLE: ReadonlySet<string> = new Set(["src/stdx/logger.ts", "src/stdx/index.ts"]);
+
+/** The files that may write `unsafe`: those that map memory that stage records in it, and that show it to JavaScript. */
 const UNSAFE_FILES = ["core/mmap.rs", "core/ring/buffer.rs", "native/views.rs"];
 
 const LINES_MAX = 600;
@@ -104,7 +107,7 @@ function importFault(file: string, { path, isDynamic, isType }: Import): string 
   const allowed = ROOMS[kind];
   if (allowed === undefined) return `${file}: src/${kind} is no room of the design`;
   if (!path.startsWith(".")) {
-    const packages = PORTABLE[kind];
+    const packages = NOT_PORTABLE.has(file) ? undefined : PORTABLE[kind];
     const isFree = packages === undefined || isDynamic || isType || packages.includes(path);
     return isFree ? undefined : `${file} imports ${path}, which not every host of src/${kind} has`;
   }
@@ -112,6 +115,9 @@ function importFault(file: string, { path, isDynamic, isType }: Import): string 
   if (target.startsWith("native/")) return kind === "log" ? undefined : `${file} imports native: only src/log may`;
   if (target === "package.json") return undefined;
   if (!target.startsWith("src/")) return `${file} imports ${target}, outside src`;
+  if (kind in PORTABLE && NOT_PORTABLE.has(target) && !NOT_PORTABLE.has(file) && !isType) {
+    return `${file} imports ${target}, which browsers cannot load; import the one file of stdx that is needed`;
+  }
   const other = roomOf(target);
   const [otherKind = ""] = other.split("/");
   if (other === room || (otherKind !== kind && allowed.includes(otherKind))) return undefined;
@@ -142,6 +148,9 @@ describe("layers", () => {
     expect(importFault("src/gateway/kafka/a.ts", at("../amqp/index.ts"))).toContain("gateway/amqp");
     expect(importFault("src/broker/a.ts", at("../../native/millrace.node"))).toContain("only src/log");
     expect(importFault("src/client/a.ts", at("node:net"))).toContain("not every host");
+    expect(importFault("src/client/a.ts", at("../stdx/index.ts"))).toContain("browsers cannot load");
+    expect(importFault("src/client/a.ts", at("../stdx/clock.ts"))).toBeUndefined();
+    expect(importFault("src/server/a.ts", at("../stdx/index.ts"))).toBeUndefined();
   });
 });
 
