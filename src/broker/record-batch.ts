@@ -127,7 +127,8 @@ function survivors(bitmap: unknown): { offsets: number[]; span: number } {
 }
 
 function wide(value: unknown): unknown {
-  if (typeof value === "number") return Number.isSafeInteger(value) && Math.abs(value) > 0x7fffffff ? BigInt(value) : value;
+  if (typeof value === "number")
+    return Number.isSafeInteger(value) && Math.abs(value) > 0x7fffffff ? BigInt(value) : value;
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map(wide);
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, wide(entry)]));

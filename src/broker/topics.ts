@@ -12,7 +12,13 @@ import {
 } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
 import { compilePattern, patternFault } from "./patterns.ts";
-import { checkTopicConfig, logConfigOf, parseTopicConfig, type TopicConfig, type TopicDefaults } from "./topic-config.ts";
+import {
+  checkTopicConfig,
+  logConfigOf,
+  parseTopicConfig,
+  type TopicConfig,
+  type TopicDefaults,
+} from "./topic-config.ts";
 
 export interface TopicLimits extends TopicDefaults {
   readonly topicsMax: number;
@@ -226,7 +232,10 @@ export class Topics {
   #checkPartitions(partitions: number): void {
     const max = this.#limits.partitionsPerTopicMax;
     if (Number.isSafeInteger(partitions) && partitions >= 1 && partitions <= max) return;
-    throw new MillraceError("invalid_argument", `partitions must be an integer from 1 to ${max}, not ${printable(partitions)}`);
+    throw new MillraceError(
+      "invalid_argument",
+      `partitions must be an integer from 1 to ${max}, not ${printable(partitions)}`,
+    );
   }
 
   #checkRoom(state: MetadataState, topics: number, partitions: number): void {
@@ -235,7 +244,10 @@ export class Topics {
       throw new MillraceError("limit_exceeded", `the broker has its ${topicsMax} topics (topicsMax)`);
     }
     if (state.partitionCount + partitions > partitionsMax) {
-      throw new MillraceError("limit_exceeded", `this would pass the broker's ${partitionsMax} partitions (partitionsMax)`);
+      throw new MillraceError(
+        "limit_exceeded",
+        `this would pass the broker's ${partitionsMax} partitions (partitionsMax)`,
+      );
     }
   }
 }

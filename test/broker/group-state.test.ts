@@ -1,7 +1,12 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { assign, type PartitionKey, partitionKey } from "../../src/broker/groups/assignor.ts";
-import { type GroupCommand, type GroupEvent, GroupState, type MemberAddress } from "../../src/broker/groups/group-state.ts";
+import {
+  type GroupCommand,
+  type GroupEvent,
+  GroupState,
+  type MemberAddress,
+} from "../../src/broker/groups/group-state.ts";
 
 const TIMEOUT_MS = 1000;
 
@@ -9,7 +14,11 @@ function address(session: number): MemberAddress {
   return { worker: 0, session, sub: 1 };
 }
 
-function join(member: string, nowMs: number, options: { topics?: string[]; instance?: string; session?: number } = {}): GroupCommand {
+function join(
+  member: string,
+  nowMs: number,
+  options: { topics?: string[]; instance?: string; session?: number } = {},
+): GroupCommand {
   return {
     type: "join",
     nowMs,
@@ -78,7 +87,13 @@ const step = fc.record({
   topics: fc.subarray(["t", "u"], { minLength: 1 }),
 });
 
-function runStep(s: { kind: string; member: string; topics: string[] }, state: GroupState, members: Members, counts: Map<string, number>, nowMs: number): void {
+function runStep(
+  s: { kind: string; member: string; topics: string[] },
+  state: GroupState,
+  members: Members,
+  counts: Map<string, number>,
+  nowMs: number,
+): void {
   const known = state.members.get(s.member);
   switch (s.kind) {
     case "join":
@@ -115,7 +130,10 @@ function runStep(s: { kind: string; member: string; topics: string[] }, state: G
 test("no partition ever has two holders, and when all is settled every partition has one", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.nat(12), fc.nat(5), (steps, t, u) => {
-      const counts = new Map([["t", t], ["u", u]]);
+      const counts = new Map([
+        ["t", t],
+        ["u", u],
+      ]);
       const state = new GroupState((topic) => counts.get(topic) ?? 0);
       const members = new Members();
       let nowMs = 0;

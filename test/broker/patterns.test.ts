@@ -13,7 +13,9 @@ function matchesModel(pattern: string[], name: string[]): boolean {
 
 const word = fc.constantFrom("a", "b", "c");
 const name = fc.array(word, { minLength: 1, maxLength: 5 }).map((words) => words.join("."));
-const pattern = fc.array(fc.oneof(word, fc.constantFrom("*", "#")), { minLength: 1, maxLength: 5 }).map((words) => words.join("/"));
+const pattern = fc
+  .array(fc.oneof(word, fc.constantFrom("*", "#")), { minLength: 1, maxLength: 5 })
+  .map((words) => words.join("/"));
 
 test("* is one word, # any number of words, separators are equal", () => {
   expect(compilePattern("order.*")("order.created")).toBe(true);

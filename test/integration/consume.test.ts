@@ -8,7 +8,8 @@ test("reading starts at the earliest, the latest, an offset or a time, and ends 
   await using client = await dial(broker);
   await client.topics.create("t");
   const producer = client.producer("t");
-  for (let index = 0; index < 10; index += 1) await producer.send({ value: String(index), timestamp: 1000 * (index + 1) });
+  for (let index = 0; index < 10; index += 1)
+    await producer.send({ value: String(index), timestamp: 1000 * (index + 1) });
   const read = async (from: object | "earliest" | "latest", until: object | "end" = "end"): Promise<string> => {
     const messages = await all(client.consume("t", { from, until } as never));
     return messages.map(({ value }) => textOf(value)).join("");
@@ -33,7 +34,9 @@ test("a follower gets what comes, at once, also from partitions it names", async
     await producer.send({ partition: 0, value: "other" });
     await producer.send({ partition: 1, value: String(index) });
   }
-  expect((await followed).map(({ value }) => textOf(value))).toEqual(Array.from({ length: 20 }, (_, index) => String(index)));
+  expect((await followed).map(({ value }) => textOf(value))).toEqual(
+    Array.from({ length: 20 }, (_, index) => String(index)),
+  );
 });
 
 test("large records and many small ones come through whole, in order, over small socket chunks", async () => {
@@ -43,7 +46,9 @@ test("large records and many small ones come through whole, in order, over small
   await client.topics.create("t");
   const producer = client.producer("t", { compression: "zstd" });
   const sizes = Array.from({ length: 400 }, (_, index) => (index % 50 === 0 ? 700_000 : 100 + index));
-  await Promise.all(sizes.map((size, index) => producer.send({ key: String(index), value: new Uint8Array(size).fill(index) })));
+  await Promise.all(
+    sizes.map((size, index) => producer.send({ key: String(index), value: new Uint8Array(size).fill(index) })),
+  );
   const read = await all(client.consume("t", { from: "earliest", until: "end" }));
   expect(read.map(({ value }) => value?.length)).toEqual(sizes);
   for (const { offset, value } of read) expect(value?.every((byte) => byte === offset % 256)).toBe(true);
@@ -58,7 +63,9 @@ test("many subscribers of one partition all get everything", async () => {
   const producer = client.producer("t");
   await Promise.all(Array.from({ length: 500 }, (_, index) => producer.send({ value: String(index) })));
   for (const messages of await Promise.all(reading)) {
-    expect(messages.map(({ value }) => Number(textOf(value)))).toEqual(Array.from({ length: 500 }, (_, index) => index));
+    expect(messages.map(({ value }) => Number(textOf(value)))).toEqual(
+      Array.from({ length: 500 }, (_, index) => index),
+    );
   }
   await Promise.all(readers.map((reader) => reader.close()));
 });
@@ -74,7 +81,9 @@ test("a consumer that never reads gets no more than its credit, and harms nobody
   await stuck.ask(Op.SUBSCRIBE, 1, { topic: "t", from: "earliest", creditBytes: 300_000 });
   await stuck.frame("a delivery", ({ op }) => op === Op.DELIVER);
   await Bun.sleep(100);
-  const delivered = stuck.frames.filter(({ op }) => op === Op.DELIVER).reduce((sum, { args }) => sum + Number(args[0]), 0);
+  const delivered = stuck.frames
+    .filter(({ op }) => op === Op.DELIVER)
+    .reduce((sum, { args }) => sum + Number(args[0]), 0);
   // It may overdraw by one batch.
   expect(delivered).toBeLessThan(300_000 + 200_000);
   stuck.send(encodeFlow(1, 300_000));

@@ -25,7 +25,9 @@ async function filled(broker: Broker, topic: string, partitions: number, count: 
 async function fill(client: Client, topic: string, partitions: number, from: number, count: number): Promise<void> {
   const producer = client.producer(topic);
   await Promise.all(
-    Array.from({ length: count }, (_, index) => producer.send({ partition: index % partitions, value: String(from + index) })),
+    Array.from({ length: count }, (_, index) =>
+      producer.send({ partition: index % partitions, value: String(from + index) }),
+    ),
   );
 }
 
@@ -119,9 +121,12 @@ test("a connection that comes back as the same member keeps its partitions witho
   raw.end();
   using again = await RawConnection.open(broker.port);
   await again.hello();
-  expect(await again.ask(Op.SUBSCRIBE, 1, { ...request, member: first.member })).toMatchObject({ member: first.member });
+  expect(await again.ask(Op.SUBSCRIBE, 1, { ...request, member: first.member })).toMatchObject({
+    member: first.member,
+  });
   const after = await again.frame("ASSIGNMENT", ({ op }) => op === Op.ASSIGNMENT);
-  const partitions = (args: unknown[]): unknown[] => (args[2] as unknown[][]).map(([, topic, partition]) => [topic, partition]);
+  const partitions = (args: unknown[]): unknown[] =>
+    (args[2] as unknown[][]).map(([, topic, partition]) => [topic, partition]);
   expect(partitions(after.args)).toEqual(partitions(before.args));
   expect((await client.group("g").describe())["members"]).toHaveLength(1);
 });
@@ -136,7 +141,10 @@ test("a static member that restarts takes its place again, and fences a second o
   using other = await RawConnection.open(broker.port);
   await other.hello();
   await other.ask(Op.SUBSCRIBE, 1, { ...request, instance: "host-2" });
-  const revoked = await first.frame("a revocation", ({ op, args }) => op === Op.ASSIGNMENT && (args[3] as []).length > 0);
+  const revoked = await first.frame(
+    "a revocation",
+    ({ op, args }) => op === Op.ASSIGNMENT && (args[3] as unknown[]).length > 0,
+  );
   await first.ask(Op.RELEASE, { sub: 1, generation: revoked.args[1], sources: revoked.args[3] });
   await other.frame("ASSIGNMENT", ({ op }) => op === Op.ASSIGNMENT);
   const heard = other.frames.length;
@@ -145,7 +153,7 @@ test("a static member that restarts takes its place again, and fences a second o
   await second.hello();
   await second.ask(Op.SUBSCRIBE, 1, { ...request, instance: "host-1" });
   const back = await second.frame("ASSIGNMENT", ({ op }) => op === Op.ASSIGNMENT);
-  expect((back.args[2] as []).length).toBe(2);
+  expect((back.args[2] as unknown[]).length).toBe(2);
   expect(other.frames.slice(heard).filter(({ op }) => op === Op.ASSIGNMENT)).toEqual([]);
   using third = await RawConnection.open(broker.port);
   await third.hello();
@@ -169,9 +177,9 @@ test("commits are fenced: strangers, past owners and outsiders of a group with m
   expect(await commit({})).toContain("group_not_empty");
   expect(await commit({ ...joined, generation: joined.generation + 1 })).toContain("generation_stale");
   expect(await commit(joined, 11)).toContain("offset_out_of_range");
-  expect(await raw.ask(Op.COMMIT, { group: "g", ...joined, offsets: [["no", 0, 1, null]] }).then(String, String)).toContain(
-    "generation_stale",
-  );
+  expect(
+    await raw.ask(Op.COMMIT, { group: "g", ...joined, offsets: [["no", 0, 1, null]] }).then(String, String),
+  ).toContain("generation_stale");
   await raw.ask(Op.UNSUBSCRIBE, 1);
   expect(await commit({})).toBe("ok");
   expect((await client.group("g").offsets())[0]?.offset).toBe(5);
@@ -201,7 +209,7 @@ test("an empty group can be reset to any position, and deleted; one with members
   expect(await codeOf(group.reset("no", "latest"))).toBe("topic_not_found");
   const member = group.consume("t", FAST);
   const reading = collect(member);
-  await until("it has a member", async () => ((await group.describe())["members"] as []).length === 1);
+  await until("it has a member", async () => ((await group.describe())["members"] as unknown[]).length === 1);
   expect(await codeOf(group.reset("t", "latest"))).toBe("group_not_empty");
   expect(await codeOf(group.delete())).toBe("group_not_empty");
   await member.close();
@@ -216,7 +224,8 @@ test("lag is told in messages and in the age of the first record that was not co
   await client.topics.create("t");
   const producer = client.producer("t");
   const now = Date.now();
-  for (let index = 0; index < 10; index += 1) await producer.send({ value: "x", timestamp: now - 60_000 + index * 1000 });
+  for (let index = 0; index < 10; index += 1)
+    await producer.send({ value: "x", timestamp: now - 60_000 + index * 1000 });
   await client.group("g").commit([{ topic: "t", partition: 0, offset: 4 }]);
   const [row] = await client.group("g").offsets();
   expect(row?.lag).toBe(6);

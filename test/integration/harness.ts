@@ -12,7 +12,8 @@ export const THREADS = Number(process.env["MILLRACE_TEST_THREADS"] ?? "1");
 /** A broker in memory unless `dataDir` is given. Log lines of level warn and up are shown when MILLRACE_TEST_LOG is set. */
 export function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const storage = options.dataDir === undefined ? ({ storage: "memory" } as const) : {};
-  const log = process.env["MILLRACE_TEST_LOG"] === undefined ? {} : { log: (line: string) => process.stderr.write(line) };
+  const log =
+    process.env["MILLRACE_TEST_LOG"] === undefined ? {} : { log: (line: string) => process.stderr.write(line) };
   return Broker.start({ port: 0, httpPort: 0, threads: THREADS, ...log, ...storage, ...options });
 }
 
@@ -60,7 +61,8 @@ export class RawConnection implements Disposable {
       hostname: "127.0.0.1",
       port,
       socket: {
-        data: (_, chunk) => raw.#reader.feed(new Uint8Array(chunk), (bytes, start, end) => raw.#take(bytes, start, end)),
+        data: (_, chunk) =>
+          raw.#reader.feed(new Uint8Array(chunk), (bytes, start, end) => raw.#take(bytes, start, end)),
         close: () => {
           raw.isClosed = true;
         },

@@ -52,7 +52,9 @@ test("an idempotent producer leaves neither duplicates nor gaps when connections
   // Every byte goes through a relay that cuts the connection again and again.
   const relay = cuttingRelay(broker.port, 40_000);
   const { connect } = await import("../../src/client/index.ts");
-  await using client = await connect(`millrace://127.0.0.1:${relay.port}`, { reconnect: { delayMinMs: 5, delayMaxMs: 20 } });
+  await using client = await connect(`millrace://127.0.0.1:${relay.port}`, {
+    reconnect: { delayMinMs: 5, delayMaxMs: 20 },
+  });
   await client.topics.create("t", { partitions: 2 });
   const producer = client.producer("t", { batchBytes: 2000 });
   const count = 5000;
@@ -197,7 +199,10 @@ test("memory topics keep the newest records and work like others", async () => {
     await Promise.all(Array.from({ length: 50 }, () => producer.send({ value })));
   }
   expect((await client.topics.offsets("m", "latest"))[0]?.offset).toBe(500);
-  await until("the oldest records went", async () => ((await client.topics.offsets("m", "earliest"))[0]?.offset ?? 0) > 300);
+  await until(
+    "the oldest records went",
+    async () => ((await client.topics.offsets("m", "earliest"))[0]?.offset ?? 0) > 300,
+  );
   const read = await all(client.consume("m", { from: "earliest", until: "end" }));
   expect(read.length).toBeGreaterThan(50);
   expect(read.at(-1)?.offset).toBe(499);
@@ -208,5 +213,10 @@ test("a topic's own message limit is kept", async () => {
   await using client = await dial(broker);
   await client.topics.create("small", { messageBytesMax: 1000 });
   const sending = client.producer("small").send({ value: "x".repeat(2000) });
-  expect(await sending.then(() => "sent", (error: { codeName?: string }) => error.codeName ?? "")).toBe("message_too_large");
+  expect(
+    await sending.then(
+      () => "sent",
+      (error: unknown) => (isMillraceError(error) ? error.codeName : ""),
+    ),
+  ).toBe("message_too_large");
 });

@@ -24,7 +24,10 @@ test("a topic is created, described, listed, altered and deleted", async () => {
   expect((await client.topics.list({ limit: 1 })).length).toBe(2);
   await client.topics.alter("stock/AAPL", { partitions: 5, compact: true });
   const described = await client.topics.describe("stock/AAPL");
-  expect(described).toMatchObject({ partitions: 5, config: { retentionMs: 60_000, compact: true, durability: "written" } });
+  expect(described).toMatchObject({
+    partitions: 5,
+    config: { retentionMs: 60_000, compact: true, durability: "written" },
+  });
   expect((described["offsets"] as unknown[]).length).toBe(5);
   await client.topics.delete("stock/AAPL");
   expect(await errorOf(client.topics.describe("stock/AAPL"))).toContain("topic_not_found");
@@ -61,7 +64,9 @@ test("namespaces keep topics of the same name apart", async () => {
   await two.topics.create("t");
   await one.producer("t").send({ value: "1" });
   expect(await all(two.consume("t", { from: "earliest", until: "end" }))).toEqual([]);
-  expect((await all(one.consume("t", { from: "earliest", until: "end" }))).map(({ value }) => textOf(value))).toEqual(["1"]);
+  expect((await all(one.consume("t", { from: "earliest", until: "end" }))).map(({ value }) => textOf(value))).toEqual([
+    "1",
+  ]);
 });
 
 test("what one connection creates, every other connection can use at once, whatever thread serves it", async () => {

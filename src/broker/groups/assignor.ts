@@ -46,7 +46,12 @@ interface Load {
 /** The owner that every partition should have. Partitions without an eligible member are absent. */
 export function assign(input: AssignorInput): Map<PartitionKey, string> {
   const loads = input.members
-    .map((member) => ({ id: member.id, topics: new Set(member.topics), held: new Map<string, PartitionKey[]>(), count: 0 }))
+    .map((member) => ({
+      id: member.id,
+      topics: new Set(member.topics),
+      held: new Map<string, PartitionKey[]>(),
+      count: 0,
+    }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const byId = new Map<string, Load>(loads.map((load) => [load.id, load]));
   const eligible = eligibleByTopic(loads);

@@ -80,7 +80,16 @@ export class Coordinator {
     // A restarted static member is told apart from the one it replaces by a fresh id.
     const member = (request.instance === null ? request.member : null) ?? crypto.randomUUID();
     const { instance, topics, sessionTimeoutMs, client, address } = request;
-    this.#apply(name, state, { type: "join", nowMs: this.#now(), member, instance, topics, sessionTimeoutMs, client, address });
+    this.#apply(name, state, {
+      type: "join",
+      nowMs: this.#now(),
+      member,
+      instance,
+      topics,
+      sessionTimeoutMs,
+      client,
+      address,
+    });
     return { member, generation: state.generation };
   }
 
@@ -188,7 +197,14 @@ export class Coordinator {
     const offsets = partitions.map((partition): CommittedOffset => {
       this.#parts.topics.checkPartition(topic, partition);
       const offset = this.#positionOf(topic, partition, request);
-      return { topic: topic.name, topicId: topic.id, partition, offset, metadata: null, committedMs: this.#parts.engine.now() };
+      return {
+        topic: topic.name,
+        topicId: topic.id,
+        partition,
+        offset,
+        metadata: null,
+        committedMs: this.#parts.engine.now(),
+      };
     });
     await this.#parts.offsets.commit(request.namespace, request.group, offsets);
     return { offsets: offsets.map(({ topic: name, partition, offset }) => [name, partition, offset]) };
@@ -248,7 +264,8 @@ export class Coordinator {
   #given(name: GroupName, key: string): Given {
     const [topic, partition] = splitPartitionKey(key);
     const committed = this.#parts.offsets.of(name.namespace, name.group).get(key);
-    if (committed === undefined || committed.topicId !== this.#topic(name, topic)?.id) return [topic, partition, null, null];
+    if (committed === undefined || committed.topicId !== this.#topic(name, topic)?.id)
+      return [topic, partition, null, null];
     return [topic, partition, committed.offset, committed.metadata];
   }
 
@@ -303,7 +320,10 @@ export class Coordinator {
   #requireEmpty(name: GroupName, what: string): void {
     const members = this.#state(name)?.members.size ?? 0;
     if (members === 0) return;
-    throw new MillraceError("group_not_empty", `the group "${name.group}" has ${members} members; ${what} it when they are gone`);
+    throw new MillraceError(
+      "group_not_empty",
+      `the group "${name.group}" has ${members} members; ${what} it when they are gone`,
+    );
   }
 
   #checkRoom(request: JoinRequest, state: GroupState | undefined): void {
@@ -312,7 +332,8 @@ export class Coordinator {
       throw new MillraceError("limit_exceeded", `the broker has its ${groupsMax} groups (groupsMax)`);
     }
     if (state === undefined || state.members.size < membersPerGroupMax) return;
-    const back = request.instance === null ? state.members.has(request.member ?? "") : state.memberOfInstance(request.instance);
+    const back =
+      request.instance === null ? state.members.has(request.member ?? "") : state.memberOfInstance(request.instance);
     if (!back) {
       throw new MillraceError("limit_exceeded", `the group has its ${membersPerGroupMax} members (membersPerGroupMax)`);
     }

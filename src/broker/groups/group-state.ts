@@ -30,7 +30,12 @@ export type GroupCommand =
       readonly address: MemberAddress;
     }
   | { readonly type: "heartbeat"; readonly nowMs: number; readonly member: string }
-  | { readonly type: "release"; readonly nowMs: number; readonly member: string; readonly partitions: readonly PartitionKey[] }
+  | {
+      readonly type: "release";
+      readonly nowMs: number;
+      readonly member: string;
+      readonly partitions: readonly PartitionKey[];
+    }
   /** `forGood` false: the member said goodbye, which a static member survives until its session times out. */
   | { readonly type: "leave"; readonly nowMs: number; readonly member: string; readonly forGood: boolean }
   /** The connection broke; the member may come back until its session times out. */
@@ -162,7 +167,11 @@ export class GroupState {
   }
 
   /** Why a commit must be refused, or undefined. Without a member it is only allowed while the group has none. */
-  commitFault(member: string | null, generation: number | null, keys: readonly PartitionKey[]): CommitFault | undefined {
+  commitFault(
+    member: string | null,
+    generation: number | null,
+    keys: readonly PartitionKey[],
+  ): CommitFault | undefined {
     if (member === null) return this.members.size === 0 ? undefined : "group_not_empty";
     if (!this.members.has(member)) return "member_unknown";
     if (generation !== null && generation > this.generation) return "generation_stale";

@@ -84,9 +84,7 @@ export class Groups {
   /** Groups of a namespace by name. */
   async list(namespace: string): Promise<GroupSummary[]> {
     const all = (await this.#mailroom.requestAll<GroupSummary[]>("group.list", null)).flat();
-    return all
-      .filter((group) => group.namespace === namespace)
-      .sort((a, b) => (a.group < b.group ? -1 : 1));
+    return all.filter((group) => group.namespace === namespace).sort((a, b) => (a.group < b.group ? -1 : 1));
   }
 
   /** Lag of all groups of all namespaces. */
