@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::acks::{Answers, Sender};
+use super::numbered::Numbered;
 use super::options::EngineOptions;
 use super::source::Subscription;
 use crate::error::{CoreError, ErrorCode, Result};
@@ -57,8 +58,8 @@ pub(super) struct Input {
 /// Everything but the scanner, which lends out frames while this is written.
 pub(super) struct Peer {
     pub sender: Sender,
-    pub publishers: Vec<Option<Publisher>>,
-    pub subscriptions: Vec<Option<Subscription>>,
+    pub publishers: Numbered<Publisher>,
+    pub subscriptions: Numbered<Subscription>,
     /// Sources that have something to read: subscription and source.
     pub ready: VecDeque<(u32, u32)>,
     pub answers: Answers,
@@ -118,8 +119,8 @@ impl Connection {
             input: Input { scanner: Scanner::new(options.frame_bytes_max), control: Vec::new(), fatal: None },
             peer: Peer {
                 sender,
-                publishers: Vec::new(),
-                subscriptions: Vec::new(),
+                publishers: Numbered::default(),
+                subscriptions: Numbered::default(),
                 ready: VecDeque::new(),
                 answers: Answers::default(),
                 credit: Credit { window_bytes, left_bytes: window_bytes, returnable_bytes: 0, paused: false },
@@ -142,11 +143,11 @@ impl Connection {
 impl Peer {
     #[inline]
     pub fn publisher(&mut self, id: u32) -> Result<&mut Publisher> {
-        self.publishers.get_mut(id as usize).and_then(Option::as_mut).ok_or_else(|| no_publisher(id))
+        self.publishers.get_mut(id).ok_or_else(|| no_publisher(id))
     }
 
     pub fn subscription(&mut self, id: u32) -> Option<&mut Subscription> {
-        self.subscriptions.get_mut(id as usize).and_then(Option::as_mut)
+        self.subscriptions.get_mut(id)
     }
 
     /// True when a turn would write something for this connection.

@@ -121,13 +121,13 @@ impl Worker {
         let limit = self.engine().options.publishers_per_connection_max;
         let log = self.log(log_id)?;
         let peer = &mut self.connection(connection)?.peer;
-        let slot = slot_for(&mut peer.publishers, id, limit, "publishersPerConnectionMax")?;
-        if slot.is_some() {
+        if peer.publishers.contains(id) {
             return Err(CoreError::new(ErrorCode::PUBLISHER_EXISTS, format!("publisher {id} is open already")));
         }
+        check_room(peer.publishers.len(), limit, "publishersPerConnectionMax")?;
         let mut publisher = Publisher { log, partitions: Vec::new(), producer_id, producer_epoch, sticky: connection };
         publisher.refresh();
-        *slot = Some(publisher);
+        peer.publishers.insert(id, publisher);
         Ok(())
     }
 
@@ -136,10 +136,7 @@ impl Worker {
     /// # Errors
     /// `invalid_argument` for a connection that is not open.
     pub fn publisher_close(&mut self, connection: u32, id: u32) -> Result<()> {
-        let peer = &mut self.connection(connection)?.peer;
-        if let Some(slot) = peer.publishers.get_mut(id as usize) {
-            *slot = None;
-        }
+        self.connection(connection)?.peer.publishers.remove(id);
         Ok(())
     }
 
@@ -158,16 +155,17 @@ impl Worker {
         let limit = options.subscriptions_per_connection_max;
         let credit_bytes = credit_bytes.min(options.subscription_credit_bytes_max);
         let peer = &mut self.connection(connection)?.peer;
-        let slot = slot_for(&mut peer.subscriptions, id, limit, "subscriptionsPerConnectionMax")?;
-        if slot.is_some() {
+        if peer.subscriptions.contains(id) {
             return Err(CoreError::new(ErrorCode::SUBSCRIPTION_EXISTS, format!("subscription {id} is open already")));
         }
-        *slot = Some(Subscription {
+        check_room(peer.subscriptions.len(), limit, "subscriptionsPerConnectionMax")?;
+        let subscription = Subscription {
             credit_bytes: i64::try_from(credit_bytes).unwrap_or(i64::MAX),
             buffer_bytes_max,
             sources: HashMap::new(),
             starved: Vec::new(),
-        });
+        };
+        peer.subscriptions.insert(id, subscription);
         Ok(())
     }
 
@@ -245,7 +243,7 @@ impl Worker {
 
 pub(super) fn close_subscription(peer: &mut Peer, id: u32) {
     let sender = peer.sender;
-    let Some(closed) = peer.subscriptions.get_mut(id as usize).and_then(Option::take) else { return };
+    let Some(closed) = peer.subscriptions.remove(id) else { return };
     for (number, source) in &closed.sources {
         let watch = Watch {
             worker: sender.worker,
@@ -260,16 +258,12 @@ pub(super) fn close_subscription(peer: &mut Peer, id: u32) {
     peer.ready = ready.into_iter().filter(|(subscription, _)| *subscription != id).collect();
 }
 
-/// The slot of a number that the peer chose, within a limit.
-fn slot_for<'v, T>(slots: &'v mut Vec<Option<T>>, id: u32, limit: usize, name: &str) -> Result<&'v mut Option<T>> {
-    let index = id as usize;
-    if index >= limit {
-        return Err(CoreError::new(ErrorCode::LIMIT_EXCEEDED, format!("number {id}, {name} is {limit}")));
+/// The limit counts what is open: numbers are the peer's to choose.
+fn check_room(open: usize, limit: usize, name: &str) -> Result<()> {
+    if open < limit {
+        return Ok(());
     }
-    if index >= slots.len() {
-        slots.resize_with(index + 1, || None);
-    }
-    Ok(&mut slots[index])
+    Err(CoreError::new(ErrorCode::LIMIT_EXCEEDED, format!("{open} are open, {name} is {limit}")))
 }
 
 fn no_subscription(id: u32) -> CoreError {

@@ -289,8 +289,7 @@ pub(super) fn make_ready(peer: &mut Peer, subscription_id: u32, source_id: u32) 
 /// Grants credit; starved sources are ready again.
 pub(super) fn flow(peer: &mut Peer, subscription_id: u32, bytes: u64, bytes_max: u64) {
     let Peer { subscriptions, ready, .. } = peer;
-    let found = subscriptions.get_mut(subscription_id as usize).and_then(Option::as_mut);
-    let Some(subscription) = found else { return };
+    let Some(subscription) = subscriptions.get_mut(subscription_id) else { return };
     let granted = subscription.credit_bytes.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
     subscription.credit_bytes = granted.min(i64::try_from(bytes_max).unwrap_or(i64::MAX));
     if subscription.credit_bytes <= 0 {

@@ -8,6 +8,7 @@ mod deliver;
 mod drain;
 mod inbox;
 mod maps;
+mod numbered;
 mod options;
 mod partition_state;
 mod plan;

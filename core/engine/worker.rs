@@ -143,7 +143,7 @@ impl Worker {
     pub fn connection_close(&mut self, id: u32) {
         let Some(mut connection) = self.connections.get_mut(id as usize).and_then(Option::take) else { return };
         let peer = &mut connection.peer;
-        for subscription in 0..peer.subscriptions.len() as u32 {
+        for subscription in peer.subscriptions.numbers().collect::<Vec<_>>() {
             super::control::close_subscription(peer, subscription);
         }
         self.queue.retain(|other| *other != id);
@@ -168,7 +168,7 @@ impl Worker {
         if input.fatal.is_some() {
             return Ok(Flags::FATAL);
         }
-        for publisher in peer.publishers.iter_mut().flatten() {
+        for publisher in peer.publishers.values_mut() {
             publisher.refresh();
         }
         let control = &mut input.control;
