@@ -53,12 +53,24 @@ pub(super) struct Answers {
     frames: Vec<u8>,
 }
 
+/// A peer that leaves more answers than this unread is not read from until they are out.
+pub(super) const UNREAD_BYTES_MAX: usize = 1 << 20;
+/// A peer that leaves more than this is ended: one chunk of what it sent while nothing
+/// held it back, or a transport that cannot be paused.
+pub(super) const UNREAD_BYTES_FATAL: usize = 32 << 20;
+
 /// What one ACK frame holds at most; the rest goes into the next one.
 const RUNS_PER_FRAME: usize = 2_000;
 
 impl Answers {
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty() && self.frames.is_empty()
+    }
+
+    /// Memory that the answers take.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.frames.len() + self.runs.len() * size_of::<AckRun>()
     }
 
     #[inline]

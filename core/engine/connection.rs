@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::acks::{Answers, Sender};
+use super::acks::{Answers, Sender, UNREAD_BYTES_MAX};
 use super::numbered::Numbered;
 use super::options::EngineOptions;
 use super::source::Subscription;
@@ -52,6 +52,8 @@ impl Publisher {
 pub(super) struct Input {
     pub scanner: Scanner,
     pub control: Vec<u8>,
+    /// A control frame came: its HELLO, or TypeScript ends the connection.
+    pub greeted: bool,
     pub fatal: Option<CoreError>,
 }
 
@@ -81,6 +83,8 @@ pub(super) struct Credit {
     left_bytes: i64,
     returnable_bytes: i64,
     pub paused: bool,
+    /// On the worker's list of connections that are owed credit.
+    pub listed: bool,
 }
 
 impl Credit {
@@ -116,14 +120,25 @@ impl Connection {
     pub fn new(sender: Sender, options: &EngineOptions) -> Self {
         let window_bytes = i64::try_from(options.publish_credit_bytes).unwrap_or(i64::MAX);
         Self {
-            input: Input { scanner: Scanner::new(options.frame_bytes_max), control: Vec::new(), fatal: None },
+            input: Input {
+                scanner: Scanner::new(options.frame_bytes_max),
+                control: Vec::new(),
+                greeted: false,
+                fatal: None,
+            },
             peer: Peer {
                 sender,
                 publishers: Numbered::default(),
                 subscriptions: Numbered::default(),
                 ready: VecDeque::new(),
                 answers: Answers::default(),
-                credit: Credit { window_bytes, left_bytes: window_bytes, returnable_bytes: 0, paused: false },
+                credit: Credit {
+                    window_bytes,
+                    left_bytes: window_bytes,
+                    returnable_bytes: 0,
+                    paused: false,
+                    listed: false,
+                },
                 writing: false,
                 queued: false,
             },
@@ -148,6 +163,11 @@ impl Peer {
 
     pub fn subscription(&mut self, id: u32) -> Option<&mut Subscription> {
         self.subscriptions.get_mut(id)
+    }
+
+    /// False for a peer that publishes and leaves the answers lying.
+    pub fn reads_answers(&self) -> bool {
+        self.answers.bytes() <= UNREAD_BYTES_MAX
     }
 
     /// True when a turn would write something for this connection.

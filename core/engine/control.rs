@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::acks::Waiting;
-use super::connection::{Peer, Publisher};
+use super::connection::{Connection, Peer, Publisher};
 use super::deliver;
 use super::drain;
 use super::partition_state::{Watch, state_of};
@@ -120,7 +120,8 @@ impl Worker {
     ) -> Result<()> {
         let limit = self.engine().options.publishers_per_connection_max;
         let log = self.log(log_id)?;
-        let peer = &mut self.connection(connection)?.peer;
+        let Connection { input, peer } = self.connection(connection)?;
+        input.greeted = true;
         if peer.publishers.contains(id) {
             return Err(CoreError::new(ErrorCode::PUBLISHER_EXISTS, format!("publisher {id} is open already")));
         }
@@ -154,7 +155,8 @@ impl Worker {
         let options = &self.engine().options;
         let limit = options.subscriptions_per_connection_max;
         let credit_bytes = credit_bytes.min(options.subscription_credit_bytes_max);
-        let peer = &mut self.connection(connection)?.peer;
+        let Connection { input, peer } = self.connection(connection)?;
+        input.greeted = true;
         if peer.subscriptions.contains(id) {
             return Err(CoreError::new(ErrorCode::SUBSCRIPTION_EXISTS, format!("subscription {id} is open already")));
         }

@@ -481,6 +481,46 @@ fn credit_comes_back_and_a_sender_far_past_it_is_ended() {
 }
 
 #[test]
+fn a_sender_that_leaves_its_answers_unread_is_paused_and_goes_on_when_it_reads() {
+    let mut rig = Rig::in_memory(1);
+    let producer = rig.connect();
+    rig.run();
+    // Nothing is reported as written from here on: the socket takes nothing.
+    let refused = publish(1, 2, &[0; 64]);
+    let chunk: Vec<u8> = std::iter::repeat_n(refused.clone(), 100).flatten().collect();
+    let mut flags = 0;
+    for _ in 0..1_000 {
+        flags = rig.worker.ingest(producer, &chunk).unwrap();
+        rig.worker.turn();
+        if flags & Flags::PAUSE != 0 {
+            break;
+        }
+    }
+    assert_eq!(flags & (Flags::PAUSE | Flags::FATAL), Flags::PAUSE);
+    assert!(!rig.worker.plan().words.contains(&f64::from(op::RESUME)));
+    let mut resumed = false;
+    while rig.worker.written(producer) {
+        rig.worker.turn();
+        resumed |= rig.worker.plan().words.contains(&f64::from(op::RESUME));
+    }
+    assert!(resumed);
+    let flood: Vec<u8> = std::iter::repeat_n(refused, 500_000).flatten().collect();
+    assert_eq!(rig.worker.ingest(producer, &flood).unwrap() & Flags::FATAL, Flags::FATAL);
+    let goodbye = rig.worker.fatal_frame(producer).unwrap();
+    assert_eq!(Reader::new(&goodbye[6..]).uint(), Ok(4));
+}
+
+#[test]
+fn nothing_is_published_before_the_first_control_frame() {
+    let mut rig = Rig::in_memory(1);
+    let stranger = rig.worker.connection_open();
+    let flags = rig.worker.ingest(stranger, &publish(1, 2, &batch_of(&[b"a"]))).unwrap();
+    assert_eq!(flags & Flags::FATAL, Flags::FATAL);
+    let goodbye = rig.worker.fatal_frame(stranger).unwrap();
+    assert_eq!(Reader::new(&goodbye[7..]).uint(), Ok(u64::from(ErrorCode::HANDSHAKE_REQUIRED.0)));
+}
+
+#[test]
 fn an_at_most_once_subscriber_that_falls_behind_is_told_how_much_it_missed() {
     let mut rig = Rig::in_memory(1);
     let (producer, consumer) = (rig.connect(), rig.connect());

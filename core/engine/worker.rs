@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Engine;
-use super::acks::{AckEvent, Sender};
-use super::connection::{Connection, Flags, Peer};
+use super::acks::{AckEvent, Sender, UNREAD_BYTES_FATAL};
+use super::connection::{Connection, Flags, Input, Peer};
 use super::deliver;
 use super::drain;
 use super::inbox::Items;
@@ -171,9 +171,15 @@ impl Worker {
         for publisher in peer.publishers.values_mut() {
             publisher.refresh();
         }
-        let control = &mut input.control;
+        let Input { control, greeted, .. } = input;
+        let mut broken = None;
         let flow_bytes_max = hub.engine.options.subscription_credit_bytes_max;
         let scanned = input.scanner.feed(chunk, &mut |frame| {
+            *greeted |= matches!(frame, Frame::Control { .. });
+            if !*greeted {
+                broken = Some(CoreError::new(ErrorCode::HANDSHAKE_REQUIRED, "the first frame must be HELLO"));
+                return ControlFlow::Break(());
+            }
             match frame {
                 Frame::Publish(frame) => publish::batch(hub, peer, &frame),
                 Frame::PublishOne(frame) => publish::one(hub, peer, &frame),
@@ -181,9 +187,13 @@ impl Worker {
                 Frame::Flow { subscription, bytes } => deliver::flow(peer, subscription, bytes, flow_bytes_max),
                 Frame::Control { bytes, .. } => control.extend_from_slice(bytes),
             }
+            if peer.answers.bytes() > UNREAD_BYTES_FATAL {
+                broken = Some(CoreError::new(ErrorCode::SLOW_CONSUMER, "the answers to what was sent are not read"));
+                return ControlFlow::Break(());
+            }
             ControlFlow::Continue(())
         });
-        input.fatal = scanned.err().map(CoreError::from);
+        input.fatal = broken.or(scanned.err().map(CoreError::from));
         let over = peer.credit.overdraft_bytes();
         let overdraft_max = hub.engine.options.publish_overdraft_bytes_max;
         if over > overdraft_max {
@@ -196,12 +206,12 @@ impl Worker {
     fn after_ingest(&mut self, id: u32) -> u32 {
         let Some(Connection { input, peer }) = self.connections[id as usize].as_mut() else { return 0 };
         let mut flags = 0;
-        if peer.credit.is_due() || peer.credit.is_overdrawn() {
-            self.withheld.push(id);
-        }
-        if peer.credit.is_overdrawn() {
+        if peer.credit.is_overdrawn() || !peer.reads_answers() {
             peer.credit.paused = true;
             flags |= Flags::PAUSE;
+        }
+        if (peer.credit.is_due() || peer.credit.paused) && !std::mem::replace(&mut peer.credit.listed, true) {
+            self.withheld.push(id);
         }
         if !input.control.is_empty() {
             flags |= Flags::CONTROL;
@@ -332,7 +342,12 @@ impl Worker {
         }
         for id in std::mem::take(&mut self.withheld) {
             let Some(connection) = self.connections[id as usize].as_mut() else { continue };
+            if !connection.peer.reads_answers() {
+                self.withheld.push(id);
+                continue;
+            }
             let credit = &mut connection.peer.credit;
+            credit.listed = false;
             let bytes = credit.give_back();
             if std::mem::take(&mut credit.paused) {
                 self.hub.plan.push(op::RESUME, [u64::from(id)]);
@@ -370,7 +385,7 @@ impl Worker {
     pub fn written(&mut self, id: u32) -> bool {
         let Some(connection) = self.connections.get_mut(id as usize).and_then(Option::as_mut) else { return false };
         connection.peer.writing = false;
-        let more = connection.peer.has_output();
+        let more = connection.peer.has_output() || connection.peer.credit.paused;
         self.enqueue(id);
         more
     }
