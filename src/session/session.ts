@@ -140,6 +140,10 @@ export class Session implements ConnectionHandler {
   }
 
   #dispatch(op: number, args: unknown[]): void {
+    if (!this.#isOpen && op !== Op.HELLO && op !== Op.GOODBYE) {
+      this.goodbye("handshake_required", "the first frame must be HELLO");
+      return;
+    }
     switch (op) {
       case Op.PING:
         this.send(encodeFrame(Op.PONG, args[0]));
@@ -161,7 +165,6 @@ export class Session implements ConnectionHandler {
       throw new MillraceError("malformed_frame", `op ${op} has no correlation id`);
     }
     if (op === Op.HELLO) this.#hello(correlation, rest);
-    else if (!this.#isOpen) this.goodbye("handshake_required", "the first frame must be HELLO");
     else this.#run(op, correlation, rest);
   }
 
