@@ -185,13 +185,7 @@ export interface Engine {
   fatalFrame(connection: number): Uint8Array;
   connectionClose(connection: number): void;
 
-  publisherOpen(
-    connection: number,
-    pub: number,
-    logId: number,
-    producerId: number,
-    producerEpoch: number,
-  ): void;
+  publisherOpen(connection: number, pub: number, logId: number, producerId: number, producerEpoch: number): void;
   publisherClose(connection: number, pub: number): void;
   /** @param bufferBytesMax how far behind an at-most-once subscriber may fall before records are dropped for it; 0 never drops. */
   subscriptionOpen(connection: number, sub: number, creditBytes: number, bufferBytesMax: number): void;

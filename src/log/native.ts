@@ -15,57 +15,21 @@ import type {
   TurnSink,
 } from "./engine.ts";
 
-/** The addon's class, as native/lib.rs declares it; arguments as in `Engine`. */
-interface NativeEngine {
-  readonly engineId: number;
-  readonly workers: number;
-  readonly epoch: number;
-  recovery(): RecoveryReport;
-  onWake(callback: () => void): void;
-  ensureLog(logId: number, partitions: number, config: LogConfig): void;
-  deleteLog(logId: number): void;
-  logIds(): number[];
-  partition(logId: number, partition: number): PartitionInfo;
-  offsetAt(logId: number, partition: number, timestampMs: number): number;
-  timestampAt(logId: number, partition: number, offset: number): number;
-  append(logId: number, partition: number, batch: Uint8Array, expectNextOffset: number): number;
-  read(logId: number, partition: number, offset: number, bytesMax: number): Uint8Array;
+/** What the addon does otherwise than `Engine`: `native/lib.rs` declares the class, its other methods are the interface's. */
+interface NativeEngine extends Omit<Engine, "worker" | "sync" | "turn" | "isArena" | "close"> {
+  /** Returns the token that a plan names when the sync is over. */
   sync(logId: number, partition: number): number;
-  connectionOpen(): number;
-  connectionClose(connection: number): void;
-  ingest(connection: number, chunk: Uint8Array): number;
-  takeControl(connection: number): Uint8Array;
-  fatalFrame(connection: number): Uint8Array;
-  publisherOpen(connection: number, pub: number, logId: number, producerId: number, producerEpoch: number): void;
-  publisherClose(connection: number, pub: number): void;
-  subscriptionOpen(connection: number, sub: number, creditBytes: number, bufferBytesMax: number): void;
-  subscriptionClose(connection: number, sub: number): void;
-  sourceAdd(
-    connection: number,
-    sub: number,
-    source: number,
-    logId: number,
-    partition: number,
-    from: number,
-    until: number,
-  ): void;
-  sourceRemove(connection: number, sub: number, source: number): number;
-  newProducerId(): number;
   /** Bit 0: more is ready. Bit 1: the plan's memory has moved, take its views again. */
   turn(): number;
   planWords(): Float64Array;
   planArena(): Uint8Array;
   mapView(slot: number): Uint8Array;
   mapRelease(slot: number): void;
-  written(connection: number): boolean;
-  post(worker: number, message: Uint8Array): void;
   takeMail(): Uint8Array[];
-  stats(): EngineStats;
-  now(): number;
-  setClock(nowMs: number): void;
   close(): void;
 }
 
+/** The addon takes absent where `EngineOptions` has null. */
 type NativeOptions = Omit<EngineOptions, "dataDir" | "manualClockMs"> & { dataDir?: string; manualClockMs?: number };
 
 interface Addon {
@@ -121,7 +85,10 @@ function nativeOptions({ dataDir, manualClockMs, ...limits }: EngineOptions): Na
 
 /** Joins, from another worker thread, the core that `openEngine` opened. */
 export function attachEngine(engineId: number, worker: number): Engine {
-  return new LogEngine(translated(() => addon().NativeEngine.attach(engineId, worker)), worker);
+  return new LogEngine(
+    translated(() => addon().NativeEngine.attach(engineId, worker)),
+    worker,
+  );
 }
 
 function addon(): Addon {
