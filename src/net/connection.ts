@@ -51,6 +51,8 @@ export class Connection {
   handler: ConnectionHandler | undefined;
   /** Set when bytes arrive, cleared by whoever watches for silence. */
   heard = true;
+  /** Set when the peer takes bytes that waited, cleared by whoever watches for silence. */
+  took = false;
   paused = false;
   /** The engine was told nothing about the end of this turn's writes yet. */
   awaitsFlush = false;
@@ -72,6 +74,11 @@ export class Connection {
   /** True once no more frames should be sent or taken in. */
   get isClosing(): boolean {
     return this.#closing || this.#closed;
+  }
+
+  /** True while silence is our doing: we do not read, and the peer takes what we send. */
+  get excusesSilence(): boolean {
+    return this.paused && (this.took || this.#waitingBytes === 0);
   }
 
   get unsentBytes(): number {
@@ -108,6 +115,7 @@ export class Connection {
         return;
       }
       this.#zeroWrites = 0;
+      this.took = true;
       this.#waitingBytes -= taken;
       if (taken < first.length) {
         first.start += taken;

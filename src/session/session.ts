@@ -120,8 +120,9 @@ export class Session implements ConnectionHandler {
   /** Called several times a second. */
   tick(nowMs: number): void {
     if (this.#connection.isClosing) return;
-    if (this.#connection.heard || this.#connection.paused) {
+    if (this.#connection.heard || this.#connection.excusesSilence) {
       this.#connection.heard = false;
+      this.#connection.took = false;
       this.#heardMs = nowMs;
     }
     if (!this.#isOpen) {
