@@ -265,3 +265,18 @@ export function batchOf(
   encoder.finish(seal);
   return encoder.batch().slice();
 }
+
+/** What became of one publish: the offset it got, or the error it was refused with. */
+export type Outcome = { readonly offset: number; readonly level: number } | { readonly error: ErrorName };
+
+/** Sends a publish frame and resolves to its outcome. Nothing else may be under way on the publisher. */
+export async function publishFrame(client: RawClient, frame: Uint8Array): Promise<Outcome> {
+  client.send(frame);
+  const { op, args } = await client.take(
+    "the answer to a publish",
+    (come) => come.op === Op.ACK || come.op === Op.NACK,
+  );
+  if (op === Op.NACK) return { error: errorAt(args, 3) };
+  const [, , , , offset, level] = args as number[];
+  return { offset: offset ?? -1, level: level ?? 0 };
+}
