@@ -108,6 +108,20 @@ export class WorkerLoop implements ConnectionHost {
   received(connection: Connection, chunk: Uint8Array): void {
     if (connection.isClosing) return;
     connection.heard = true;
+    try {
+      this.#ingest(connection, chunk);
+    } catch (error) {
+      this.#options.logger.error("a chunk could not be taken in", { error, remote: connection.transport.remote });
+      this.fail(connection, "internal", "internal error");
+    }
+  }
+
+  /** Ends turns for good. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #ingest(connection: Connection, chunk: Uint8Array): void {
     const flags = this.#engine.ingest(connection.id, chunk);
     if (flags === TURN) {
       this.turnSoon();
@@ -119,11 +133,6 @@ export class WorkerLoop implements ConnectionHost {
     if (connection.isClosing) return;
     if ((flags & FATAL) !== 0) connection.close(this.#engine.fatalFrame(connection.id));
     else if ((flags & PAUSE) !== 0) connection.pause();
-  }
-
-  /** Ends turns for good. */
-  stop(): void {
-    this.#stopped = true;
   }
 
   // What connections ask of their loop.

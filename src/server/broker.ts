@@ -34,7 +34,10 @@ export class Broker implements AsyncDisposable {
   readonly port: number;
   /** Of HTTP, and of WebSocket at /ws. */
   readonly httpPort: number;
+  /** Resolves when the broker has stopped; rejects when one of its threads failed, which stops it too. */
+  readonly closed: Promise<void>;
   readonly #parts: Parts;
+  readonly #close = Promise.withResolvers<void>();
   #stopping: Promise<void> | undefined;
 
   private constructor(parts: Parts, port: number) {
@@ -43,6 +46,10 @@ export class Broker implements AsyncDisposable {
     this.recovery = parts.runtime.engine.recovery();
     this.port = port;
     this.httpPort = parts.http.port;
+    this.closed = this.#close.promise;
+    // Nobody has to listen.
+    this.closed.catch(() => undefined);
+    for (const thread of parts.threads) thread.onFailure = (error) => this.#fail(error);
   }
 
   /**
@@ -78,8 +85,15 @@ export class Broker implements AsyncDisposable {
 
   /** Refuses new work, finishes what is in flight, says goodbye to clients, syncs, and leaves the clean mark. */
   stop(): Promise<void> {
-    this.#stopping ??= shutDown(this.#parts);
+    this.#stopping ??= shutDown(this.#parts).finally(() => this.#close.resolve());
     return this.#stopping;
+  }
+
+  /** The owner of groups is gone, and connections of that thread hang: a whole restart is the honest answer. */
+  #fail(error: Error): void {
+    this.#parts.logger.error("a thread failed: the broker stops", { error });
+    this.#close.reject(error);
+    this.stop().catch((cause: unknown) => this.#parts.logger.error("the broker could not stop well", { error: cause }));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

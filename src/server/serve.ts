@@ -30,7 +30,7 @@ export async function serve(words: readonly string[]): Promise<number> {
       log: (line) => process.stderr.write(line),
       workerEntry: workerEntry(),
     });
-    await stopped;
+    await Promise.race([stopped, broker.closed]);
     await broker.stop();
     return EXIT_OK;
   } catch (error) {

@@ -43,6 +43,8 @@ export class Thread {
   readonly #writeLog: (line: string) => void;
   #waiting: Waiting | undefined;
   #failure: Error | undefined;
+  /** Hears of a failure that no `ask` waited for. */
+  onFailure: ((error: Error) => void) | undefined;
 
   /** @param entry module of the thread: worker.ts, or a bundle that runs it when it is not on the main thread. */
   constructor(entry: string | URL, writeLog: (line: string) => void) {
@@ -81,6 +83,7 @@ export class Thread {
 
   #fail(error: Error): void {
     this.#failure ??= error;
+    if (this.#waiting === undefined) this.onFailure?.(error);
     this.#settle((waiting) => waiting.reject(error));
   }
 

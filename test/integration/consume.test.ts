@@ -146,8 +146,11 @@ test("a pattern subscriber that falls behind loses records and hears how many", 
   const producer = client.producer("sensors.a");
   for (let round = 0; round < 100; round += 1) await producer.send({ value: "x".repeat(5000) });
   slow.send(encodeFlow(1, 1_000_000));
-  const dropped = await slow.frame("DROPPED", ({ op }) => op === Op.DROPPED);
-  expect(dropped.args[2]).toBeGreaterThan(50);
+  // It may have been dropped for more than once.
+  await until("most were dropped", () => {
+    const drops = slow.frames.filter(({ op }) => op === Op.DROPPED);
+    return drops.reduce((sum, { args }) => sum + Number(args[2]), 0) > 50;
+  });
 });
 
 test("retention takes old segments from under a reader that holds them, and the space is really freed", async () => {
