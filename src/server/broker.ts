@@ -90,10 +90,11 @@ export class Broker implements AsyncDisposable {
   }
 
   /** The owner of groups is gone, and connections of that thread hang: a whole restart is the honest answer. */
-  #fail(error: Error): void {
-    this.#parts.logger.error("a thread failed: the broker stops", { error });
-    this.#close.reject(error);
-    this.stop().catch((cause: unknown) => this.#parts.logger.error("the broker could not stop well", { error: cause }));
+  #fail(failure: Error): void {
+    const { logger } = this.#parts;
+    logger.error("a thread failed: the broker stops", { error: failure });
+    this.#close.reject(failure);
+    this.stop().catch((reason: unknown) => logger.error("the broker could not stop well", { error: reason }));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
