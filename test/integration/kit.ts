@@ -11,6 +11,7 @@ import {
   opOf,
   readDeliverHead,
 } from "../../src/protocol/index.ts";
+import { binaryMessage, MessageReader, upgradeRequest } from "./web-socket-wire.ts";
 
 const WAIT_MS = 10_000;
 
@@ -99,24 +100,12 @@ async function tcpWire(port: number, receive: Receive): Promise<Wire> {
 }
 
 async function webSocketWire(httpPort: number, receive: Receive): Promise<Wire> {
-  const socket = new WebSocket(`ws://127.0.0.1:${httpPort}/ws`);
-  socket.binaryType = "arraybuffer";
-  socket.onmessage = ({ data }) => receive.data(new Uint8Array(data as ArrayBuffer));
-  socket.onclose = () => receive.closed();
-  await new Promise((resolve, reject) => {
-    socket.onopen = resolve;
-    socket.onerror = reject;
-  });
-  const never = (): never => {
-    throw new Error("a WebSocket of a browser cannot stop reading");
-  };
-  return {
-    send: (bytes) => socket.send(bytes),
-    pause: never,
-    resume: never,
-    end: () => socket.close(),
-    terminate: () => socket.terminate(),
-  };
+  const opened = Promise.withResolvers<void>();
+  const reader = new MessageReader(opened.resolve, (bytes) => receive.data(new Uint8Array(bytes)));
+  const tcp = await tcpWire(httpPort, { data: (chunk) => reader.feed(chunk), closed: () => receive.closed() });
+  tcp.send(upgradeRequest(httpPort));
+  await opened.promise;
+  return { ...tcp, send: (bytes) => tcp.send(binaryMessage(bytes)) };
 }
 
 /** One connection that sends whatever it is told to, and keeps the frames that come until somebody takes them. */
