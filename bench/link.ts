@@ -8,7 +8,8 @@ const FLOW_BYTES = 8 * 1024 * 1024;
 export const CREDIT_BYTES = 64 * 1024 * 1024;
 
 export class Link {
-  readonly #socket: Socket;
+  /** Set by `open` before anybody has the link. */
+  #socket!: Socket;
   readonly #replies: ((content: unknown[]) => void)[] = [];
   #correlation = 0;
   #unit: Uint8Array = new Uint8Array(0);
@@ -26,28 +27,23 @@ export class Link {
   onAck: (() => void) | undefined;
   subscription: number | undefined;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-  }
-
   /** Connects and shakes hands. */
   static async open(port: number): Promise<Link> {
     const reader = new FrameReader();
-    let link: Link | undefined;
-    const socket = await Bun.connect({
+    const link = new Link();
+    link.#socket = await Bun.connect({
       hostname: "127.0.0.1",
       port,
       socket: {
         data: (_, chunk) => {
-          reader.feed(chunk, (bytes, start, end) => link?.receive(bytes, start, end));
-          link?.pump();
+          reader.feed(chunk, (bytes, start, end) => link.receive(bytes, start, end));
+          link.pump();
         },
-        drain: () => link?.pump(),
+        drain: () => link.pump(),
         close: () => undefined,
       },
     });
-    socket.setNoDelay(true);
-    link = new Link(socket);
+    link.#socket.setNoDelay(true);
     const hello = {
       version: [1, 1],
       features: [],
