@@ -1,0 +1,49 @@
+//! What holds a sender back, and what lets it go on.
+
+use super::kit::*;
+
+#[test]
+fn credit_comes_back_and_a_sender_far_past_it_is_ended() {
+    let mut rig = Rig::in_memory(1);
+    let producer = rig.connect();
+    let batch = batch_of(&[&vec![0; 20_000]]);
+    rig.worker.ingest(producer, &publish(1, 2, &batch)).unwrap();
+    rig.run();
+    let credit: u64 = rig.frames(producer).iter().filter(|got| got.op == 22).map(|got| got.numbers[0]).sum();
+    assert_eq!(credit as usize, publish(1, 2, &batch).len());
+    let flood: Vec<u8> = (0..100).flat_map(|n| publish(n, 2, &batch)).collect();
+    let flags = rig.worker.ingest(producer, &flood).unwrap();
+    assert_eq!(flags & Flags::FATAL, Flags::FATAL);
+    let goodbye = rig.worker.fatal_frame(producer).unwrap();
+    assert_eq!(Reader::new(&goodbye[6..]).uint(), Ok(4));
+}
+
+#[test]
+fn a_sender_that_leaves_its_answers_unread_is_paused_and_goes_on_when_it_reads() {
+    let mut rig = Rig::in_memory(1);
+    let producer = rig.connect();
+    rig.run();
+    // Nothing is reported as written from here on: the socket takes nothing.
+    let refused = publish(1, 2, &[0; 64]);
+    let chunk: Vec<u8> = std::iter::repeat_n(refused.clone(), 100).flatten().collect();
+    let mut flags = 0;
+    for _ in 0..1_000 {
+        flags = rig.worker.ingest(producer, &chunk).unwrap();
+        rig.worker.turn();
+        if flags & Flags::PAUSE != 0 {
+            break;
+        }
+    }
+    assert_eq!(flags & (Flags::PAUSE | Flags::FATAL), Flags::PAUSE);
+    assert!(!rig.worker.plan().words.contains(&f64::from(op::RESUME)));
+    let mut resumed = false;
+    while rig.worker.written(producer) {
+        rig.worker.turn();
+        resumed |= rig.worker.plan().words.contains(&f64::from(op::RESUME));
+    }
+    assert!(resumed);
+    let flood: Vec<u8> = std::iter::repeat_n(refused, 500_000).flatten().collect();
+    assert_eq!(rig.worker.ingest(producer, &flood).unwrap() & Flags::FATAL, Flags::FATAL);
+    let goodbye = rig.worker.fatal_frame(producer).unwrap();
+    assert_eq!(Reader::new(&goodbye[6..]).uint(), Ok(4));
+}

@@ -1,0 +1,8 @@
+//! The data plane from the wire's side: bytes in, the plan carried out, bytes out.
+#![allow(clippy::wildcard_imports)]
+
+mod credit;
+mod deliver;
+mod kit;
+mod lifecycle;
+mod publish;
