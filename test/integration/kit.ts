@@ -114,6 +114,8 @@ export class RawClient implements Disposable {
   readonly closed: Promise<void>;
   isClosed = false;
   receivedBytes = 0;
+  /** Set to stop reading for so long after each chunk. */
+  restMs: number | undefined;
   #wire: Wire | undefined;
   #correlation = 0;
   readonly #waiters: (() => void)[] = [];
@@ -133,6 +135,7 @@ export class RawClient implements Disposable {
         client.receivedBytes += chunk.length;
         reader.feed(chunk, (bytes, start, end) => client.frames.push(decodeFrame(bytes, start, end)));
         client.#changed();
+        if (client.restMs !== undefined) client.#rest(client.restMs);
       },
       closed() {
         client.isClosed = true;
@@ -190,6 +193,11 @@ export class RawClient implements Disposable {
         resolve();
       });
     });
+  }
+
+  #rest(restMs: number): void {
+    this.wire.pause();
+    setTimeout(() => this.wire.resume(), restMs);
   }
 
   #changed(): void {
