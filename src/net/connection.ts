@@ -218,6 +218,8 @@ export class Connection {
 
   /** Bun answers a write from an unmapped view with 0 and no error, again and again: that must not look like pressure. */
   #noteZeroWrite(): void {
+    // A WebSocket says so whenever its queue has shrunk and is still long.
+    if (this.transport.kind === "ws") return;
     this.#zeroWrites += 1;
     if (this.#zeroWrites < ZERO_WRITES_MAX) return;
     this.#host.fail(this, "internal", `a writable socket took 0 bytes ${this.#zeroWrites} times`);

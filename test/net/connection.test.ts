@@ -5,7 +5,7 @@ import type { Transport } from "../../src/net/transport.ts";
 
 /** A socket that takes as many bytes as it is told. */
 class FakeTransport implements Transport {
-  readonly kind = "tcp";
+  kind: "tcp" | "ws" = "tcp";
   readonly remote = "test";
   readonly sent: number[] = [];
   room = 0;
@@ -139,6 +139,18 @@ test("a writable socket that takes nothing again and again is a fault, not press
   for (let round = 0; round < 50; round += 1) connection.drained();
   expect(host.failures).toEqual(["internal"]);
   expect(transport.state).toBe("terminated");
+});
+
+test("a WebSocket whose queue shrinks slowly takes nothing for a while, and that is no fault", () => {
+  const transport = new FakeTransport();
+  transport.kind = "ws";
+  const host = new FakeHost();
+  const connection = new Connection(0, transport, host);
+  connection.writePlanned(new Uint8Array(100), 0, 100, false);
+  for (let n = 0; n < 100; n += 1) connection.drained();
+  transport.room = 100;
+  connection.drained();
+  expect([host.failures, host.flushes, transport.sent.length]).toEqual([[], 1, 100]);
 });
 
 test("a flush is reported only when everything is out", () => {
