@@ -9,7 +9,7 @@ use super::options::EngineOptions;
 use super::source::Subscription;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{Log, Partition};
-use crate::wire::{Scanner, out};
+use crate::wire::{FRAME_HEAD_BYTES, Scanner, out};
 
 /// Bits that `Worker::ingest` returns.
 pub struct Flags;
@@ -79,7 +79,8 @@ pub(super) struct Connection {
 
 /// How many bytes of publish frames a connection may still send.
 pub(super) struct Credit {
-    window_bytes: i64,
+    /// What has to come together to be worth a frame.
+    due_bytes: i64,
     left_bytes: i64,
     returnable_bytes: i64,
     pub paused: bool,
@@ -102,10 +103,20 @@ impl Credit {
         self.left_bytes.min(0).unsigned_abs()
     }
 
-    /// True when enough has come together to be worth a frame.
+    /// A full window. A sender waits while it has less left than its next frame
+    /// costs, and nobody here knows that frame: so at most what the window has
+    /// above the largest frame is kept back, and nothing where it has nothing.
+    fn new(options: &EngineOptions) -> Self {
+        let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let window_bytes = bytes(options.publish_credit_bytes);
+        let frame_bytes = bytes((options.frame_bytes_max + FRAME_HEAD_BYTES) as u64);
+        let due_bytes = window_bytes.saturating_sub(frame_bytes).min(window_bytes / 4).max(1);
+        Self { due_bytes, left_bytes: window_bytes, returnable_bytes: 0, paused: false, listed: false }
+    }
+
     #[inline]
     pub fn is_due(&self) -> bool {
-        self.returnable_bytes * 4 >= self.window_bytes
+        self.returnable_bytes >= self.due_bytes
     }
 
     /// Gives back what was used and returns how much that is.
@@ -118,7 +129,6 @@ impl Credit {
 
 impl Connection {
     pub fn new(sender: Sender, options: &EngineOptions) -> Self {
-        let window_bytes = i64::try_from(options.publish_credit_bytes).unwrap_or(i64::MAX);
         Self {
             input: Input {
                 scanner: Scanner::new(options.frame_bytes_max),
@@ -132,13 +142,7 @@ impl Connection {
                 subscriptions: Numbered::default(),
                 ready: VecDeque::new(),
                 answers: Answers::default(),
-                credit: Credit {
-                    window_bytes,
-                    left_bytes: window_bytes,
-                    returnable_bytes: 0,
-                    paused: false,
-                    listed: false,
-                },
+                credit: Credit::new(options),
                 writing: false,
                 queued: false,
             },

@@ -47,3 +47,36 @@ fn a_sender_that_leaves_its_answers_unread_is_paused_and_goes_on_when_it_reads()
     let goodbye = rig.worker.fatal_frame(producer).unwrap();
     assert_eq!(Reader::new(&goodbye[6..]).uint(), Ok(4));
 }
+
+/// A client waits with a frame that costs more than it has left, so whatever a
+/// sender has used must come back although it is little.
+#[test]
+fn credit_comes_back_before_the_next_frame_could_want_it() {
+    let mut rig = Rig::in_memory(1);
+    let producer = rig.connect();
+    let small = publish(1, 0, &batch_of(&[b"small"]));
+    rig.worker.ingest(producer, &small).unwrap();
+    rig.run();
+    assert_eq!(credit_in(&rig.frames(producer)) as usize, small.len());
+}
+
+#[test]
+fn a_window_far_larger_than_any_frame_comes_back_in_portions() {
+    let options = EngineOptions { frame_bytes_max: 8 << 10, batch_bytes_max: 4 << 10, ..options(None, 1) };
+    let mut rig = Rig::new(&Engine::open(options).unwrap(), 0);
+    rig.worker.ensure_log(LOG, 1, memory()).unwrap();
+    let producer = rig.connect();
+    let batch = publish(1, 0, &batch_of(&[&[0; 2_000]]));
+    let mut portions = Vec::new();
+    for _ in 0..32 {
+        rig.worker.ingest(producer, &batch).unwrap();
+        rig.run();
+        portions.extend(rig.frames(producer).iter().filter(|got| got.op == 22).map(|got| got.numbers[0]));
+    }
+    assert!((3..=4).contains(&portions.len()), "{portions:?}");
+    assert!(portions.iter().all(|bytes| *bytes >= 16 << 10), "{portions:?}");
+}
+
+fn credit_in(frames: &[Got]) -> u64 {
+    frames.iter().filter(|got| got.op == 22).map(|got| got.numbers[0]).sum()
+}

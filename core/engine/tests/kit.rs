@@ -86,8 +86,9 @@ impl Rig {
     }
 
     /// Carries the plan out as src/log/native.ts does; every socket takes everything.
+    /// Returns whether the loop would turn again by itself.
     pub fn turn(&mut self) -> bool {
-        let more = self.worker.turn();
+        let mut more = self.worker.turn();
         #[allow(clippy::cast_sign_loss, reason = "a plan's words are not negative")]
         let words: Vec<u64> = self.worker.plan().words.iter().map(|word| *word as u64).collect();
         let mut at = 1;
@@ -134,7 +135,7 @@ impl Rig {
             }
         }
         for connection in done {
-            self.worker.written(connection as u32);
+            more |= self.worker.written(connection as u32);
         }
         more
     }
