@@ -385,7 +385,8 @@ impl Worker {
     pub fn written(&mut self, id: u32) -> bool {
         let Some(connection) = self.connections.get_mut(id as usize).and_then(Option::as_mut) else { return false };
         connection.peer.writing = false;
-        let more = connection.peer.has_output() || connection.peer.credit.paused;
+        // Credit may have waited for the answers that are out now.
+        let more = connection.peer.has_output() || connection.peer.credit.listed;
         self.enqueue(id);
         more
     }

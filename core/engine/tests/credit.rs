@@ -77,6 +77,47 @@ fn a_window_far_larger_than_any_frame_comes_back_in_portions() {
     assert!(portions.iter().all(|bytes| *bytes >= 16 << 10), "{portions:?}");
 }
 
+/// The answers grew only after the chunk was taken in, so the sender was never paused.
+#[test]
+fn credit_that_waited_for_the_answers_to_be_read_comes_back_when_they_are() {
+    let turn_bytes = 4 << 20;
+    let options = EngineOptions {
+        publish_credit_bytes: 4 << 20,
+        write_bytes_per_turn: turn_bytes,
+        turn_bytes_max: turn_bytes,
+        ..options(None, 1)
+    };
+    let mut rig = Rig::new(&Engine::open(options).unwrap(), 0);
+    rig.worker.ensure_log(LOG, 2, memory()).unwrap();
+    let producer = rig.connect();
+    // Two partitions by turns, so that no answer joins the one before it.
+    let chunk: Vec<u8> = (0..60_000).flat_map(|n| publish_one_to(n, n % 2, 2)).collect();
+    let flags = rig.worker.ingest(producer, &chunk).unwrap();
+    assert_eq!(flags & (Flags::PAUSE | Flags::FATAL), 0);
+    let mut returned = 0;
+    while rig.turn() {
+        returned += credit_in(&rig.frames(producer));
+    }
+    returned += credit_in(&rig.frames(producer));
+    assert_eq!(returned as usize, chunk.len());
+}
+
 fn credit_in(frames: &[Got]) -> u64 {
     frames.iter().filter(|got| got.op == 22).map(|got| got.numbers[0]).sum()
+}
+
+/// A small record without sequence to a partition of the sender's choice.
+fn publish_one_to(correlation: u64, partition: u64, acks: u64) -> Vec<u8> {
+    frame(|out| {
+        msgpack::write_array(out, 8);
+        for value in [11, 1, correlation, partition, acks] {
+            msgpack::write_uint(out, value);
+        }
+        msgpack::write_nil(out);
+        msgpack::write_nil(out);
+        msgpack::write_array(out, 4);
+        for _ in 0..4 {
+            msgpack::write_nil(out);
+        }
+    })
 }
