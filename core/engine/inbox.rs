@@ -32,9 +32,13 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
+    /// Wakes the loop at once, too: whoever put something in before could not.
     pub fn set_wake(&self, wake: Box<dyn Fn() + Send + Sync>) {
         // A second call is a bug of the binding, and harmless: the first stays.
         let _ = self.wake.set(wake);
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
     }
 
     /// Puts something in and wakes the loop if nobody has yet.

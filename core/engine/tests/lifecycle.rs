@@ -1,5 +1,7 @@
 //! Workers, connections and logs that come and go.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::kit::*;
 
 #[test]
@@ -46,4 +48,19 @@ fn a_closed_connection_leaves_nothing_behind_and_its_number_is_used_again() {
     assert!([producer, consumer].contains(&again));
     rig.run();
     assert!(rig.frames(again).is_empty(), "the answer was for the connection before");
+}
+
+/// A worker's thread begins after the others, which may have written to it already.
+#[test]
+fn what_came_before_a_worker_could_be_woken_wakes_it() {
+    let engine = Engine::open(options(None, 2)).unwrap();
+    engine.post(1, b"early".to_vec()).unwrap();
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let counter = wakes.clone();
+    engine.on_wake(1, Box::new(move || _ = counter.fetch_add(1, Ordering::SeqCst)));
+    engine.post(1, b"late".to_vec()).unwrap();
+    assert!(wakes.load(Ordering::SeqCst) > 0);
+    let mut second = Rig::new(&engine, 1);
+    second.run();
+    assert_eq!(second.worker.take_mail(), [b"early".to_vec(), b"late".to_vec()]);
 }
