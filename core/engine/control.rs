@@ -79,6 +79,7 @@ impl Worker {
         if summary.committed {
             self.hub.wake_watchers(&partition);
         }
+        self.hub.turn_for_own();
         match outcomes.pop() {
             Some(AppendOutcome::Appended { base_offset }) => Ok(base_offset),
             Some(AppendOutcome::Duplicate { base_offset }) => Ok(base_offset.unwrap_or(0)),

@@ -61,6 +61,16 @@ impl Hub {
         }
     }
 
+    /// Wakes this worker's loop if an append that no chunk brought has left it
+    /// something to do.
+    pub fn turn_for_own(&self) {
+        if (!self.woken.is_empty() || !self.answers.is_empty())
+            && let Some(inbox) = self.engine.inboxes.get(self.index as usize)
+        {
+            inbox.put(|_| {});
+        }
+    }
+
     pub fn arena_room(&self) -> usize {
         self.plan.arena.capacity() - self.plan.arena.len()
     }

@@ -64,3 +64,21 @@ fn what_came_before_a_worker_could_be_woken_wakes_it() {
     second.run();
     assert_eq!(second.worker.take_mail(), [b"early".to_vec(), b"late".to_vec()]);
 }
+
+/// TypeScript has no reason to turn after an append of its own.
+#[test]
+fn an_append_of_the_control_plane_wakes_the_loop_for_those_who_wait() {
+    let mut rig = Rig::in_memory(1);
+    let consumer = rig.connect();
+    rig.subscribe(consumer, 1 << 20, FOLLOW);
+    rig.run();
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let counter = wakes.clone();
+    rig.worker.engine().on_wake(0, Box::new(move || _ = counter.fetch_add(1, Ordering::SeqCst)));
+    rig.run();
+    let before = wakes.load(Ordering::SeqCst);
+    rig.worker.append(LOG, 0, &batch_of(&[b"a"]), None).unwrap();
+    assert_eq!(wakes.load(Ordering::SeqCst), before + 1);
+    rig.run();
+    assert_eq!(values(&rig.frames(consumer)[0].batches), [b"a"]);
+}
