@@ -61,6 +61,7 @@ pub(super) const UNREAD_BYTES_FATAL: usize = 32 << 20;
 
 /// What one ACK frame holds at most; the rest goes into the next one.
 const RUNS_PER_FRAME: usize = 2_000;
+const RUN_BYTES_MAX: usize = out::ack_bytes_max(1) - out::ack_bytes_max(0);
 
 impl Answers {
     pub fn is_empty(&self) -> bool {
@@ -98,8 +99,10 @@ impl Answers {
     pub fn write_into(&mut self, out: &mut Vec<u8>, bytes_max: usize) {
         let limit = out.len() + bytes_max;
         while !self.runs.is_empty() {
-            let count = self.runs.len().min(RUNS_PER_FRAME);
-            if out.len() + out::ack_bytes_max(count) > limit {
+            let room = limit.saturating_sub(out.len()).saturating_sub(out::ack_bytes_max(0));
+            let fitting = room / RUN_BYTES_MAX;
+            let count = self.runs.len().min(RUNS_PER_FRAME).min(fitting);
+            if count == 0 {
                 return;
             }
             out::write_acks(out, &self.runs[..count]);

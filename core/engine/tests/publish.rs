@@ -63,6 +63,20 @@ fn idempotent_singles_sent_again_with_new_ones_behind_them_are_stored_once() {
 }
 
 #[test]
+fn answers_leave_however_little_may_be_written_in_a_turn() {
+    let options = EngineOptions { write_bytes_per_turn: 4 << 10, turn_bytes_max: 4 << 10, ..options(None, 1) };
+    let mut rig = Rig::new(&Engine::open(options).unwrap(), 0);
+    rig.worker.ensure_log(LOG, 1, memory()).unwrap();
+    let producer = rig.connect();
+    // Every other correlation id, so that no answer joins the one before it.
+    let chunk: Vec<u8> = (0..1_000).flat_map(|n| publish_one(2 * n, 2, None, b"")).collect();
+    rig.worker.ingest(producer, &chunk).unwrap();
+    rig.run();
+    let frames = rig.frames(producer);
+    assert_eq!(frames.iter().filter(|got| got.op == 20).map(|got| got.numbers.len() / 6).sum::<usize>(), 1_000);
+}
+
+#[test]
 fn a_batch_does_not_overtake_single_records_sent_before_it() {
     let mut rig = Rig::in_memory(1);
     let producer = rig.connect();
