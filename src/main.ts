@@ -13,11 +13,20 @@ async function main(words: string[]): Promise<void> {
   }
   if (words[0] === "serve") {
     const { serve } = await import("./server/serve.ts");
-    process.exitCode = await serve(words.slice(1));
+    process.exitCode = await serve(words.slice(1)).catch(explain);
     return;
   }
   const { run } = await import("./cli/index.ts");
   process.exitCode = await run(words);
+}
+
+/** Says in one line why the broker ended, as every command does, and returns the exit code. */
+async function explain(error: unknown): Promise<number> {
+  const { failureLine, failureOf } = await import("./cli/exit.ts");
+  const failure = failureOf(error);
+  process.stderr.write(`${failureLine(failure)}\n`);
+  if (failure.name === "internal") process.stderr.write(`${(error as Error).stack ?? ""}\n`);
+  return failure.exit;
 }
 
 await main(process.argv.slice(2));

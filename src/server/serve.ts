@@ -1,11 +1,9 @@
 /** `millrace serve`: a broker as a process of its own. */
 import { configEntries, loadConfig } from "../config/index.ts";
-import { toMillraceError } from "../errors/index.ts";
 import { Broker } from "./broker.ts";
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
 /** What a shell reports of a process that a signal ended. */
 const EXIT_SIGNAL = 130;
 
@@ -14,6 +12,7 @@ const EXIT_SIGNAL = 130;
  *
  * @param words the command line behind `serve`: settings as flags.
  * @returns the exit code.
+ * @throws what the broker could not start or stop with; the caller says it in one line.
  */
 export async function serve(words: readonly string[]): Promise<number> {
   if (words.includes("--help") || words.includes("-h")) {
@@ -56,18 +55,13 @@ function firstSignal(): Promise<void> {
   });
 }
 
+/** What the command line's own words for failures do not cover. @throws everything else. */
 function explain(error: unknown): number {
-  const code = (error as { code?: unknown }).code;
-  if (code === "EADDRINUSE") {
-    const { message } = error as Error;
-    process.stderr.write(`millrace: ${message}; choose another with --port and --http-port, or 0 for a free one\n`);
-    return EXIT_FAILED;
-  }
-  const fault = toMillraceError(error);
-  process.stderr.write(`millrace: ${fault.message}\n`);
-  if (fault.codeName !== "internal") process.stderr.write(`${fault.action}\n`);
-  else process.stderr.write(`${fault.stack ?? ""}\n`);
-  return fault.codeName === "invalid_config" ? EXIT_USAGE : EXIT_FAILED;
+  if ((error as { code?: unknown }).code !== "EADDRINUSE") throw error;
+  const { message } = error as Error;
+  const action = "choose another with --port and --http-port, or 0 for a free one";
+  process.stderr.write(`error: address_in_use: ${message} — ${action}\n`);
+  return EXIT_FAILED;
 }
 
 function help(): string {
