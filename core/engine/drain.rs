@@ -1,6 +1,7 @@
 //! From the ring to the log: what single records were staged since the last turn
 //! becomes one batch (or a few, where idempotent producers mix), in one write.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -68,30 +69,55 @@ fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_
 
 /// Ranges of entries that can share a batch: the same producer, consecutive
 /// sequences, and no more than a batch may hold. After a reconnect an idempotent
-/// producer sends again what it has no answer for; where stored records end and
-/// new ones begin (`expected`), the range is cut, so that the log can tell the
-/// duplicates from the rest.
+/// producer sends again what it has no answer for; where what is stored (or stands
+/// earlier in the ring) ends and new records begin, the range is cut, so that the
+/// log can tell the duplicates from the rest.
 fn split(drained: &Drained<'_>, expected: impl Fn(&Entry) -> u32) -> SmallVec<[Range<usize>; 4]> {
     let mut ranges = SmallVec::new();
     let (mut start, mut bytes) = (0, 0);
-    let mut previous: Option<&Entry> = None;
-    let mut next_new = None;
+    let mut sequences = Sequences::default();
+    let mut previous: Option<(&Entry, bool)> = None;
     for index in 0..drained.len() {
         let Some(entry) = drained.get(index) else { break };
-        let together = previous.is_some_and(|before| continues(before, entry));
-        if index == 0 || !together {
-            next_new = (entry.producer_id != 0).then(|| expected(entry));
-        }
-        let cut = !together || next_new == Some(entry.sequence) || bytes + entry.record_bytes() > BATCH_BYTES_MAX;
-        if index > start && cut {
+        let is_new = entry.producer_id == 0 || sequences.take(entry, &expected);
+        let together = previous.is_some_and(|(before, was_new)| was_new == is_new && continues(before, entry));
+        if index > start && (!together || bytes + entry.record_bytes() > BATCH_BYTES_MAX) {
             ranges.push(start..index);
             (start, bytes) = (index, 0);
         }
         bytes += entry.record_bytes();
-        previous = Some(entry);
+        previous = Some((entry, is_new));
     }
     ranges.push(start..drained.len());
     ranges
+}
+
+/// The sequence that comes next for each idempotent producer of a drain.
+#[derive(Default)]
+struct Sequences {
+    /// Producer id and epoch of the entry at hand, and what comes next for it.
+    current: (u64, u16),
+    next: u32,
+    /// Of the others that were met.
+    others: HashMap<(u64, u16), u32>,
+}
+
+impl Sequences {
+    /// Whether the entry is what comes next; what follows it does then.
+    #[inline]
+    fn take(&mut self, entry: &Entry, expected: &impl Fn(&Entry) -> u32) -> bool {
+        let producer = (entry.producer_id, entry.producer_epoch);
+        if producer != self.current {
+            if self.current.0 != 0 {
+                self.others.insert(self.current, self.next);
+            }
+            self.current = producer;
+            self.next = self.others.get(&producer).copied().unwrap_or_else(|| expected(entry));
+        }
+        let is_next = entry.sequence == self.next;
+        self.next = self.next.wrapping_add(u32::from(is_next));
+        is_next
+    }
 }
 
 fn continues(before: &Entry, entry: &Entry) -> bool {

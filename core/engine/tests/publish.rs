@@ -63,6 +63,27 @@ fn idempotent_singles_sent_again_with_new_ones_behind_them_are_stored_once() {
 }
 
 #[test]
+fn idempotent_singles_that_come_twice_between_two_turns_are_stored_once() {
+    let mut rig = Rig::in_memory(1);
+    let (lost, again) = (rig.connect(), rig.connect());
+    for connection in [lost, again] {
+        rig.worker.publisher_close(connection, 1).unwrap();
+        rig.worker.publisher_open(connection, 1, LOG, 77, 0).unwrap();
+    }
+    let send =
+        |from: u64, to: u64| -> Vec<u8> { (from..to).flat_map(|n| single(n, 2, Some(n), None, &[n as u8])).collect() };
+    rig.worker.ingest(lost, &send(0, 10)).unwrap();
+    rig.worker.connection_close(lost);
+    rig.worker.ingest(again, &send(0, 20)).unwrap();
+    rig.run();
+    let partition = rig.worker.partition(LOG, 0).unwrap();
+    let stored = values(&partition.read_copy(0, 1 << 20).unwrap());
+    assert_eq!(stored, (0..20u8).map(|n| vec![n]).collect::<Vec<_>>());
+    let runs: Vec<Vec<u64>> = rig.frames(again).into_iter().filter(|got| got.op == 20).map(|got| got.numbers).collect();
+    assert_eq!(runs, [vec![1, 0, 20, 0, 0, 1]]);
+}
+
+#[test]
 fn answers_leave_however_little_may_be_written_in_a_turn() {
     let options = EngineOptions { write_bytes_per_turn: 4 << 10, turn_bytes_max: 4 << 10, ..options(None, 1) };
     let mut rig = Rig::new(&Engine::open(options).unwrap(), 0);
