@@ -23,10 +23,16 @@ const BATCH_RECORDS_MAX: usize = 1 << 16;
 /// Appends everything that is staged for the partition.
 pub(super) fn partition(hub: &mut Hub, partition: &Arc<Partition>) {
     let Some(ring) = state_of(partition).ring_if_used() else { return };
-    while !ring.is_empty() {
+    if ring.is_empty() {
+        return;
+    }
+    loop {
         let now_ms = hub.engine.now_ms();
         let count = ring.drain(BATCH_RECORDS_MAX, |drained| append(hub, partition, &drained, now_ms));
-        if count == 0 {
+        // Less than the most that a drain gives is all there was when it began.
+        // What another worker has staged since is that one's turn: going on until
+        // the ring is empty would keep this loop for as long as the other pushes.
+        if count < BATCH_RECORDS_MAX {
             return;
         }
     }
