@@ -211,6 +211,8 @@ impl Worker {
                 next_offset: range.from,
                 until: range.until,
                 state: State::Ready,
+                warmed_bytes: None,
+                unreadable: false,
                 reached_bytes,
             },
         );

@@ -134,6 +134,10 @@ fn read(
     if source.partition.is_deleted() {
         return Err(CoreError::new(ErrorCode::TOPIC_DELETED, "the topic was deleted"));
     }
+    if source.unreadable {
+        let message = format!("what follows offset {} cannot be read from disk", source.next_offset);
+        return Err(CoreError::new(ErrorCode::STORAGE_FAILED, message));
+    }
     if buffer_bytes_max > 0
         && let Some(skipped) = skip_ahead(source, buffer_bytes_max)?
     {
@@ -148,10 +152,15 @@ fn read(
             Err(error) => return fallen_off(source, error),
         },
     };
-    if is_cold(hub, source, &mut cursor, bytes_max, watch) {
+    let warmed_bytes = source.warmed_bytes.take();
+    if warmed_bytes.is_none()
+        && let Some(asked_bytes) = ask_for_cold(hub, source, &mut cursor, bytes_max, watch)
+    {
+        source.warmed_bytes = Some(asked_bytes);
         source.cursor = Some(cursor);
         return Ok(Found::Park(State::Faulting));
     }
+    let bytes_max = bytes_max.min(warmed_bytes.unwrap_or(usize::MAX));
     let end = source.partition.high_watermark();
     match source.partition.read_run(&mut cursor, bytes_max, source.until) {
         Ok(Some(run)) => {
@@ -168,13 +177,15 @@ fn read(
     }
 }
 
-/// Sends the next run's pages to the prefault thread when they are on disk only.
-/// Short runs are not looked at: they lie at the fresh end of the log.
-fn is_cold(hub: &Hub, source: &Source, cursor: &mut Cursor, bytes_max: usize, watch: Watch) -> bool {
-    let Ok(Some((map, start, length))) = source.partition.upcoming(cursor, bytes_max) else { return false };
-    length >= hub.engine.options.view_bytes_min
+/// Sends the next run's pages to the prefault thread when they are on disk only,
+/// and returns how many bytes. Short runs are not looked at: they lie at the fresh
+/// end of the log.
+fn ask_for_cold(hub: &Hub, source: &Source, cursor: &mut Cursor, bytes_max: usize, watch: Watch) -> Option<usize> {
+    let (map, start, length) = source.partition.upcoming(cursor, bytes_max).ok()??;
+    let asked = length >= hub.engine.options.view_bytes_min
         && !map.resident(start, length)
-        && hub.engine.prefaulter.ask(map, start, length, watch)
+        && hub.engine.prefaulter.ask(map, start, length, watch);
+    asked.then_some(length)
 }
 
 /// Registers the source at the partition's end, unless the end has moved from
@@ -284,6 +295,14 @@ pub(super) fn make_ready(peer: &mut Peer, subscription_id: u32, source_id: u32) 
     }
     source.state = State::Ready;
     peer.ready.push_back((subscription_id, source_id));
+}
+
+/// Notes that the disk does not give what a source would read next.
+pub(super) fn mark_unreadable(peer: &mut Peer, watch: Watch) {
+    let source = peer.subscription(watch.subscription).and_then(|found| found.sources.get_mut(&watch.source));
+    if let Some(source) = source.filter(|source| source.state == State::Faulting) {
+        source.unreadable = true;
+    }
 }
 
 /// Grants credit; starved sources are ready again.

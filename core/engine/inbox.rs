@@ -17,6 +17,8 @@ use crate::log::{Partition, StoreEvents};
 pub(super) struct Items {
     /// Sources that have something to read again.
     pub ready: Vec<Watch>,
+    /// Sources whose next pages the disk does not give.
+    pub unreadable: Vec<Watch>,
     pub acks: Vec<AckEvent>,
     /// Control-plane syncs that ended: token, and the error if it failed.
     pub synced: Vec<(u64, Option<CoreError>)>,

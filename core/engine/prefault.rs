@@ -12,6 +12,11 @@ use super::partition_state::Watch;
 use crate::error::{CoreError, Result};
 use crate::mmap::SegmentMap;
 
+/// Touching such pages would end the process with SIGBUS.
+fn is_lost(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO | libc::EHWPOISON))
+}
+
 /// How many ranges may wait; a source that finds the queue full reads cold.
 const QUEUE_MAX: usize = 1024;
 
@@ -31,11 +36,13 @@ impl Prefaulter {
     pub fn start(inboxes: Arc<Inboxes>) -> Result<Self> {
         let (queue, ranges) = sync_channel::<Range>(QUEUE_MAX);
         let run = move || {
-            for range in ranges {
-                // A range that cannot be read in now is read when it is sent, and fails there.
-                let _ = range.map.prefault(range.start, range.length);
-                if let Some(inbox) = inboxes.get(range.watch.worker as usize) {
-                    inbox.put(|items| items.ready.push(range.watch));
+            for Range { map, start, length, watch } in ranges {
+                let read = map.prefault(start, length);
+                let Some(inbox) = inboxes.get(watch.worker as usize) else { continue };
+                match read {
+                    Err(error) if is_lost(&error) => inbox.put(|items| items.unreadable.push(watch)),
+                    // Where the kernel cannot do this the loop reads cold pages itself.
+                    _ => inbox.put(|items| items.ready.push(watch)),
                 }
             }
         };

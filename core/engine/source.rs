@@ -25,6 +25,12 @@ pub(super) struct Source {
     /// Stop before this offset.
     pub until: Option<u64>,
     pub state: State,
+    /// So many bytes from the cursor on were asked of the prefault thread. They are
+    /// read without another look: pages that the kernel takes away again at once
+    /// would be asked for without end.
+    pub warmed_bytes: Option<usize>,
+    /// The disk does not give what comes next.
+    pub unreadable: bool,
     /// For subscribers that drop: the partition's bytes-in counter at the place
     /// that has been reached.
     pub reached_bytes: u64,

@@ -292,9 +292,15 @@ impl Worker {
     fn take_inbox(&mut self) {
         let inboxes = self.hub.engine.inboxes.clone();
         let Some(items) = inboxes.get(self.hub.index as usize).and_then(super::inbox::Inbox::take) else { return };
-        let Items { ready, acks, synced, retired_maps, mail } = items;
+        let Items { ready, unreadable, acks, synced, retired_maps, mail } = items;
         for event in acks {
             self.receive(&event);
+        }
+        for watch in unreadable {
+            if let Some(peer) = self.peer(watch.connection, watch.generation) {
+                deliver::mark_unreadable(peer, watch);
+            }
+            self.make_ready(watch);
         }
         for watch in ready {
             self.make_ready(watch);
