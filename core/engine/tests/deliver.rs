@@ -106,7 +106,7 @@ fn a_source_whose_pages_cannot_be_read_from_disk_ends_with_storage_failed() {
     let mut rig = Rig::new(&engine, 0);
     rig.worker.ensure_log(LOG, 1, LogConfig::default()).unwrap();
     let (producer, consumer) = (rig.connect(), rig.connect());
-    rig.worker.ingest(producer, &publish(1, 2, &batch_of(&[&[0; 100_000]]))).unwrap();
+    rig.worker.ingest(producer, &publish(1, 2, &batch_of(&[&vec![0; 100_000]]))).unwrap();
     rig.run();
     // The only way to lose pages under a map without a broken disk.
     let file = directory.path().join(format!("logs/{LOG}/0/{:020}.log", 0));
