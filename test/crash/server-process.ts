@@ -32,6 +32,8 @@ async function freePort(): Promise<number> {
 export class ServerProcess {
   readonly #process: ReturnType<typeof Bun.spawn>;
   readonly place: ServerPlace;
+  /** What it has logged so far. */
+  log = "";
 
   private constructor(place: ServerPlace, process: ReturnType<typeof Bun.spawn>) {
     this.place = place;
@@ -45,11 +47,20 @@ export class ServerProcess {
     const where = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort)];
     const child = Bun.spawn([process.execPath, main, "serve", ...where, ...flags], {
       stdout: "ignore",
-      stderr: process.env.MILLRACE_TEST_VERBOSE ? "inherit" : "ignore",
+      stderr: "pipe",
     });
     const server = new ServerProcess(place, child);
+    void server.#collect(child.stderr);
     await server.ready();
     return server;
+  }
+
+  async #collect(output: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of output) {
+      this.log += decoder.decode(chunk, { stream: true });
+      if (process.env.MILLRACE_TEST_VERBOSE) process.stderr.write(chunk);
+    }
   }
 
   get pid(): number {
@@ -61,7 +72,8 @@ export class ServerProcess {
     for (;;) {
       const answer = await fetch(`http://127.0.0.1:${this.place.httpPort}/health/ready`).catch(() => undefined);
       if (answer?.ok) return;
-      if (this.#process.exitCode !== null) throw new Error(`the server ended with ${this.#process.exitCode}`);
+      if (this.#process.exitCode !== null)
+        throw new Error(`the server ended with ${this.#process.exitCode}: ${this.log}`);
       if (Date.now() > deadline) throw new Error(`the server was not ready within ${READY_MS} ms`);
       await Bun.sleep(5);
     }
