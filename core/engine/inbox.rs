@@ -99,8 +99,19 @@ impl Inboxes {
     }
 
     /// Every worker gets a turn after the next sync, to look at its dirty bytes again.
+    /// The caller looks once more after this; what a sync did before it missed the
+    /// flag is seen then, because both sides exchange it.
     pub fn wake_at_next_sync(&self) {
-        self.credit_withheld.store(true, Ordering::Release);
+        self.credit_withheld.swap(true, Ordering::AcqRel);
+    }
+
+    /// A sync has ended, well or badly: there may be room again.
+    fn wake_withholding(&self) {
+        if self.credit_withheld.swap(false, Ordering::AcqRel) {
+            for inbox in &self.inboxes {
+                inbox.put(|_| {});
+            }
+        }
     }
 
     /// Answers what waited for a sync: all of it with an error, or what lies
@@ -132,15 +143,12 @@ impl StoreEvents for Inboxes {
 
     fn synced(&self, partition: &Arc<Partition>, upto_offset: u64) {
         self.answer(state_of(partition).take_synced(upto_offset), None);
-        if self.credit_withheld.swap(false, Ordering::AcqRel) {
-            for inbox in &self.inboxes {
-                inbox.put(|_| {});
-            }
-        }
+        self.wake_withholding();
     }
 
     fn sync_failed(&self, partition: &Arc<Partition>, error: &CoreError) {
         self.answer(state_of(partition).take_synced(u64::MAX), Some(error));
+        self.wake_withholding();
     }
 
     fn map_retired(&self, map_id: u64) {

@@ -352,9 +352,13 @@ impl Worker {
         if self.withheld.is_empty() {
             return;
         }
-        if self.hub.engine.store.is_over_dirty_limit() {
-            self.hub.engine.inboxes.wake_at_next_sync();
-            return;
+        let engine = &self.hub.engine;
+        if engine.store.is_over_dirty_limit() {
+            engine.inboxes.wake_at_next_sync();
+            // The sync that made room may have ended before it could know of us.
+            if engine.store.is_over_dirty_limit() {
+                return;
+            }
         }
         for id in std::mem::take(&mut self.withheld) {
             let Some(connection) = self.connections[id as usize].as_mut() else { continue };

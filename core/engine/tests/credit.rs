@@ -1,6 +1,10 @@
 //! What holds a sender back, and what lets it go on.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::kit::*;
+use crate::error::CoreError;
+use crate::log::StoreEvents;
 
 #[test]
 fn credit_comes_back_and_a_sender_far_past_it_is_ended() {
@@ -120,4 +124,54 @@ fn publish_one_to(correlation: u64, partition: u64, acks: u64) -> Vec<u8> {
             msgpack::write_nil(out);
         }
     })
+}
+
+/// The loop turns only when something tells it to, as in TypeScript.
+#[test]
+fn credit_withheld_over_unsynced_bytes_comes_back_with_the_sync_that_makes_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = EngineOptions { dirty_bytes_max: 1, ..options(Some(directory.path().into()), 1) };
+    let engine = Engine::open(options).unwrap();
+    let mut rig = Rig::new(&engine, 0);
+    rig.worker.ensure_log(LOG, 1, LogConfig::default()).unwrap();
+    let producer = rig.connect();
+    let (wakes, turns) = (Arc::new(AtomicUsize::new(0)), &mut 0);
+    let counter = wakes.clone();
+    engine.on_wake(0, Box::new(move || _ = counter.fetch_add(1, Ordering::SeqCst)));
+    let batch = publish(1, 0, &batch_of(&[b"dirty"]));
+    for round in 0..500u64 {
+        rig.worker.ingest(producer, &batch).unwrap();
+        // So that the sync ends before, in and after the turn.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_nanos(round * 100) {}
+        rig.run();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut returned = credit_in(&rig.frames(producer));
+        while returned == 0 {
+            let woken = wakes.load(Ordering::SeqCst);
+            if woken > *turns {
+                *turns = woken;
+                rig.run();
+                returned = credit_in(&rig.frames(producer));
+            }
+            assert!(Instant::now() < deadline, "nobody woke the loop in round {round}");
+            std::thread::yield_now();
+        }
+    }
+    engine.close().unwrap();
+}
+
+#[test]
+fn a_sync_that_fails_lets_senders_look_for_room_again_too() {
+    let rig = Rig::in_memory(1);
+    let engine = rig.worker.engine();
+    let partition = rig.worker.partition(LOG, 0).unwrap();
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let counter = wakes.clone();
+    engine.on_wake(0, Box::new(move || _ = counter.fetch_add(1, Ordering::SeqCst)));
+    engine.inboxes.wake_at_next_sync();
+    let before = wakes.load(Ordering::SeqCst);
+    let error = CoreError::new(ErrorCode::STORAGE_FAILED, "no disk");
+    StoreEvents::sync_failed(&*engine.inboxes, &partition, &error);
+    assert_eq!(wakes.load(Ordering::SeqCst), before + 1);
 }
