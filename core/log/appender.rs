@@ -222,7 +222,7 @@ impl Call<'_, '_> {
         if self.appender.staged_parts + 1 + batch.body.len() > PARTS_MAX {
             self.flush().map_err(Refusal::Write)?;
         }
-        if self.appender.must_roll(bytes, self.now_ms) {
+        if self.appender.must_roll(self.partition, bytes, self.now_ms) {
             self.flush().map_err(Refusal::Write)?;
             self.appender.roll(self.partition, bytes).map_err(Refusal::Write)?;
         }
@@ -412,7 +412,7 @@ enum Refusal {
 }
 
 impl Appender {
-    fn must_roll(&self, bytes: u64, now_ms: u64) -> bool {
+    fn must_roll(&self, partition: &Partition, bytes: u64, now_ms: u64) -> bool {
         let Some(active) = &self.active else { return true };
         if self.position == 0 {
             // An empty segment takes any batch it has room for.
@@ -421,7 +421,9 @@ impl Appender {
         let aged = self.config.segment_ms > 0
             && active.written() > 0
             && now_ms.saturating_sub(active.created_ms()) > self.config.segment_ms.unsigned_abs();
-        aged || self.position + bytes > active.capacity()
+        // The settings may ask for less by now than when the segment was made.
+        let limit = active.capacity().min(segment_bytes(&self.config, partition));
+        aged || self.position + bytes > limit
     }
 
     /// Seals the active segment, if there is one, and opens a new one with room
