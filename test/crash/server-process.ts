@@ -20,13 +20,22 @@ export async function place(): Promise<ServerPlace & AsyncDisposable> {
   return { dataDir, port, httpPort, [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true, force: true }) };
 }
 
+/** Below the range that the system gives to outgoing connections, so that none takes it while the server is down. */
+const PORT_MIN = 10_240;
+const PORT_MAX = 32_000;
+
 async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("the probe socket has no port");
-  return address.port;
+  for (;;) {
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 export class ServerProcess {

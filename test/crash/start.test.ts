@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { encodePublish, Op } from "../../src/protocol/index.ts";
+import { until } from "../integration/harness.ts";
 import { anonymousBytes, batchOf, RawClient } from "../integration/kit.ts";
 import { place, ServerProcess, type ServerPlace } from "./server-process.ts";
 
@@ -68,6 +69,7 @@ async function timedStart(where: ServerPlace, how: string): Promise<{ server: Se
   const readyBytes = anonymousBytes(server.pid);
   await readEnds(where.port);
   const usedBytes = anonymousBytes(server.pid);
+  await until("its log is written", () => server.log.includes('"serving"'));
   const line = server.log.split("\n").find((text) => text.includes('"scannedBytes"'));
   const { scannedBytes, bytes, elapsedMs } = JSON.parse(line ?? "{}") as Record<string, number>;
   const megabytes = (count = 0): string => `${(count / 1e6).toFixed(0)} MB`;
