@@ -34,6 +34,7 @@ async function buildBinary() {
       "src/main.ts",
     ]);
     renameSync(join(folder, "millrace"), join(root, "dist/millrace"));
+    console.log("built dist/millrace");
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -58,6 +59,7 @@ async function buildClient() {
   for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     if (name.endsWith(".d.ts")) nameModules(join(folder, name));
   }
+  console.log("built dist/client");
 }
 
 /** Declarations keep the sources' `./x.ts`; a project that reads them may not allow that ending. */
