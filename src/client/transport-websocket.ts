@@ -16,7 +16,7 @@ interface Socket {
 type SocketClass = new (url: string) => Socket;
 
 const NORMAL_CLOSE = 1000;
-const OPEN_FAILED = "the WebSocket could not be opened";
+const OPEN_FAILED = "the WebSocket could not be opened; a broker has it at /ws of its HTTP port";
 
 class WebSocketTransport implements Transport {
   private readonly socket: Socket;

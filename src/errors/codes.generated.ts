@@ -147,7 +147,7 @@ export const ERRORS = {
     http: 404,
     retryable: false,
     message: "topic {topic} does not exist",
-    action: "Create it first: millrace topic create TOPIC.",
+    action: "Check its name (millrace topic list), or create it: millrace topic create TOPIC.",
   },
   topic_exists: {
     code: 101,
@@ -302,7 +302,7 @@ export const ERRORS = {
     retryable: false,
     message: "the log's storage failed",
     action:
-      "Check the disk and the broker's log, then restart the broker: after a failed sync the partition takes no more writes.",
+      "Check the path, the disk and the broker's log, then restart the broker: after a failed sync a partition takes no more writes.",
   },
   data_dir_locked: {
     code: 142,
