@@ -164,7 +164,7 @@ export class Session {
     }
   }
 
-  /** Pings in every half interval without traffic, and gives up after two silent intervals. */
+  /** Pings every half interval, and gives up after two silent intervals. */
   private beat(): void {
     this.silentTicks = this.hasReceived ? 0 : this.silentTicks + 1;
     this.hasReceived = false;

@@ -192,7 +192,7 @@ export const FIELDS = {
     "ms",
     10 * SECOND,
     { min: 100, max: 10 * 60 * SECOND },
-    "Silence after which a PING is sent; after three times as much the connection is closed.",
+    "Time between two PINGs; after three times as much silence the connection is closed.",
   ),
   handshakeTimeoutMs: number(
     "ms",
