@@ -85,7 +85,7 @@ function commandOf(program: Command, argv: readonly string[]): string {
 /** The whole command tree. */
 export function build(runtime: Runtime, out: Output, err: Output): Command {
   const program = new Command("millrace")
-    .description("Millrace, a message broker: event streams and work queues over one log")
+    .description("Millrace, a message broker: event streams over one log")
     .version(manifest.version, "-V, --version")
     .option("--url <url>", "address of the broker, such as millrace://127.0.0.1:7400 or ws://127.0.0.1:7480/ws")
     .option("--namespace <name>", "namespace of topics and groups")
