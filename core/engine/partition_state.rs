@@ -25,7 +25,7 @@ pub(super) struct Watch {
 pub(super) struct PartitionState {
     ring: OnceLock<Ring>,
     /// True while some worker has the partition on its list of rings to drain.
-    pub staged: AtomicBool,
+    staged: AtomicBool,
     watchers: Mutex<Vec<Watch>>,
     watched: AtomicBool,
     /// Ascending by offset.
@@ -40,6 +40,19 @@ impl PartitionState {
 
     pub fn ring_if_used(&self) -> Option<&Ring> {
         self.ring.get()
+    }
+
+    /// After a push: whether it falls to the caller to have the ring drained.
+    pub fn stage(&self) -> bool {
+        !self.staged.swap(true, Ordering::AcqRel)
+    }
+
+    /// Before a drain. Both sides exchange the flag: a push that found it set is seen
+    /// by the drain that follows, and any other is staged anew. A mere store here may
+    /// become visible after the drain's look at the ring, and a push in between would
+    /// be drained by nobody.
+    pub fn unstage(&self) {
+        self.staged.swap(false, Ordering::AcqRel);
     }
 
     /// Registers a source. The caller reads the watermark again afterwards: an

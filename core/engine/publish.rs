@@ -2,7 +2,6 @@
 //! here allocates on the way of a record that is accepted.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED};
 use super::connection::{Peer, Publisher};
@@ -222,7 +221,7 @@ fn stage(
             }
         }
     }
-    if !state.staged.swap(true, Ordering::AcqRel) {
+    if state.stage() {
         hub.staged.push(partition.clone());
     }
     Ok(None)

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Engine;
 use super::acks::{AckEvent, Sender, UNREAD_BYTES_FATAL};
@@ -269,7 +268,7 @@ impl Worker {
     pub fn turn(&mut self) -> bool {
         self.hub.plan.clear();
         for partition in std::mem::take(&mut self.hub.staged) {
-            state_of(&partition).staged.store(false, Ordering::Release);
+            state_of(&partition).unstage();
             drain::partition(&mut self.hub, &partition);
         }
         self.take_inbox();
