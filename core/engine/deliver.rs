@@ -193,6 +193,11 @@ fn ask_for_cold(hub: &Hub, source: &Source, cursor: &mut Cursor, bytes_max: usiz
 fn watch_end(source: &Source, watch: Watch, seen: u64) -> Found {
     let state = state_of(&source.partition);
     state.watch(watch);
+    if source.partition.is_deleted() {
+        // Another worker's deletion may have woken the watchers just before.
+        state.unwatch(&watch);
+        return Found::Again;
+    }
     let end = source.partition.high_watermark();
     if end == seen && source.until.is_none_or(|until| until > end) {
         return Found::Park(State::Watching);
