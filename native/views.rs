@@ -12,20 +12,25 @@ use millrace_core::engine::Plan;
 use millrace_core::mmap::SegmentMap;
 use napi::bindgen_prelude::{Float64Array, Uint8Array};
 
-/// Where the plan's vectors were when JavaScript last took its views.
+/// Where the plan's vectors were when JavaScript last took its views, and how long:
+/// a vector may grow without moving.
 #[derive(Default)]
 pub struct PlanViews {
-    words_at: usize,
-    arena_at: usize,
+    words: (usize, usize),
+    arena: (usize, usize),
+}
+
+fn place_of<T>(vector: &Vec<T>) -> (usize, usize) {
+    (vector.as_ptr() as usize, vector.capacity())
 }
 
 impl PlanViews {
     pub fn have_moved(&self, plan: &Plan) -> bool {
-        self.words_at != plan.words.as_ptr() as usize || self.arena_at != plan.arena.as_ptr() as usize
+        self.words != place_of(&plan.words) || self.arena != place_of(&plan.arena)
     }
 
     pub fn words(&mut self, plan: &Plan) -> Float64Array {
-        self.words_at = plan.words.as_ptr() as usize;
+        self.words = place_of(&plan.words);
         // SAFETY: the vector owns `capacity` words at this address until it grows
         // or the worker is dropped; TypeScript reads only the first `words[0]`,
         // and takes the view again whenever `have_moved` says so.
@@ -33,7 +38,7 @@ impl PlanViews {
     }
 
     pub fn arena(&mut self, plan: &Plan) -> Uint8Array {
-        self.arena_at = plan.arena.as_ptr() as usize;
+        self.arena = place_of(&plan.arena);
         // SAFETY: as for the words; TypeScript reads only ranges that the plan of
         // the turn at hand names.
         unsafe { Uint8Array::with_external_data(plan.arena.as_ptr().cast_mut(), plan.arena.capacity(), |_, _| {}) }
