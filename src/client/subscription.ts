@@ -53,7 +53,7 @@ export abstract class Subscription
   implements SubscriptionSink, Endpoint, AsyncIterableIterator<Message>, AsyncDisposable
 {
   readonly number: number;
-  /** Messages that the broker dropped because this reader was too slow: of patterns and of topics in memory. Those published while it was not connected are not counted. */
+  /** Messages that the broker dropped because this reader was too slow: of patterns, and where retention overtook it. Those published while it was not connected are not counted. */
   dropped: number = 0;
   protected readonly client: Client;
   protected readonly creditBytes: number;
