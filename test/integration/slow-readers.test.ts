@@ -122,6 +122,8 @@ interface Read {
   /** Offsets without a gap: where each run begins, and behind its end. */
   readonly runs: [start: number, end: number][];
   endCode: number | undefined;
+  /** Offsets that the broker says it passed over. */
+  dropped: number;
 }
 
 /** Takes in what the reader has got by now, checking every record. */
@@ -131,6 +133,7 @@ function check(reader: RawClient, read: Read): void {
       read.endCode = Number(args[3]);
       expect(args[2], "the end's next offset").toBe(read.runs.at(-1)?.[1] ?? 0);
     }
+    if (op === Op.DROPPED) read.dropped += Number(args[2]);
     if (op !== Op.DELIVER) continue;
     for (const batch of decodeBatches(batches)) {
       const { baseOffset } = batch.header;
@@ -150,7 +153,7 @@ async function readOn(readers: readonly RawClient[], isDone: (read: Read) => boo
   for (const reader of readers) reader.wire.resume();
   return Promise.all(
     readers.map(async (reader) => {
-      const read: Read = { runs: [], endCode: undefined };
+      const read: Read = { runs: [], endCode: undefined, dropped: 0 };
       await until("a reader is through", () => {
         check(reader, read);
         if (isDone(read)) return true;
@@ -198,9 +201,10 @@ for (const over of ["tcp", "ws"] as const) {
     const [[, earliest]] = offsets as [[number, number]];
     expect(earliest).toBeGreaterThan(200 * RECORDS_PER_BATCH);
     const reads = await readOn(readers, ({ runs }) => runs.at(-1)?.[1] === next);
-    for (const { runs, endCode } of reads) {
+    for (const { runs, endCode, dropped } of reads) {
       expect(endCode).toBeUndefined();
       expect(runs.length).toBeLessThanOrEqual(2);
+      expect(dropped).toBe((runs[1]?.[0] ?? 0) - (runs.length === 2 ? (runs[0]?.[1] ?? 0) : 0));
       if (runs.length === 2) expect(runs[1]?.[0]).toBeGreaterThanOrEqual(earliest);
     }
   });
