@@ -9,15 +9,23 @@ export interface ServerPlace {
   readonly dataDir: string;
   readonly port: number;
   readonly httpPort: number;
+  /** What was started there and may still run. */
+  readonly children: Set<ReturnType<typeof Bun.spawn>>;
 }
 
 const READY_MS = 30_000;
 
-/** A fresh data directory and two ports that are free now. */
+/** A fresh data directory and two ports that are free now. A server that a failed test leaves there goes with it. */
 export async function place(): Promise<ServerPlace & AsyncDisposable> {
   const dataDir = await mkdtemp(join(tmpdir(), "millrace-crash-"));
   const [port, httpPort] = [await freePort(), await freePort()];
-  return { dataDir, port, httpPort, [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true, force: true }) };
+  const children: ServerPlace["children"] = new Set();
+  const dispose = async (): Promise<void> => {
+    for (const child of children) child.kill("SIGKILL");
+    await Promise.all([...children].map(({ exited }) => exited));
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  return { dataDir, port, httpPort, children, [Symbol.asyncDispose]: dispose };
 }
 
 /** Below the range that the system gives to outgoing connections, so that none takes it while the server is down. */
@@ -58,6 +66,8 @@ export class ServerProcess {
       stdout: "ignore",
       stderr: "pipe",
     });
+    place.children.add(child);
+    void child.exited.then(() => place.children.delete(child));
     const server = new ServerProcess(place, child);
     void server.#collect(child.stderr);
     await server.ready();
