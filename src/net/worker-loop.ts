@@ -116,9 +116,10 @@ export class WorkerLoop implements ConnectionHost {
     }
   }
 
-  /** Ends turns for good. */
+  /** Ends turns for good, and who is still sending last bytes: the engine, whose maps they may lie in, is closed next. */
   stop(): void {
     this.#stopped = true;
+    for (const connection of [...this.#lingering]) connection.terminate();
   }
 
   #ingest(connection: Connection, chunk: Uint8Array): void {
