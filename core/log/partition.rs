@@ -264,6 +264,10 @@ impl Partition {
         let message = format!("{what} of {} failed, its writes have ended: {error}", self.name());
         let error = CoreError::new(ErrorCode::STORAGE_FAILED, message);
         let fresh = self.failure.set(error.clone()).is_ok();
+        if fresh {
+            // Left in the count they would hold credit back from everybody for good.
+            self.segments().iter().for_each(|segment| segment.write_off());
+        }
         if let (true, Some(this)) = (fresh, self.this()) {
             self.shared.events.sync_failed(&this, &error);
         }

@@ -452,15 +452,21 @@ impl Segment {
         }
     }
 
+    /// Takes the unsynced bytes out of the store's count, because nobody will
+    /// sync them any more; a second call finds none.
+    pub(super) fn write_off(&self) {
+        let dirty = self.written().saturating_sub(self.synced.swap(u64::MAX, Ordering::AcqRel));
+        if !self.is_memory() {
+            self.shared.dirty_bytes.fetch_sub(dirty, Ordering::Relaxed);
+        }
+    }
+
     /// Takes the segment out of the world: readers move on, the map is let go,
     /// the file is closed and, if `unlink`, its name removed. The space comes
     /// back when the last holder of the map is gone.
     pub(super) fn remove(&self, unlink: bool) {
         self.removed.store(true, Ordering::Release);
-        let dirty = self.written().saturating_sub(self.synced.swap(u64::MAX, Ordering::AcqRel));
-        if !self.is_memory() {
-            self.shared.dirty_bytes.fetch_sub(dirty, Ordering::Relaxed);
-        }
+        self.write_off();
         self.unmap();
         self.shared.forget_mapped(self);
         self.drop_file();

@@ -148,3 +148,10 @@ impl Shared {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl Shared {
+    pub fn dirty_listed(&self) -> usize {
+        self.dirty.lock().len()
+    }
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
@@ -373,21 +374,28 @@ impl Drop for LogStore {
     }
 }
 
+/// A lock outlives its holder for a moment where that had just started a program:
+/// the child has the file open until it executes. So it is tried for 200 ms.
+const LOCK_ATTEMPTS: u32 = 40;
+const LOCK_WAIT: Duration = Duration::from_millis(5);
+
 /// Makes and locks the data directory and checks its format.
 fn open_directory(data_dir: &Path) -> Result<File> {
     let what = |error| CoreError::io(&format!("open the data directory {}", data_dir.display()), &error);
     std::fs::create_dir_all(data_dir.join(LOGS)).map_err(what)?;
     let lock = File::options().create(true).truncate(false).write(true).open(data_dir.join(LOCK)).map_err(what)?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            let message = format!("the data directory {} is in use by another broker", data_dir.display());
-            return Err(CoreError::new(ErrorCode::DATA_DIR_LOCKED, message));
+    for _ in 0..LOCK_ATTEMPTS {
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                state::check_format(data_dir)?;
+                return Ok(lock);
+            }
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_WAIT),
+            Err(error) => return Err(what(error.into())),
         }
-        Err(error) => return Err(what(error.into())),
     }
-    state::check_format(data_dir)?;
-    Ok(lock)
+    let message = format!("the data directory {} is in use by another broker", data_dir.display());
+    Err(CoreError::new(ErrorCode::DATA_DIR_LOCKED, message))
 }
 
 fn remove_mark(data_dir: &Path) -> std::io::Result<()> {

@@ -65,8 +65,6 @@ impl Partition {
         }
         let _lock = self.sync_lock.lock();
         let target = self.next_offset();
-        // Whatever is written from here on lists the partition anew.
-        self.unlist_dirty();
         if let Err(error) = self.sync_directories().and_then(|()| self.sync_segments()) {
             // A log that is being deleted loses its files under us.
             return Err(if self.is_deleted() { self.deleted_error() } else { self.fail("a sync", &error) });

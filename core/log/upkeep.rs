@@ -109,6 +109,10 @@ impl Partition {
             segment.is_sealed() && !segment.is_finished() && !segment.is_dirty() && !segment.is_damaged()
         };
         for segment in self.segments().iter().filter(due) {
+            // A failure that came meanwhile has written off what was not synced.
+            if let Some(error) = self.failure() {
+                return Err(error.clone());
+            }
             self.finish(segment).map_err(io)?;
         }
         if let (Some((base, content)), false) = (state, self.is_deleted()) {

@@ -140,3 +140,25 @@ fn on_a_full_disk_publishes_are_refused_reads_go_on_and_writes_resume() {
     drop(partition);
     rig.crash();
 }
+
+#[test]
+fn a_partition_that_is_synced_again_and_again_stands_once_among_the_dirty_ones() {
+    let mut rig = Rig::new();
+    let partition = rig.open();
+    for _ in 0..1_000 {
+        append(&partition, &batch(&[b"a"]));
+        partition.sync_now().unwrap();
+    }
+    assert_eq!(rig.store().shared().dirty_listed(), 1);
+}
+
+#[test]
+fn what_a_failed_partition_had_unsynced_holds_nobody_else_back() {
+    let mut rig = Rig::new();
+    let partition = rig.open();
+    append(&partition, &batch(&[&[0; 5_000]]));
+    rig.fail_syncs(true);
+    assert!(partition.sync_now().is_err());
+    rig.fail_syncs(false);
+    assert_eq!(rig.store().stats().dirty_bytes, 0);
+}

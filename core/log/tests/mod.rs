@@ -8,5 +8,4 @@ mod faults;
 mod kit;
 mod model;
 mod retention;
-mod speed;
 mod store;
