@@ -1,5 +1,7 @@
 /** Real input: flights of the vega-datasets package, through a topic of 8 partitions to a group of three. */
 import { expect, test } from "bun:test";
+import { once } from "node:events";
+import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type Client, connect, type Message } from "../../src/client/index.ts";
 import type { Broker } from "../../src/server/index.ts";
@@ -43,42 +45,30 @@ async function publish(client: Client, topic: string, flights: Flight[], keyFiel
 }
 
 /** A relay in front of the broker: taking it away is what a member's death looks like from the broker. */
-function relay(port: number): { port: number; cut: () => void } {
-  type Pair = { upstream: Promise<Bun.Socket<undefined>> };
-  const downs = new Set<Bun.Socket<Pair>>();
-  const listener = Bun.listen<Pair>({
-    hostname: "127.0.0.1",
-    port: 0,
-    socket: {
-      open(down) {
-        downs.add(down);
-        const upstream = Bun.connect({
-          hostname: "127.0.0.1",
-          port,
-          socket: { data: (_, chunk) => void down.write(chunk), close: () => void down.end() },
-        });
-        down.data = { upstream };
-      },
-      async data(down, chunk) {
-        const copy = new Uint8Array(chunk);
-        (await down.data.upstream).write(copy);
-      },
-    },
-  });
-  const cut = (): void => {
-    listener.stop(true);
-    for (const down of downs) {
-      void down.data.upstream.then((up) => up.terminate());
-      down.terminate();
+async function relay(port: number): Promise<{ port: number; cut: () => void }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((down) => {
+    const up = createConnection(port, "127.0.0.1");
+    for (const socket of [down, up]) {
+      sockets.add(socket);
+      // A cut resets both; whoever was reading hears of it through its own end.
+      socket.on("error", () => socket.destroy());
     }
+    // Pipes wait for a side that is slow; a write that is only begun would lose bytes.
+    down.pipe(up).pipe(down);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const cut = (): void => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
   };
-  return { port: listener.port, cut };
+  return { port: (server.address() as AddressInfo).port, cut };
 }
 
 async function readAsGroup(broker: Broker, topic: string, count: number): Promise<Ledger> {
   const ledger = new Ledger();
   const faults: unknown[] = [];
-  const doomed = relay(broker.port);
+  const doomed = await relay(broker.port);
   const clients = [
     await dial(broker),
     await dial(broker),
