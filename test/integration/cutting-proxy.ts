@@ -88,9 +88,15 @@ export class CuttingProxy implements Disposable {
     this.port = this.#listener.port;
   }
 
-  /** From now on nothing is cut. */
+  /** From now on nothing is cut; what is half broken already is broken now. */
   calm(): void {
     this.#isCalm = true;
+    for (const pair of this.#pairs) if (pair.isCut) this.#reset(pair);
+  }
+
+  /** Cuts again, after `calm`. */
+  rage(): void {
+    this.#isCalm = false;
   }
 
   /** Breaks every connection there is, now. */

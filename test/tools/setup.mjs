@@ -145,6 +145,12 @@ export async function installPython() {
   return python;
 }
 
+/** A browser for the client's tests. Returns its path. */
+export async function installChromium() {
+  if (versionOf("chromium") === undefined) await installDebian("chromium");
+  return "chromium";
+}
+
 async function installDebian(name) {
   const options = { stdio: ["ignore", 2, 2], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
   await call("apt-get", ["update", "-qq"], options).catch(() => 1);

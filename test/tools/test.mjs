@@ -8,7 +8,16 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
-import { buildCore, bun, installPackages, installPython, needToolchains, root, run } from "./setup.mjs";
+import {
+  buildCore,
+  bun,
+  installChromium,
+  installPackages,
+  installPython,
+  needToolchains,
+  root,
+  run,
+} from "./setup.mjs";
 import { countTests } from "./summary.mjs";
 
 const words = process.argv.slice(2);
@@ -18,7 +27,7 @@ const TEST_MS_MAX = isLong ? 7_200_000 : 180_000;
 const UNIT_TEST_MS_MAX = 30_000;
 
 /** Folders of test/ with a part of their own; all others are unit tests. */
-const OWN_PARTS = new Set(["integration", "interop", "crash"]);
+const OWN_PARTS = new Set(["browser", "integration", "interop", "crash"]);
 
 /** Paths of the test files of a folder of test/ and of its folders. */
 function testFiles(folder) {
@@ -56,6 +65,7 @@ const PARTS = {
   integration: async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "1" }),
   "integration-2": async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "2" }),
   crash: async () => bunPart(testFiles("crash")),
+  browser: async () => bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }),
   interop: async () => {
     const files = testFiles("interop");
     return bunPart(files, files.length === 0 ? {} : { MILLRACE_TEST_PYTHON: await installPython() });
