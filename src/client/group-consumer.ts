@@ -65,6 +65,9 @@ export class GroupConsumer extends Subscription {
   onRevoked: GroupConsumerOptions["onRevoked"];
   private readonly options: GroupConsumerOptions;
   private readonly committed = new Map<Source, number>();
+  /** Number of the latest commit that names a partition, by topic and partition. */
+  private readonly latestCommits = new Map<string, number>();
+  private commits = 0;
   private readonly revocations: Revocation[] = [];
   private readonly timers: ReturnType<typeof setInterval>[] = [];
   private settling: Promise<void> = Promise.resolve();
@@ -101,6 +104,7 @@ export class GroupConsumer extends Subscription {
     const rows = this.isAutoCommit ? this.uncommitted() : [];
     if (rows.length > 0 && this.member !== null) {
       const { group, member, generation } = this;
+      this.numberCommit(rows);
       const ignore = (): void => undefined;
       session.call(Op.COMMIT, [{ group, member, generation, offsets: rows }], ignore, ignore);
     }
@@ -224,6 +228,8 @@ export class GroupConsumer extends Subscription {
   }
 
   private async autoCommit(): Promise<void> {
+    // Without a session it would wait for one with what is old by then; `connected` commits what is done.
+    if (!this.isOpen) return;
     try {
       await this.commitRows(this.uncommitted());
     } catch (error) {
@@ -248,13 +254,26 @@ export class GroupConsumer extends Subscription {
     await this.commitRows(this.uncommitted().map(([topic, partition, offset]) => [topic, partition, offset, metadata]));
   }
 
-  /** A stale generation is tried again: the assignment that made it stale is on its way. */
+  /** Marks the rows as the latest commit of their partitions. Returns its number. */
+  private numberCommit(rows: readonly CommitRow[]): number {
+    const number = ++this.commits;
+    for (const row of rows) this.latestCommits.set(placeOf(row), number);
+    return number;
+  }
+
+  /**
+   * A stale generation is tried again: the assignment that made it stale is on
+   * its way. What has been committed anew meanwhile is left out then, because
+   * the older offset would take the newer one back.
+   */
   private async commitRows(rows: CommitRow[]): Promise<void> {
-    if (rows.length === 0) return;
+    const number = this.numberCommit(rows);
     for (let attempt = 0; ; attempt++) {
       const { group, member, generation } = this;
+      const offsets = rows.filter((row) => this.latestCommits.get(placeOf(row)) === number);
+      if (offsets.length === 0) return;
       try {
-        const args = { group, member: member ?? undefined, generation, offsets: rows };
+        const args = { group, member: member ?? undefined, generation, offsets };
         await this.client.request(Op.COMMIT, [args]);
         break;
       } catch (error) {
@@ -282,6 +301,10 @@ export class GroupConsumer extends Subscription {
     await this.settling;
     if (this.isAutoCommit && this.isOpen) await this.autoCommit();
   }
+}
+
+function placeOf([topic, partition]: CommitRow): string {
+  return `${topic} ${partition}`;
 }
 
 /** What is done and not committed, of these sources. */
