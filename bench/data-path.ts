@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BatchEncoder, encodePublish, Op, publishOneBytesMax, writePublishOne } from "../src/protocol/index.ts";
-import { CREDIT_BYTES, Link } from "./link.ts";
+import { CREDIT_BYTES, Link } from "./lib/link.ts";
 
 const { values } = parseArgs({
   options: {

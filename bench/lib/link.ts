@@ -1,4 +1,13 @@
-import { encodeFlow, encodeFrame, FrameReader, Op, opOf, readAck, readCredit, unpack } from "../src/protocol/index.ts";
+import {
+  encodeFlow,
+  encodeFrame,
+  FrameReader,
+  Op,
+  opOf,
+  readAck,
+  readCredit,
+  unpack,
+} from "../../src/protocol/index.ts";
 
 /** A raw connection for load: frames by hand and no record objects, so that the load costs as little as it can. */
 
