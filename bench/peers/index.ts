@@ -1,0 +1,198 @@
+import { mkdir } from "node:fs/promises";
+import type { Command } from "commander";
+import { touchMemory } from "../lib/memory.ts";
+import { endAll } from "../lib/processes.ts";
+import type { Suite, SuiteContext, SuiteResult } from "../lib/suite.ts";
+import { defaultCache, installDriver, installPeer, PEER_NAMES, type PeerName } from "./install.ts";
+import { MILLRACE_SETTINGS, RunningMillrace } from "./millrace.ts";
+import {
+  isLatency,
+  type Measured,
+  type Mode,
+  type Peer,
+  type Running,
+  type Tool,
+  UnavailableError,
+  type Work,
+  type WorkName,
+  WORKS,
+} from "./peer.ts";
+import type { Bench } from "./serving.ts";
+import { factTable, GOALS, goalFigures, latencyTable, type PeerFacts, rateTable, type Row } from "./table.ts";
+
+/**
+ * `npm run bench -- peers`: Millrace beside the brokers that people run today. One peer at a time is up, beside it
+ * Millrace, and they take turns (A B A B), so that what the machine does in a minute meets both.
+ */
+
+const SIZES = [100, 1024];
+/** Works whose figures a setting for the disk changes. */
+const SYNCED_WORKS: readonly WorkName[] = ["produce", "storedLatency1000"];
+const TOUCH_BYTES = 1024 ** 3;
+const QUICK_DIVISOR = 20;
+
+interface Findings {
+  readonly rows: Row[];
+  readonly facts: PeerFacts[];
+  readonly missing: [string, string][];
+}
+
+/** The works to be measured of a peer, in order. */
+export function worksOf(mode: Mode, only: readonly string[] | undefined, peer: string): Work[] {
+  const names = mode === "fast" ? WORKS : SYNCED_WORKS;
+  const sizes = (name: WorkName): readonly number[] => (isLatency(name) ? SIZES.slice(0, 1) : SIZES);
+  const all = names.flatMap((name) => sizes(name).map((sizeBytes): Work => ({ name, mode, sizeBytes })));
+  return all.filter((work) => isAskedFor(work, only, peer));
+}
+
+/** Whether `--only` names the work: by a figure, by `PEER`, or by `PEER/WORK` with or without `/BYTES` and `/MODE`. */
+export function isAskedFor(work: Work, only: readonly string[] | undefined, peer: string): boolean {
+  if (only === undefined) return true;
+  return only.some((word) => {
+    const goal = GOALS.find(({ figure }) => figure === word);
+    if (goal) {
+      return goal.peer === peer && goal.work === work.name && work.sizeBytes === SIZES[0] && work.mode === "fast";
+    }
+    const [wanted, ...rest] = word.split("/");
+    const parts = [work.name, String(work.sizeBytes), work.mode];
+    return wanted === peer && rest.every((part) => parts.includes(part));
+  });
+}
+
+/** One tool's run, with what the server spent on it. */
+async function measure(tool: Tool, running: Running): Promise<{ run: Measured; cpuS: number; seconds: number }> {
+  const cpuBefore = running.cpuSeconds();
+  const startMs = performance.now();
+  const run = await tool.run();
+  const seconds = (performance.now() - startMs) / 1e3;
+  return { run, cpuS: running.cpuSeconds() - cpuBefore, seconds };
+}
+
+interface Side {
+  readonly running: Running;
+  readonly isMillrace: boolean;
+}
+
+/** All rounds of a work: the peer's tools, then Millrace's, again and again. */
+async function rounds(context: SuiteContext, peer: string, work: Work, sides: readonly Side[]): Promise<Row[]> {
+  const rows: (Row & { runs: Measured[]; serverUs: number[]; side: Side; index: number })[] = [];
+  for (const side of sides) await side.running.prepare(work);
+  for (const side of sides) {
+    for (const [index, { name, counts, isMarked = false }] of side.running.tools(work).entries()) {
+      const { isMillrace } = side;
+      rows.push({ peer, isMillrace, work, tool: name, counts, isMarked, runs: [], serverUs: [], side, index });
+    }
+  }
+  for (let round = 0; round < context.rounds; round += 1) {
+    if (!isLatency(work.name) && !context.quick) await touchMemory(TOUCH_BYTES, context.workDir);
+    for (const row of rows) {
+      context.signal.throwIfAborted();
+      const tool = row.side.running.tools(work)[row.index] as Tool;
+      const { run, cpuS } = await measure(tool, row.side.running);
+      row.runs.push(run);
+      context.progress(`${peer} ${work.mode} ${work.name} ${work.sizeBytes} ${tool.name}: ${lineOf(run)}`);
+      if (run.records !== undefined) row.serverUs.push((cpuS * 1e6) / run.records);
+    }
+  }
+  return rows.map(({ side: _side, index: _index, ...row }) => row);
+}
+
+function lineOf({ perSecond, latencyMs }: Measured): string {
+  const latency = latencyMs === undefined ? "" : `, p50 ${latencyMs.p50.toFixed(3)} p99 ${latencyMs.p99.toFixed(3)} ms`;
+  return `${Math.round(perSecond)} msg/s${latency}`;
+}
+
+async function measureMode(context: SuiteContext, peer: Peer, mode: Mode, findings: Findings): Promise<void> {
+  const works = worksOf(mode, context.only, peer.name);
+  if (works.length === 0) return;
+  const settings = { ...MILLRACE_SETTINGS, divisor: context.quick ? QUICK_DIVISOR : 1 };
+  const theirs = await peer.start(mode);
+  try {
+    const ours = await RunningMillrace.start(context.workDir, settings);
+    try {
+      const sides = [
+        { running: theirs, isMillrace: false },
+        { running: ours, isMillrace: true },
+      ];
+      for (const work of works) {
+        if (theirs.tools(work).length === 0) continue;
+        findings.rows.push(...(await rounds(context, peer.name, work, sides)));
+      }
+      for (const [running, name, version, words] of [
+        [theirs, peer.name, peer.version, peer.modes[mode] ?? ""],
+        [ours, `Millrace beside ${peer.name}`, "this tree", mode === "synced" ? "acks synced" : "acks written"],
+      ] as const) {
+        const { startMs } = running;
+        const memoryMb = running.memoryMb();
+        findings.facts.push({ name, version, mode, settings: words, startMs: [startMs], memoryMb });
+      }
+    } finally {
+      await ours.stop();
+    }
+  } finally {
+    await theirs.stop();
+  }
+}
+
+async function measurePeer(
+  context: SuiteContext,
+  name: PeerName,
+  cache: string,
+  bench: Bench,
+  findings: Findings,
+): Promise<void> {
+  try {
+    context.progress(`${name}: installing`);
+    const peer = await installPeer(name, cache, bench);
+    context.progress(`${name} ${peer.version}`);
+    for (const mode of ["fast", "synced"] as const) {
+      if (peer.modes[mode] !== undefined) await measureMode(context, peer, mode, findings);
+    }
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (!(error instanceof UnavailableError)) throw error;
+    context.progress(`${name} is left out: ${error.message}`);
+    findings.missing.push([name, error.message]);
+  }
+}
+
+/** The peers that a flag names. Errors: a name that is none. */
+export function peersOf(flag: string | undefined): PeerName[] {
+  if (flag === undefined) return [...PEER_NAMES];
+  return flag.split(",").map((word) => {
+    const name = PEER_NAMES.find((name) => name === word.trim());
+    if (name === undefined) throw new Error(`no peer "${word}": there are ${PEER_NAMES.join(", ")}`);
+    return name;
+  });
+}
+
+async function runSuite(context: SuiteContext, options: Record<string, unknown>): Promise<SuiteResult> {
+  const cache = (options["cache"] as string | undefined) ?? defaultCache();
+  const names = peersOf(options["peers"] as string | undefined);
+  const findings: Findings = { rows: [], facts: [], missing: [] };
+  const runOptions = { signal: context.signal };
+  context.signal.addEventListener("abort", endAll, { once: true });
+  try {
+    await mkdir(cache, { recursive: true });
+    const driver = await installDriver(cache, runOptions);
+    const bench: Bench = { driver, workDir: context.workDir, options: runOptions };
+    for (const name of names) await measurePeer(context, name, cache, bench, findings);
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) throw error;
+    for (const name of names) findings.missing.push([name, error.message]);
+  } finally {
+    context.signal.removeEventListener("abort", endAll);
+  }
+  const { rows, facts, missing } = findings;
+  return { figures: goalFigures(rows), tables: [rateTable(rows), latencyTable(rows), factTable(facts, missing)] };
+}
+
+export const suite: Suite = {
+  name: "peers",
+  about: "Millrace beside Kafka, NATS, RabbitMQ, Redis and Mosquitto, taking turns",
+  addOptions(command: Command) {
+    command.option("--peers <names>", `which of ${PEER_NAMES.join(",")} (default: all)`);
+    command.option("--cache <folder>", "where peers and tools are kept (default: in the user's cache folder)");
+  },
+  run: runSuite,
+};

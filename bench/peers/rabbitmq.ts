@@ -1,0 +1,193 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { isLatency, type Measured, type Mode, type Peer, rateOfLatency, type Tool, type Work } from "./peer.ts";
+import { type Bench, freshFolder, serve, type Served, ServedBroker } from "./serving.ts";
+import { freePorts, run, ServerProcess } from "./shell.ts";
+
+/** RabbitMQ: streams by the driver over the stream protocol; classic and quorum queues by PerfTest. */
+
+export interface RabbitFiles {
+  /** The server's own script, past the one that changes the user. */
+  readonly server: string;
+  readonly perfTestJars: string;
+  readonly version: string;
+}
+
+const STREAM_BATCH = 200;
+const STREAM_WINDOW = 50_000;
+/** Messages in one entry of a stream: the documented way to more throughput. */
+const SUB_ENTRY = 200;
+const PERF_TEST_S = 7;
+const PID_WAIT_MS = 5_000;
+/** After the first answer the server still opens its plugins. */
+const SETTLE_MS = 2_000;
+
+const records = (sizeBytes: number): number => (sizeBytes <= 100 ? 2_000_000 : 600_000);
+
+class RunningRabbit extends ServedBroker {
+  private readonly amqp: string;
+  private readonly jars: string;
+  private queues = 0;
+
+  constructor(bench: Bench, served: Served, amqp: string, jars: string) {
+    super("rabbitmq", bench, served);
+    this.amqp = amqp;
+    this.jars = jars;
+  }
+
+  async prepare(work: Work): Promise<void> {
+    if (work.name !== "consume") return;
+    await this.stream("produce", work, {});
+  }
+
+  private stream(does: string, { sizeBytes: size }: Work, more: Record<string, string | number>): Promise<Measured> {
+    const flags = { topic: "st", batch: STREAM_BATCH, window: STREAM_WINDOW, size, records: records(size) };
+    return this.load(does, { ...flags, ...more });
+  }
+
+  tools(work: Work): readonly Tool[] {
+    return work.mode === "synced" ? this.queueTools(work) : this.streamTools(work);
+  }
+
+  private streamTools(work: Work): readonly Tool[] {
+    const { name } = work;
+    const tool = (variant: string, counts: string, does: string, more: Record<string, string | number>): Tool => ({
+      name: variant,
+      counts,
+      run: () => this.stream(does, work, more),
+    });
+    const outstanding = `${STREAM_WINDOW} outstanding; to the last confirmation`;
+    if (name === "produce") {
+      return [
+        tool("stream client", `batches of ${STREAM_BATCH}, ${outstanding}`, "produce", {}),
+        tool("stream client, sub-entries", `${SUB_ENTRY} messages an entry, ${outstanding}`, "produce", {
+          batch: SUB_ENTRY * 10,
+          "sub-entry": SUB_ENTRY,
+        }),
+      ];
+    }
+    if (name === "consume") {
+      return [tool("stream client", "every value touched, CRCs checked", "consume", {})];
+    }
+    if (name === "both" || name === "fanout10") {
+      const subscribers = name === "both" ? 1 : 10;
+      const count = records(work.sizeBytes) / (subscribers === 1 ? 1 : 4);
+      return [
+        tool("stream client", "producer and readers of a stream at once", "fanout", { subscribers, records: count }),
+      ];
+    }
+    if (!isLatency(name) || !name.startsWith("stored")) return [];
+    return [tool("stream client", "stream, open loop", "latency", this.bench.driver.latencyFlags(work))];
+  }
+
+  /** Queues, whose messages are on the disk before they are confirmed. */
+  private queueTools(work: Work): readonly Tool[] {
+    const kinds = [
+      { name: "PerfTest, classic queue", flags: ["-f", "persistent"] },
+      { name: "PerfTest, quorum queue", flags: ["-f", "persistent", "--quorum-queue"] },
+    ];
+    if (work.name === "produce") {
+      return kinds.map(({ name, flags }) => ({
+        name,
+        counts: "persistent messages, 1,000 outstanding; its average of confirmed sending",
+        run: () => this.perfTest(work, [...flags, "-x", "1", "-y", "0", "-c", "1000"], "sending"),
+      }));
+    }
+    if (!isLatency(work.name) || !work.name.startsWith("stored")) return [];
+    const pace = ["-x", "1", "-y", "1", "-c", "1000", "-q", "100", "-r", String(rateOfLatency(work.name))];
+    return kinds.map(({ name, flags }) => ({
+      name,
+      counts: "its consumer latency, JVM warm-up inside; it gives no p99.9",
+      run: () => this.perfTest(work, [...flags, ...pace], "receiving"),
+    }));
+  }
+
+  private async perfTest(work: Work, flags: readonly string[], side: string): Promise<Measured> {
+    this.queues += 1;
+    const java = ["java", "-Xmx512m", "-cp", this.jars, "com.rabbitmq.perf.PerfTest"];
+    const where = ["-h", `amqp://guest:guest@${this.amqp}/%2f`, "-u", `q${this.queues}`, "-ad", "true"];
+    const length = ["-s", String(work.sizeBytes), "-z", String(PERF_TEST_S)];
+    return perfTestResult(await run([...java, ...where, ...length, ...flags], this.bench.options), side);
+  }
+}
+
+/** The averages that PerfTest prints at its end; its percentiles are min/median/75th/95th/99th in µs. */
+export function perfTestResult(text: string, side: string): Measured {
+  const perSecond = Number(new RegExp(`${side} rate avg: (\\d+)`).exec(text)?.[1] ?? Number.NaN);
+  const times = /consumer latency min\/median\/75th\/95th\/99th ([\d/]+)/g;
+  const last = [...text.matchAll(times)].at(-1)?.[1];
+  if (last === undefined) return { perSecond };
+  const [, median, , , p99] = last.split("/").map((us) => Number(us) / 1e3) as [number, number, number, number, number];
+  const latencyMs = { p50: median, p90: Number.NaN, p99, p999: Number.NaN, max: Number.NaN };
+  return { perSecond, latencyMs };
+}
+
+function settings(amqp: string, stream: number): string {
+  return `listeners.tcp.1 = ${amqp}
+stream.listeners.tcp.1 = 127.0.0.1:${stream}
+stream.advertised_host = 127.0.0.1
+stream.advertised_port = ${stream}
+log.file.level = error
+`;
+}
+
+/** Everything that the server would otherwise look for in the system's folders. */
+function environment(dataDir: string, epmd: number, distribution: number): Record<string, string> {
+  return {
+    HOME: join(dataDir, "home"),
+    ERL_EPMD_ADDRESS: "127.0.0.1",
+    ERL_EPMD_PORT: String(epmd),
+    RABBITMQ_NODENAME: "peers@localhost",
+    RABBITMQ_DIST_PORT: String(distribution),
+    RABBITMQ_CONFIG_FILE: join(dataDir, "rabbitmq.conf"),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(dataDir, "plugins"),
+    RABBITMQ_CONF_ENV_FILE: join(dataDir, "none"),
+    RABBITMQ_MNESIA_BASE: join(dataDir, "mnesia"),
+    RABBITMQ_LOG_BASE: join(dataDir, "log"),
+    RABBITMQ_PID_FILE: join(dataDir, "pid"),
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
+  };
+}
+
+/** The pid of the Erlang machine, which the script that was started is not. */
+async function readPid(file: string): Promise<number> {
+  for (const end = Date.now() + PID_WAIT_MS; Date.now() < end; await Bun.sleep(100)) {
+    const pid = Number(await readFile(file, "utf8").catch(() => ""));
+    if (pid > 0) return pid;
+  }
+  throw new Error("RabbitMQ wrote no pid");
+}
+
+async function start(files: RabbitFiles, bench: Bench, mode: Mode): Promise<RunningRabbit> {
+  const dataDir = await freshFolder(bench, `rabbitmq-${mode}`);
+  for (const folder of ["home", "log", "mnesia"]) await mkdir(join(dataDir, folder));
+  const ports = (await freePorts(4)) as [number, number, number, number];
+  const [amqpPort, stream, epmdPort, distribution] = ports;
+  const amqp = `127.0.0.1:${amqpPort}`;
+  await writeFile(join(dataDir, "rabbitmq.conf"), settings(amqp, stream));
+  await writeFile(join(dataDir, "plugins"), "[rabbitmq_stream].\n");
+  const epmd = new ServerProcess(["epmd", "-address", "127.0.0.1", "-port", String(epmdPort)], bench.options);
+  const served = await serve(bench, {
+    command: [files.server],
+    env: environment(dataDir, epmdPort, distribution),
+    protocol: "amqp",
+    address: amqp,
+    dataDir,
+    afterwards: () => epmd.stop(),
+  });
+  served.server.pid = await readPid(join(dataDir, "pid"));
+  await Bun.sleep(SETTLE_MS);
+  return new RunningRabbit(bench, { ...served, address: `127.0.0.1:${stream}` }, amqp, files.perfTestJars);
+}
+
+export function rabbitPeer(files: RabbitFiles, bench: Bench): Peer {
+  return {
+    name: "rabbitmq",
+    version: files.version,
+    modes: {
+      fast: "streams, which are never synced to the disk",
+      synced: "classic and quorum queues with persistent messages and confirmations",
+    },
+    start: (mode) => start(files, bench, mode),
+  };
+}
