@@ -25,8 +25,13 @@ export function defaultCache(env: Readonly<Record<string, string | undefined>> =
   return join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "millrace-peers");
 }
 
+/** Where a program is, by the search path as it is now. */
+function find(tool: string): string | null {
+  return Bun.which(tool, { PATH: process.env["PATH"] ?? "" });
+}
+
 function need(tool: string, what: string): void {
-  if (Bun.which(tool) === null) throw new UnavailableError(`${what} needs ${tool}, which is not here`);
+  if (find(tool) === null) throw new UnavailableError(`${what} needs ${tool}, which is not here`);
 }
 
 /** The one-line reason of what could not be had. */
@@ -84,9 +89,9 @@ async function debian(packages: readonly string[], options: RunOptions): Promise
   for (const name of packages) if ((await debianVersion(name, options)) === null) missing.push(name);
   if (missing.length === 0) return;
   const [first] = missing;
-  if (Bun.which("apt-get") === null) throw new UnavailableError(`${first} needs apt-get, which is not here`);
+  if (find("apt-get") === null) throw new UnavailableError(`${first} needs apt-get, which is not here`);
   if (process.getuid?.() !== 0) throw new UnavailableError(`apt-get install ${missing.join(" ")} needs root`);
-  const invoker = Bun.which("invoke-rc.d");
+  const invoker = find("invoke-rc.d");
   const policy = invoker === null ? null : join(dirname(invoker), "policy-rc.d");
   const isOurs = policy !== null && !(await Bun.file(policy).exists());
   if (isOurs) {
@@ -104,7 +109,7 @@ async function debian(packages: readonly string[], options: RunOptions): Promise
 
 /** The version of an installed package, or null. */
 async function debianVersion(name: string, options: RunOptions): Promise<string | null> {
-  if (Bun.which("dpkg-query") === null) return null;
+  if (find("dpkg-query") === null) return null;
   const query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Version}", name];
   const [status, version] = (await run(query, options).catch(() => "")).split(" ");
   options.signal.throwIfAborted();
