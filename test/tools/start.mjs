@@ -1,6 +1,7 @@
 /**
  * `npm start`: installs what is missing, builds the core when it is stale, and serves; words behind `--` are the
- * broker's flags. `npm run -s millrace -- …` is this file with `--cli`: any command of the CLI.
+ * broker's flags. `npm run -s millrace -- …` is this file with `--cli`: any command of the CLI. `npm run bench -- …` is
+ * this file with `--bench`.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -31,15 +32,18 @@ function become(command, args, isGroupOfItsOwn) {
 await run(async () => {
   const words = process.argv.slice(2);
   const isCli = words[0] === "--cli";
-  const args = isCli ? words.slice(1) : ["serve", ...words];
-  const isServer = args[0] === "serve";
+  const isBench = words[0] === "--bench";
+  const args = isCli || isBench ? words.slice(1) : ["serve", ...words];
+  const isServer = args[0] === "serve" && !isBench;
+  // What is measured must be what the sources say; load on a broker that runs elsewhere needs no core.
+  const isFresh = isServer || (isBench && !["load", "compare"].includes(args[0]));
   // A command of the CLI should answer at once: it builds only what is not there at all.
-  if (isServer || !existsSync(bun)) {
+  if (isFresh || !existsSync(bun)) {
     needToolchains();
     await installPackages();
   }
-  if (isServer || !existsSync(addon)) await buildCore();
+  if (isFresh || (!isBench && !existsSync(addon))) await buildCore();
   // The server gets a process group of its own, so that only this process is told of Ctrl-C and passes it on exactly
   // once: a second signal ends the server at once. Other commands read from the terminal and stay in its group.
-  become(bun, [`${root}src/main.ts`, ...args], isServer);
+  become(bun, [`${root}${isBench ? "bench" : "src"}/main.ts`, ...args], isServer);
 });
