@@ -1,0 +1,50 @@
+import { type Suite, type SuiteResult, isWanted } from "../lib/suite.ts";
+import { BOTH_CLIENT, BOTH_RAW, CONSUME, FANOUT } from "./reading.ts";
+import { type Measure, Stage } from "./stage.ts";
+import { PARTITIONS, PRODUCE_BATCHED, PRODUCE_SINGLE } from "./throughput.ts";
+
+/** The broker beside what the machine can do at all: each ratio measured in one go, taking turns with a bare program. */
+
+const MEASURES: readonly Measure[] = [
+  PRODUCE_BATCHED,
+  PRODUCE_SINGLE,
+  CONSUME,
+  BOTH_RAW,
+  BOTH_CLIENT,
+  FANOUT,
+  PARTITIONS,
+];
+
+/** The names of all figures. */
+export const FIGURE_NAMES: readonly string[] = MEASURES.flatMap(({ figures }) => figures.map(({ name }) => name));
+
+const number = (value: number): string => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(3));
+
+async function measure(stage: Stage, measure: Measure): Promise<void> {
+  const { rounds, quick, progress, signal } = stage.context;
+  const count = quick ? 1 : Math.min(rounds, measure.roundsMax ?? rounds);
+  progress(`limits: ${measure.title}`);
+  try {
+    const run = await measure.prepare(stage);
+    for (let round = 0; round < count; round += 1) {
+      signal.throwIfAborted();
+      await run(round);
+      const values = measure.figures.map(({ name }) => `${name} ${number(stage.runsOf(name).at(-1) ?? Number.NaN)}`);
+      progress(`  round ${round + 1} of ${count}: ${values.join(", ")}`);
+    }
+  } finally {
+    await stage.clear();
+  }
+}
+
+export const suite: Suite = {
+  name: "limits",
+  about: "the broker beside bare programs that do nothing but the kernel's part",
+  async run(context): Promise<SuiteResult> {
+    await using stage = new Stage(context);
+    const wanted = MEASURES.filter(({ figures }) => figures.some(({ name }) => isWanted(context, name)));
+    for (const one of wanted) await measure(stage, one);
+    const figures = stage.figures(wanted.flatMap((one) => one.figures));
+    return { figures, tables: [stage.costTable()] };
+  },
+};

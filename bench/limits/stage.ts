@@ -1,0 +1,179 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { connect } from "../../src/client/index.ts";
+import type { CreateTopicOptions } from "../../src/client/topics.ts";
+import { type Figure, figureOf, type Goal, median } from "../lib/figure.ts";
+import { touchMemory } from "../lib/memory.ts";
+import { type BrokerChild, type Child, spawnBroker, spawnProgram } from "../lib/processes.ts";
+import type { SuiteContext, Table } from "../lib/suite.ts";
+import { FULL, QUICK, type Sizes } from "./sizes.ts";
+
+/** What a measurement works with: programs, brokers, topics, memory touched before each run, and where its runs go. */
+
+const PROGRAMS = join(import.meta.dir, "programs");
+
+export interface FigureSpec {
+  readonly name: string;
+  readonly unit: string;
+  readonly goal?: Goal;
+  readonly note?: string;
+}
+
+/** One entry of the suite: what it measures, and how. `run` is one round. */
+export interface Measure {
+  readonly title: string;
+  readonly figures: readonly FigureSpec[];
+  /** How many rounds of all it takes part in, for those that take a minute each. */
+  readonly roundsMax?: number;
+  /** Prepares what all rounds use; the stage ends what it was asked for. */
+  prepare(stage: Stage): Promise<Round>;
+}
+
+export type Round = (round: number) => Promise<void>;
+
+/** What a run cost: seconds of the clock, and of the processor for both sides. */
+interface Cost {
+  readonly seconds: number;
+  readonly brokerSeconds: number;
+  readonly loadSeconds: number;
+}
+
+/** What takes part in a run. */
+export interface Cast {
+  /** The broker, or the bare program in its place. */
+  readonly server?: Child;
+  readonly load: readonly Child[];
+  /** Memory to touch before, page cache included. */
+  readonly touchBytes: number;
+}
+
+export class Stage implements AsyncDisposable {
+  readonly context: SuiteContext;
+  readonly sizes: Sizes;
+  readonly #runs = new Map<string, number[]>();
+  readonly #notes = new Map<string, string>();
+  readonly #costs = new Map<string, Cost[]>();
+  readonly #children: Child[] = [];
+  readonly #folders: string[] = [];
+
+  constructor(context: SuiteContext) {
+    this.context = context;
+    this.sizes = context.quick ? QUICK : FULL;
+  }
+
+  /** Takes down a figure's run. */
+  add(name: string, value: number): void {
+    if (!Number.isFinite(value)) throw new Error(`${name} is ${value}`);
+    const runs = this.#runs.get(name);
+    if (runs) runs.push(value);
+    else this.#runs.set(name, [value]);
+  }
+
+  /** Says something about a figure that was found out on the way. */
+  note(name: string, text: string): void {
+    this.#notes.set(name, text);
+  }
+
+  runsOf(name: string): readonly number[] {
+    return this.#runs.get(name) ?? [];
+  }
+
+  /** A folder of its own on the disk that is measured. */
+  async folder(): Promise<string> {
+    const path = await mkdtemp(join(this.context.workDir, "limits-"));
+    this.#folders.push(path);
+    return path;
+  }
+
+  async program(name: string): Promise<Child> {
+    this.context.signal.throwIfAborted();
+    const child = await spawnProgram(join(PROGRAMS, `${name}.ts`));
+    this.#children.push(child);
+    return child;
+  }
+
+  /** A broker on a folder; a fresh one where none is given. */
+  async broker(flags: readonly string[] = [], dataDir?: string): Promise<BrokerChild> {
+    this.context.signal.throwIfAborted();
+    const child = await spawnBroker({ dataDir: dataDir ?? (await this.folder()), flags });
+    this.#children.push(child);
+    return child;
+  }
+
+  /**
+   * Touches memory, does the work, and takes down what it cost. The result is the work's.
+   *
+   * @param title names the line of the table of costs
+   */
+  async run<T>(title: string, cast: Cast, work: () => Promise<T>): Promise<T> {
+    this.context.signal.throwIfAborted();
+    await touchMemory(cast.touchBytes, this.context.workDir);
+    const { server, load } = cast;
+    const loadSeconds = (): number => load.reduce((sum, child) => sum + child.cpuSeconds(), 0);
+    const before = { server: server?.cpuSeconds() ?? 0, load: loadSeconds() };
+    const startMs = performance.now();
+    const result = await work();
+    const cost = {
+      seconds: (performance.now() - startMs) / 1e3,
+      brokerSeconds: (server?.cpuSeconds() ?? 0) - before.server,
+      loadSeconds: loadSeconds() - before.load,
+    };
+    const costs = this.#costs.get(title);
+    if (costs) costs.push(cost);
+    else this.#costs.set(title, [cost]);
+    return result;
+  }
+
+  /** A topic for the time of the work. */
+  async withTopic<T>(
+    broker: BrokerChild,
+    options: CreateTopicOptions,
+    work: (topic: string) => Promise<T>,
+  ): Promise<T> {
+    await using client = await connect(broker.url);
+    const topic = `limits-${crypto.randomUUID()}`;
+    await client.topics.create(topic, options);
+    try {
+      return await work(topic);
+    } finally {
+      await client.topics.delete(topic);
+    }
+  }
+
+  /** Ends programs and brokers and removes their data: at the end of a measurement. */
+  async clear(): Promise<void> {
+    for (const child of this.#children.splice(0)) await child.end("SIGKILL");
+    for (const path of this.#folders.splice(0)) await rm(path, { recursive: true, force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.clear();
+  }
+
+  /** The figures that have runs. */
+  figures(specs: readonly FigureSpec[]): Figure[] {
+    return specs
+      .filter(({ name }) => this.#runs.has(name))
+      .map(({ name, unit, goal, note }) => {
+        const said = [note, this.#notes.get(name)].filter((text) => text !== undefined).join("; ");
+        return figureOf(name, unit, this.runsOf(name), goal, said === "" ? undefined : said);
+      });
+  }
+
+  /** Where the time went: medians by kind of run. Load at nearly all of a core means that the load is the limit. */
+  costTable(): Table {
+    const of = (costs: readonly Cost[], pick: (cost: Cost) => number): number => median(costs.map(pick));
+    const rows = [...this.#costs].map(([title, costs]) => {
+      const seconds = of(costs, (cost) => cost.seconds);
+      const broker = of(costs, (cost) => cost.brokerSeconds);
+      const load = of(costs, (cost) => cost.loadSeconds);
+      const share = (part: number): string => `${((part / seconds) * 100).toFixed(0)} %`;
+      return [title, seconds.toFixed(2), broker.toFixed(2), share(broker), load.toFixed(2), share(load)];
+    });
+    return {
+      title: "CPU seconds of a run (medians)",
+      columns: ["run", "s", "broker or bare program, CPU s", "of a core", "load, CPU s", "of a core"],
+      rows,
+    };
+  }
+}
