@@ -71,6 +71,8 @@ async function measure(tool: Tool, running: Running): Promise<{ run: Measured; c
 interface Side {
   readonly running: Running;
   readonly isMillrace: boolean;
+  /** The most memory that it had after a run, in MB. */
+  memoryMb: number;
 }
 
 /** All rounds of a work: the peer's tools, then Millrace's, again and again. */
@@ -90,6 +92,7 @@ async function rounds(context: SuiteContext, peer: string, work: Work, sides: re
       const tool = row.side.running.tools(work)[row.index] as Tool;
       const { run, cpuS } = await measure(tool, row.side.running);
       row.runs.push(run);
+      row.side.memoryMb = Math.max(row.side.memoryMb, row.side.running.memoryMb());
       context.progress(`${peer} ${work.mode} ${work.name} ${work.sizeBytes} ${tool.name}: ${lineOf(run)}`);
       if (run.records !== undefined) row.serverUs.push((cpuS * 1e6) / run.records);
     }
@@ -110,22 +113,15 @@ async function measureMode(context: SuiteContext, peer: Peer, mode: Mode, findin
   try {
     const ours = await RunningMillrace.start(context.workDir, settings);
     try {
-      const sides = [
-        { running: theirs, isMillrace: false },
-        { running: ours, isMillrace: true },
+      const sides: [Side, Side] = [
+        { running: theirs, isMillrace: false, memoryMb: 0 },
+        { running: ours, isMillrace: true, memoryMb: 0 },
       ];
       for (const work of works) {
         if (theirs.tools(work).length === 0) continue;
         findings.rows.push(...(await rounds(context, peer.name, work, sides)));
       }
-      for (const [running, name, version, words] of [
-        [theirs, peer.name, peer.version, peer.modes[mode] ?? ""],
-        [ours, `Millrace beside ${peer.name}`, "this tree", mode === "synced" ? "acks synced" : "acks written"],
-      ] as const) {
-        const { startMs } = running;
-        const memoryMb = running.memoryMb();
-        findings.facts.push({ name, version, mode, settings: words, startMs: [startMs], memoryMb });
-      }
+      findings.facts.push(...factsOf(peer, mode, sides));
     } finally {
       await ours.stop();
     }
@@ -133,6 +129,16 @@ async function measureMode(context: SuiteContext, peer: Peer, mode: Mode, findin
     await theirs.stop();
   }
 }
+
+function factsOf(peer: Peer, mode: Mode, [theirs, ours]: [Side, Side]): PeerFacts[] {
+  const acks = mode === "synced" ? "acks synced" : "acks written";
+  return [
+    { mode, ...memoryOf(theirs), name: peer.name, version: peer.version, settings: peer.modes[mode] ?? "" },
+    { mode, ...memoryOf(ours), name: `Millrace beside ${peer.name}`, version: "this tree", settings: acks },
+  ];
+}
+
+const memoryOf = ({ running: { startMs }, memoryMb }: Side) => ({ startMs: [startMs], memoryMb });
 
 async function measurePeer(
   context: SuiteContext,

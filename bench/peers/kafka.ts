@@ -21,7 +21,21 @@ const WARM_UP_RECORDS = 3_000_000;
 /** What the tool's documentation advises for throughput: a linger, larger batches, room for them. */
 const TUNED = ["linger.ms=5", "batch.size=131072", "buffer.memory=67108864"];
 
-const records = (sizeBytes: number): number => (sizeBytes <= 100 ? 3_000_000 : 1_000_000);
+const SYNCED_SHARE = 5;
+
+/** Clients of the driver, and partitions. */
+interface Share {
+  readonly clients: number;
+  readonly partitions: number;
+  readonly [flag: string]: number;
+}
+
+const ONE: Share = { clients: 1, partitions: 1 };
+const TWO: Share = { clients: 2, partitions: 2 };
+
+const filledTopic = (sizeBytes: number, { partitions }: Share): string => `filled${sizeBytes}-${partitions}`;
+
+const records = (sizeBytes: number): number => (sizeBytes <= 100 ? 6_000_000 : 1_200_000);
 
 function properties(dataDir: string, broker: number, controller: number, mode: Mode): string {
   return `process.roles=broker,controller
@@ -46,7 +60,6 @@ ${mode === "synced" ? "log.flush.interval.messages=1\n" : ""}`;
 class RunningKafka extends ServedBroker {
   private readonly jars: KafkaJars;
   private topics = 0;
-  private filled = "";
 
   constructor(bench: Bench, served: Served, jars: KafkaJars) {
     super("kafka", bench, served);
@@ -54,10 +67,10 @@ class RunningKafka extends ServedBroker {
   }
 
   /** Runs on a topic of its own, which is deleted behind it. */
-  private async onTopic<T>(use: (topic: string) => Promise<T>): Promise<T> {
+  private async onTopic<T>({ partitions }: Share, use: (topic: string) => Promise<T>): Promise<T> {
     this.topics += 1;
     const topic = `t${this.topics}`;
-    await this.load("create", { topic });
+    await this.load("create", { topic, partitions });
     try {
       return await use(topic);
     } finally {
@@ -67,7 +80,7 @@ class RunningKafka extends ServedBroker {
 
   /** A cold JVM is a third slower: it gets a round that nobody counts. */
   async warmUp(): Promise<void> {
-    await this.onTopic(async (topic) => {
+    await this.onTopic(ONE, async (topic) => {
       await this.load("produce", { topic, records: WARM_UP_RECORDS });
       await this.load("consume", { topic, records: WARM_UP_RECORDS });
     });
@@ -75,49 +88,60 @@ class RunningKafka extends ServedBroker {
 
   async prepare({ name, sizeBytes: size }: Work): Promise<void> {
     if (name !== "consume") return;
-    const topic = `filled${size}`;
-    await this.load("create", { topic });
-    await this.load("produce", { topic, records: records(size), size });
-    this.filled = topic;
+    for (const share of [ONE, TWO]) {
+      const topic = filledTopic(size, share);
+      await this.load("create", { topic, ...share });
+      await this.load("produce", { topic, records: records(size), size, ...share });
+    }
   }
 
   tools(work: Work): readonly Tool[] {
     const { name, sizeBytes: size, mode } = work;
-    const flags = { size, records: records(size), mode: mode === "synced" ? "all" : "" };
-    const franz = (counts: string, action: () => Promise<Measured>): Tool => ({
-      name: "franz-go",
-      counts,
-      run: action,
-    });
+    const acks = mode === "synced" ? "all" : "";
+    const flags = { size, records: records(size) / (mode === "synced" ? SYNCED_SHARE : 1), mode: acks };
     if (name === "produce") {
-      const produce = (): Promise<Measured> => this.onTopic((topic) => this.load("produce", { ...flags, topic }));
-      const acks = mode === "synced" ? "acks=all, idempotent" : "acks=1";
-      const driver = franz(`${acks}, linger 5 ms, batches up to 1 MB; to the last answer`, produce);
-      return mode === "synced" ? [driver] : [driver, this.perfTest(work, []), this.perfTest(work, TUNED)];
+      const answers = mode === "synced" ? "acks=all, idempotent" : "acks=1";
+      const counts = `${answers}, linger 5 ms, batches up to 1 MB; to the last answer`;
+      const driver = this.franz(counts, (share) =>
+        this.onTopic(share, (topic) => this.load("produce", { ...flags, ...share, topic })),
+      );
+      return mode === "synced" ? driver : [...driver, this.perfTest(work, []), this.perfTest(work, TUNED)];
     }
     if (name === "consume") {
-      const consume = (): Promise<Measured> => this.load("consume", { ...flags, topic: this.filled });
-      return [franz("every value touched, CRCs checked", consume), this.consumerPerfTest(work)];
+      const consume = (share: Share): Promise<Measured> =>
+        this.load("consume", { ...flags, ...share, topic: filledTopic(size, share) });
+      return [...this.franz("every value touched, CRCs checked", consume), this.consumerPerfTest(work)];
     }
-    if (name === "both" || name === "fanout10") {
-      const subscribers = name === "both" ? 1 : 10;
-      const fan = (): Promise<Measured> => {
-        const count = { ...flags, records: flags.records / (subscribers === 1 ? 1 : 3), subscribers };
-        return this.onTopic((topic) => this.load("fanout", { ...count, topic }));
-      };
-      return [franz("from the first produce to the last value touched", fan)];
+    if (name === "both") {
+      const both = (share: Share): Promise<Measured> =>
+        this.onTopic(share, (topic) => this.load("fanout", { ...flags, ...share, topic }));
+      return this.franz("from the first produce to the last value touched", both);
+    }
+    if (name === "fanout10") {
+      const fan = { ...flags, records: flags.records / 6, subscribers: 10 };
+      const run = (): Promise<Measured> => this.onTopic(ONE, (topic) => this.load("fanout", { ...fan, topic }));
+      return [{ name: "franz-go", counts: "deliveries, every value touched", run }];
     }
     if (!isLatency(name) || !name.startsWith("stored")) return [];
-    const latency = (): Promise<Measured> =>
-      this.onTopic((topic) =>
-        this.load("latency", { ...this.bench.driver.latencyFlags(work), topic, mode: flags.mode }),
-      );
-    return [franz("publish to receive, open loop, linger 0", latency)];
+    const run = (): Promise<Measured> => {
+      const latency = { ...this.bench.driver.latencyFlags(work), mode: acks };
+      return this.onTopic(ONE, (topic) => this.load("latency", { ...latency, topic }));
+    };
+    return [{ name: "franz-go", counts: "publish to receive, open loop, linger 0", run }];
+  }
+
+  /** The driver with one client and partition, and with as many as there are processors. */
+  private franz(counts: string, action: (share: Share) => Promise<Measured>): Tool[] {
+    return [ONE, TWO].map((share) => ({
+      name: share === ONE ? "franz-go" : `franz-go, ${share.clients} clients and partitions`,
+      counts,
+      run: () => action(share),
+    }));
   }
 
   /** kafka-producer-perf-test. */
   private perfTest({ sizeBytes }: Work, settings: readonly string[]): Tool {
-    const count = records(sizeBytes);
+    const count = records(sizeBytes) / 2;
     const warmUp = Math.round(count / 5);
     const main = "org.apache.kafka.tools.ProducerPerformance";
     const words = ["--num-records", count + warmUp, "--warmup-records", warmUp, "--record-size", sizeBytes];
@@ -127,12 +151,18 @@ class RunningKafka extends ServedBroker {
     return {
       name: settings.length === 0 ? "kafka-producer-perf-test" : "kafka-producer-perf-test, tuned",
       counts: `acks=1${settings.map((setting) => `, ${setting}`).join("")}; its steady state, one random payload per record`,
-      run: async () => ({ perSecond: producerRate(await this.onTopic(perform)) }),
+      run: async () => ({ perSecond: producerRate(await this.onTopic(ONE, perform)) }),
     };
   }
 
   private consumerPerfTest({ sizeBytes }: Work): Tool {
-    const words = ["--topic", this.filled, "--num-records", String(records(sizeBytes)), "--hide-header"];
+    const words = [
+      "--topic",
+      filledTopic(sizeBytes, ONE),
+      "--num-records",
+      String(records(sizeBytes)),
+      "--hide-header",
+    ];
     const main = "org.apache.kafka.tools.ConsumerPerformance";
     return {
       name: "kafka-consumer-perf-test",
@@ -164,7 +194,7 @@ export function kafkaPeer(jars: KafkaJars, bench: Bench): Peer {
     name: "kafka",
     version: jars.version,
     modes: {
-      fast: "KRaft, 1 partition, page cache; clients with acks=1 and no idempotence",
+      fast: "KRaft, 1 or 2 partitions, page cache; clients with acks=1 and no idempotence",
       synced: "the same with log.flush.interval.messages=1; clients with acks=all and idempotence",
     },
     async start(mode) {

@@ -37,10 +37,10 @@ export interface MillraceSettings {
 
 export const MILLRACE_SETTINGS: MillraceSettings = {
   tuning: { batchBytes: 256 * 1024, inFlightMax: 16 },
-  publishers: 1,
-  partitions: 1,
-  readers: 1,
-  fanReaders: 1,
+  publishers: 2,
+  partitions: 2,
+  readers: 2,
+  fanReaders: 2,
   recordsPerTurn: 2_000,
   creditBytes: 4 * 1024 * 1024,
   pollRecords: 2_000,
@@ -56,9 +56,9 @@ const SYNCED_SHARE = 5;
 
 /** Records of a run. */
 function recordsOf({ name, sizeBytes, mode }: Work): number {
-  const small = { produce: 6e6, consume: 8e6, both: 5e6, fanout1: 4e6, fanout10: 1e6 };
+  const small = { produce: 12e6, consume: 16e6, both: 8e6, fanout1: 8e6, fanout10: 2e6 };
   const count = small[name as keyof typeof small] ?? 0;
-  return (sizeBytes <= 100 ? count : count / 5) / (mode === "synced" ? SYNCED_SHARE : 1);
+  return (sizeBytes <= 100 ? count : count / 10) / (mode === "synced" ? SYNCED_SHARE : 1);
 }
 
 const program = (name: string): Promise<Child> => spawnProgram(join(import.meta.dir, name));
@@ -228,7 +228,7 @@ export class RunningMillrace implements Running {
     return measured({ ...read, startUs: published.startUs });
   }
 
-  /** One publisher, and readers that each get everything. */
+  /** Readers that each get everything, on one partition. */
   private async fanOut(topic: string, work: Work, records: number, readers: number): Promise<Measured> {
     const { fanReaders, windowRecords, publishers } = this.settings;
     const path = join(this.workDir, `${topic}.counts`);

@@ -27,7 +27,7 @@ export interface PeerFacts {
   readonly mode: Mode;
   readonly settings: string;
   readonly startMs: readonly number[];
-  /** After the load, without what a file stands behind. */
+  /** The most after a run, without what a file stands behind. */
   readonly memoryMb: number;
 }
 
@@ -181,7 +181,7 @@ export function latencyTable(rows: readonly Row[]): Table {
 export function factTable(facts: readonly PeerFacts[], missing: readonly (readonly [string, string])[]): Table {
   return {
     title: "Versions, settings, start, memory",
-    columns: ["broker", "version", "settings", "what they are", "start ms", "memory MB after load"],
+    columns: ["broker", "version", "settings", "what they are", "start ms", "memory MB, most after a run"],
     rows: [
       ...facts.map(({ name, version, mode, settings, startMs, memoryMb }) => [
         name,

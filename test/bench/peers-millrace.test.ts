@@ -131,13 +131,13 @@ describe("Millrace's side", () => {
         }
       }
       expect(figures).toMatchObject({
-        "produce client": 30_000,
-        "consume client": 40_000,
-        "both client": 25_000,
-        "fanout1 client": 20_000,
-        "fanout10 client": 50_000,
+        "produce client": 60_000,
+        "consume client": 80_000,
+        "both client": 40_000,
+        "fanout1 client": 40_000,
+        "fanout10 client": 100_000,
       });
-      expect(figures["produce client, pre-encoded"]).toBeGreaterThanOrEqual(30_000);
+      expect(figures["produce client, pre-encoded"]).toBeGreaterThanOrEqual(60_000);
       expect(figures["storedLatency1000 client"]).toBeGreaterThan(0);
       expect(running.memoryMb()).toBeGreaterThan(0);
     } finally {

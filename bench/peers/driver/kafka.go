@@ -162,11 +162,11 @@ func kafkaRead(ctx context.Context, client *kgo.Client, saw func(seen toucher, i
 	saw(all, true)
 }
 
-// kafkaFan has every subscriber read all partitions while a producer fills the topic.
+// kafkaFan has every subscriber read all partitions, with so many clients, while producers fill the topic.
 func kafkaFan(o *options) {
 	totals := make(chan uint64, o.subscribers)
 	for range o.subscribers {
-		go func() { totals <- kafkaDrain(o, 1) }()
+		go func() { totals <- kafkaDrain(o, o.clients) }()
 	}
 	time.Sleep(kafkaSettle)
 	start := time.Now()
