@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 /**
- * Entry of the program: `serve` runs the broker, every other word is for the CLI.
+ * Entry of the program: `serve` runs the broker, `bench` puts load on one, every other word is for the CLI.
  *
  * Other threads of a broker run this module too where it is all there is (a compiled binary), so what is not needed by
  * both is imported when it is.
@@ -14,6 +14,16 @@ async function main(words: string[]): Promise<void> {
   if (words[0] === "serve") {
     const { serve } = await import("./server/serve.ts");
     process.exitCode = await serve(words.slice(1)).catch(explain);
+    return;
+  }
+  if (words[0] === "bench") {
+    const { runBench } = await import("../bench/load/index.ts");
+    process.exitCode = await runBench(words.slice(1), "millrace bench");
+    return;
+  }
+  if (words[0] === "bench-program") {
+    const { runNamedProgram } = await import("../bench/load/programs.ts");
+    await runNamedProgram(words[1] ?? "");
     return;
   }
   const { run } = await import("./cli/index.ts");

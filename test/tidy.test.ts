@@ -114,6 +114,7 @@ function importFault(file: string, { path, isDynamic, isType }: Import): string 
   const target = normalize(join(dirname(file), path));
   if (target.startsWith("native/")) return kind === "log" ? undefined : `${file} imports native: only src/log may`;
   if (target === "package.json") return undefined;
+  if (target.startsWith("bench/")) return kind === "main" ? undefined : `${file} imports bench: only src/main may`;
   if (!target.startsWith("src/")) return `${file} imports ${target}, outside src`;
   if (kind in PORTABLE && NOT_PORTABLE.has(target) && !NOT_PORTABLE.has(file) && !isType) {
     return `${file} imports ${target}, which browsers cannot load; import the one file of stdx that is needed`;
