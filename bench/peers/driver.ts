@@ -7,6 +7,7 @@ import { run, type RunOptions, type ServerProcess } from "./shell.ts";
 
 export const DRIVER_SOURCE: string = join(import.meta.dir, "driver");
 const LATENCY_LENGTH = "6s";
+const LATENCY_LENGTH_QUICK = "2s";
 
 interface Result {
   readonly records: number;
@@ -19,9 +20,12 @@ export class Driver {
   private readonly path: string;
   private readonly options: RunOptions;
 
-  constructor(path: string, options: RunOptions) {
+  private readonly isQuick: boolean;
+
+  constructor(path: string, options: RunOptions, isQuick: boolean = false) {
     this.path = path;
     this.options = options;
+    this.isQuick = isQuick;
   }
 
   /** Runs one piece of work on a peer. Flags are those of driver/main.go. */
@@ -36,7 +40,7 @@ export class Driver {
   /** The flags of a latency run. */
   latencyFlags({ name, sizeBytes }: Work): Record<string, string | number> {
     if (!isLatency(name)) throw new Error(`${name} is no latency run`);
-    return { rate: rateOfLatency(name), size: sizeBytes, length: LATENCY_LENGTH };
+    return { rate: rateOfLatency(name), size: sizeBytes, length: this.isQuick ? LATENCY_LENGTH_QUICK : LATENCY_LENGTH };
   }
 
   /** Resolves when the server answers. Errors: it does not, with what it said. */

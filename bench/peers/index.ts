@@ -59,18 +59,24 @@ export function isAskedFor(work: Work, only: readonly string[] | undefined, peer
   });
 }
 
-/** One tool's run, with what the server spent on it. */
-async function measure(tool: Tool, running: Running): Promise<{ run: Measured; cpuS: number; seconds: number }> {
+/** One tool's run. One that fails is told of, and stands in the table without a figure. */
+async function measure(context: SuiteContext, tool: Tool, running: Running): Promise<Measured & { cpuS: number }> {
   const cpuBefore = running.cpuSeconds();
-  const startMs = performance.now();
-  const run = await tool.run();
-  const seconds = (performance.now() - startMs) / 1e3;
-  return { run, cpuS: running.cpuSeconds() - cpuBefore, seconds };
+  try {
+    const run = await tool.run();
+    return { ...run, cpuS: running.cpuSeconds() - cpuBefore };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    context.progress(`${tool.name} failed: ${(error as Error).message}`);
+    return { perSecond: Number.NaN, cpuS: Number.NaN };
+  }
 }
 
 interface Side {
   readonly running: Running;
   readonly isMillrace: boolean;
+  /** Of each start: from the process to its first answer. */
+  readonly startMs: readonly number[];
   /** The most memory that it had after a run, in MB. */
   memoryMb: number;
 }
@@ -90,7 +96,7 @@ async function rounds(context: SuiteContext, peer: string, work: Work, sides: re
     for (const row of rows) {
       context.signal.throwIfAborted();
       const tool = row.side.running.tools(work)[row.index] as Tool;
-      const { run, cpuS } = await measure(tool, row.side.running);
+      const { cpuS, ...run } = await measure(context, tool, row.side.running);
       row.runs.push(run);
       row.side.memoryMb = Math.max(row.side.memoryMb, row.side.running.memoryMb());
       context.progress(`${peer} ${work.mode} ${work.name} ${work.sizeBytes} ${tool.name}: ${lineOf(run)}`);
@@ -105,17 +111,31 @@ function lineOf({ perSecond, latencyMs }: Measured): string {
   return `${Math.round(perSecond)} msg/s${latency}`;
 }
 
+/** Starts it and stops it again, in all rounds but the one that measures. */
+async function starts(context: SuiteContext, start: () => Promise<Running>): Promise<number[]> {
+  const startMs: number[] = [];
+  while (startMs.length < context.rounds - 1) {
+    context.signal.throwIfAborted();
+    const running = await start();
+    startMs.push(running.startMs);
+    await running.stop();
+  }
+  return startMs;
+}
+
 async function measureMode(context: SuiteContext, peer: Peer, mode: Mode, findings: Findings): Promise<void> {
   const works = worksOf(mode, context.only, peer.name);
   if (works.length === 0) return;
   const settings = { ...MILLRACE_SETTINGS, divisor: context.quick ? QUICK_DIVISOR : 1 };
+  const startOurs = (): Promise<Running> => RunningMillrace.start(context.workDir, settings);
+  const startMs = { theirs: await starts(context, () => peer.start(mode)), ours: await starts(context, startOurs) };
   const theirs = await peer.start(mode);
   try {
-    const ours = await RunningMillrace.start(context.workDir, settings);
+    const ours = await startOurs();
     try {
       const sides: [Side, Side] = [
-        { running: theirs, isMillrace: false, memoryMb: 0 },
-        { running: ours, isMillrace: true, memoryMb: 0 },
+        { running: theirs, isMillrace: false, startMs: [...startMs.theirs, theirs.startMs], memoryMb: 0 },
+        { running: ours, isMillrace: true, startMs: [...startMs.ours, ours.startMs], memoryMb: 0 },
       ];
       for (const work of works) {
         if (theirs.tools(work).length === 0) continue;
@@ -138,7 +158,7 @@ function factsOf(peer: Peer, mode: Mode, [theirs, ours]: [Side, Side]): PeerFact
   ];
 }
 
-const memoryOf = ({ running: { startMs }, memoryMb }: Side) => ({ startMs: [startMs], memoryMb });
+const memoryOf = ({ startMs, memoryMb }: Side) => ({ startMs, memoryMb });
 
 async function measurePeer(
   context: SuiteContext,
@@ -180,8 +200,9 @@ async function runSuite(context: SuiteContext, options: Record<string, unknown>)
   context.signal.addEventListener("abort", endAll, { once: true });
   try {
     await mkdir(cache, { recursive: true });
-    const driver = await installDriver(cache, runOptions);
-    const bench: Bench = { driver, workDir: context.workDir, options: runOptions };
+    const divisor = context.quick ? QUICK_DIVISOR : 1;
+    const driver = await installDriver(cache, runOptions, context.quick);
+    const bench: Bench = { driver, workDir: context.workDir, options: runOptions, divisor };
     for (const name of names) await measurePeer(context, name, cache, bench, findings);
   } catch (error) {
     if (!(error instanceof UnavailableError)) throw error;

@@ -45,14 +45,14 @@ async function orUnavailable<T>(what: string, get: () => Promise<T>): Promise<T>
 }
 
 /** Builds the load driver, which everything else needs. Errors: UnavailableError. */
-export async function installDriver(cache: string, options: RunOptions): Promise<Driver> {
+export async function installDriver(cache: string, options: RunOptions, isQuick: boolean = false): Promise<Driver> {
   need("go", "the load driver");
   const path = join(cache, "bin", "driver");
   await mkdir(dirname(path), { recursive: true });
   await orUnavailable("the load driver", () =>
     run(["go", "build", "-o", path, "."], { ...options, cwd: DRIVER_SOURCE }),
   );
-  return new Driver(path, options);
+  return new Driver(path, options, isQuick);
 }
 
 /** A class path with the jars of a pom. */

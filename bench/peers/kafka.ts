@@ -35,8 +35,6 @@ const TWO: Share = { clients: 2, partitions: 2 };
 
 const filledTopic = (sizeBytes: number, { partitions }: Share): string => `filled${sizeBytes}-${partitions}`;
 
-const records = (sizeBytes: number): number => (sizeBytes <= 100 ? 6_000_000 : 1_200_000);
-
 function properties(dataDir: string, broker: number, controller: number, mode: Mode): string {
   return `process.roles=broker,controller
 node.id=1
@@ -60,6 +58,7 @@ ${mode === "synced" ? "log.flush.interval.messages=1\n" : ""}`;
 class RunningKafka extends ServedBroker {
   private readonly jars: KafkaJars;
   private topics = 0;
+  private isWarm = false;
 
   constructor(bench: Bench, served: Served, jars: KafkaJars) {
     super("kafka", bench, served);
@@ -78,27 +77,35 @@ class RunningKafka extends ServedBroker {
     }
   }
 
+  private records(sizeBytes: number): number {
+    return (sizeBytes <= 100 ? 6_000_000 : 1_200_000) / this.bench.divisor;
+  }
+
   /** A cold JVM is a third slower: it gets a round that nobody counts. */
-  async warmUp(): Promise<void> {
+  private async warmUp(): Promise<void> {
+    if (this.isWarm) return;
+    this.isWarm = true;
+    const records = WARM_UP_RECORDS / this.bench.divisor;
     await this.onTopic(ONE, async (topic) => {
-      await this.load("produce", { topic, records: WARM_UP_RECORDS });
-      await this.load("consume", { topic, records: WARM_UP_RECORDS });
+      await this.load("produce", { topic, records });
+      await this.load("consume", { topic, records });
     });
   }
 
   async prepare({ name, sizeBytes: size }: Work): Promise<void> {
+    await this.warmUp();
     if (name !== "consume") return;
     for (const share of [ONE, TWO]) {
       const topic = filledTopic(size, share);
       await this.load("create", { topic, ...share });
-      await this.load("produce", { topic, records: records(size), size, ...share });
+      await this.load("produce", { topic, records: this.records(size), size, ...share });
     }
   }
 
   tools(work: Work): readonly Tool[] {
     const { name, sizeBytes: size, mode } = work;
     const acks = mode === "synced" ? "all" : "";
-    const flags = { size, records: records(size) / (mode === "synced" ? SYNCED_SHARE : 1), mode: acks };
+    const flags = { size, records: this.records(size) / (mode === "synced" ? SYNCED_SHARE : 1), mode: acks };
     if (name === "produce") {
       const answers = mode === "synced" ? "acks=all, idempotent" : "acks=1";
       const counts = `${answers}, linger 5 ms, batches up to 1 MB; to the last answer`;
@@ -141,7 +148,7 @@ class RunningKafka extends ServedBroker {
 
   /** kafka-producer-perf-test. */
   private perfTest({ sizeBytes }: Work, settings: readonly string[]): Tool {
-    const count = records(sizeBytes) / 2;
+    const count = this.records(sizeBytes) / 2;
     const warmUp = Math.round(count / 5);
     const main = "org.apache.kafka.tools.ProducerPerformance";
     const words = ["--num-records", count + warmUp, "--warmup-records", warmUp, "--record-size", sizeBytes];
@@ -160,7 +167,7 @@ class RunningKafka extends ServedBroker {
       "--topic",
       filledTopic(sizeBytes, ONE),
       "--num-records",
-      String(records(sizeBytes)),
+      String(this.records(sizeBytes)),
       "--hide-header",
     ];
     const main = "org.apache.kafka.tools.ConsumerPerformance";
@@ -206,9 +213,7 @@ export function kafkaPeer(jars: KafkaJars, bench: Bench): Peer {
       await run([...java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", file], bench.options);
       const command = [...java, "kafka.Kafka", file];
       const served = await serve(bench, { command, protocol: "kafka", address: `127.0.0.1:${broker}`, dataDir });
-      const running = new RunningKafka(bench, served, jars);
-      if (mode === "fast") await running.warmUp();
-      return running;
+      return new RunningKafka(bench, served, jars);
     },
   };
 }

@@ -6,8 +6,6 @@ import { freePorts } from "./shell.ts";
 
 /** Mosquitto: MQTT 3.1.1, QoS 0. It has no log, so only its fan-out and its latency are measured. */
 
-const records = (sizeBytes: number): number => (sizeBytes <= 100 ? 1_000_000 : 600_000);
-
 class RunningMosquitto extends ServedBroker {
   constructor(bench: Bench, served: Served) {
     super("mosquitto", bench, served);
@@ -17,11 +15,15 @@ class RunningMosquitto extends ServedBroker {
     // It stores nothing that could be prepared.
   }
 
+  private records(sizeBytes: number): number {
+    return (sizeBytes <= 100 ? 1_000_000 : 600_000) / this.bench.divisor;
+  }
+
   tools(work: Work): readonly Tool[] {
     const { name, sizeBytes: size } = work;
     if (name === "fanout1" || name === "fanout10") {
       const subscribers = name === "fanout1" ? 1 : 10;
-      const flags = { size, subscribers, records: records(size) / (subscribers === 1 ? 1 : 5) };
+      const flags = { size, subscribers, records: this.records(size) / (subscribers === 1 ? 1 : 5) };
       return [{ name: "driver", counts: "QoS 0, nothing stored", run: () => this.load("fanout", flags) }];
     }
     if (!isLatency(name) || name.startsWith("stored")) return [];

@@ -9,9 +9,6 @@ import { freePorts } from "./shell.ts";
 const WINDOWS = [500, 10_000];
 const PULL_BATCH = 5000;
 
-const records = ({ sizeBytes, mode }: Work): number =>
-  (sizeBytes <= 100 ? 1_000_000 : 400_000) / (mode === "synced" ? 50 : 1);
-
 class RunningNats extends ServedBroker {
   constructor(bench: Bench, served: Served) {
     super("nats", bench, served);
@@ -19,12 +16,16 @@ class RunningNats extends ServedBroker {
 
   async prepare(work: Work): Promise<void> {
     if (work.name !== "consume") return;
-    await this.load("produce", { records: records(work), size: work.sizeBytes });
+    await this.load("produce", { records: this.records(work), size: work.sizeBytes });
+  }
+
+  private records({ sizeBytes, mode }: Work): number {
+    return (sizeBytes <= 100 ? 1_000_000 : 400_000) / (mode === "synced" ? 50 : 1) / this.bench.divisor;
   }
 
   tools(work: Work): readonly Tool[] {
     const { name, sizeBytes: size } = work;
-    const flags = { size, records: records(work) };
+    const flags = { size, records: this.records(work) };
     const tool = (variant: string, counts: string, does: string, more: Record<string, string | number>): Tool => ({
       name: variant,
       counts,

@@ -9,9 +9,6 @@ const FSYNC: Readonly<Record<Mode, string>> = { fast: "no", synced: "always" };
 const PIPELINE = 100;
 const READ_COUNT = 1000;
 
-const records = ({ sizeBytes, mode }: Work): number =>
-  (sizeBytes <= 100 ? 1_500_000 : 500_000) / (mode === "synced" ? 5 : 1);
-
 class RunningRedis extends ServedBroker {
   constructor(bench: Bench, served: Served) {
     super("redis", bench, served);
@@ -24,12 +21,16 @@ class RunningRedis extends ServedBroker {
   async prepare(work: Work): Promise<void> {
     await run(["redis-cli", "-p", this.port, "flushall"], this.bench.options);
     if (work.name !== "consume") return;
-    await this.load("produce", { batch: PIPELINE, records: records(work), size: work.sizeBytes });
+    await this.load("produce", { batch: PIPELINE, records: this.records(work), size: work.sizeBytes });
+  }
+
+  private records({ sizeBytes, mode }: Work): number {
+    return (sizeBytes <= 100 ? 1_500_000 : 500_000) / (mode === "synced" ? 5 : 1) / this.bench.divisor;
   }
 
   tools(work: Work): readonly Tool[] {
     const { name, sizeBytes: size } = work;
-    const flags = { size, records: records(work) };
+    const flags = { size, records: this.records(work) };
     const driver = (counts: string, does: string, more: Record<string, string | number>): Tool => ({
       name: "driver",
       counts,
@@ -60,7 +61,7 @@ class RunningRedis extends ServedBroker {
 
   private benchmark(work: Work): Tool {
     const value = "x".repeat(work.sizeBytes);
-    const flags = ["-h", "127.0.0.1", "-p", this.port, "-n", String(records(work)), "--csv"];
+    const flags = ["-h", "127.0.0.1", "-p", this.port, "-n", String(this.records(work)), "--csv"];
     const command = ["-P", String(PIPELINE), "-c", "1", "XADD", "t", "*", "d", value];
     return {
       name: "redis-benchmark",

@@ -11,6 +11,8 @@ export interface Bench {
   readonly driver: Driver;
   readonly workDir: string;
   readonly options: RunOptions;
+  /** Divides all counts of messages, for quick runs. */
+  readonly divisor: number;
 }
 
 export interface Served {

@@ -54,12 +54,14 @@ export const GOALS: readonly Goal[] = [
 
 const GOAL_BYTES = 100;
 
+/** One entry per round; NaN where the tool failed or gave no rate. */
 const rates = ({ runs }: Row): number[] => runs.map(({ perSecond }) => perSecond);
+const known = (values: readonly number[]): number[] => values.filter((value) => !Number.isNaN(value));
 
 /** The row with the highest median, of those that stand for the whole work. */
 export function bestOf(rows: readonly Row[]): Row | undefined {
-  const whole = rows.filter((row) => !row.isMarked && !Number.isNaN(median(rates(row))));
-  return whole.toSorted((a, b) => median(rates(b)) - median(rates(a)))[0];
+  const whole = rows.filter((row) => !row.isMarked && known(rates(row)).length > 0);
+  return whole.toSorted((a, b) => median(known(rates(b))) - median(known(rates(a))))[0];
 }
 
 /** Millrace's rate over the peer's, round by round: what both met in the same minute. */
@@ -85,7 +87,7 @@ export function goalFigures(rows: readonly Row[]): Figure[] {
   return GOALS.flatMap(({ figure, peer, work: name, atLeast }) => {
     const { ours, theirs } = pairOf(rows, peer, { name, mode: "fast", sizeBytes: GOAL_BYTES });
     if (!ours || !theirs) return [];
-    const note = `${count(median(rates(ours)))} / ${count(median(rates(theirs)))} msg/s, against ${theirs.tool}`;
+    const note = `${count(median(known(rates(ours))))} / ${count(median(known(rates(theirs))))} msg/s, against ${theirs.tool}`;
     return [figureOf(figure, "ratio", ratios(ours, theirs), { atLeast }, note)];
   });
 }
@@ -108,10 +110,7 @@ const short = (value: number): string => {
 /** A percentile over the rounds. */
 function percentile({ runs }: Row, of: (latency: LatencyMs) => number): string {
   const values = runs.flatMap(({ latencyMs }) => (latencyMs === undefined ? [] : [of(latencyMs)]));
-  return spread(
-    values.filter((value) => !Number.isNaN(value)),
-    short,
-  );
+  return spread(known(values), short);
 }
 
 const ratioText = (rows: readonly Row[], row: Row): string => {
@@ -147,10 +146,10 @@ export function rateTable(rows: readonly Row[]): Table {
         row.work.name,
         String(row.work.sizeBytes),
         nameOf(row),
-        spread(rates(row), count),
-        short((median(rates(row)) * row.work.sizeBytes) / 1e6),
+        spread(known(rates(row)), count),
+        short((median(known(rates(row))) * row.work.sizeBytes) / 1e6),
         ratioText(rows, row),
-        spread(row.serverUs, short),
+        spread(known(row.serverUs), short),
         row.counts,
       ]),
   };
