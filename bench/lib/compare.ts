@@ -31,8 +31,8 @@ function percentText(percent: number): string {
   return `${percent > 0 ? "+" : ""}${percent.toFixed(1)} %`;
 }
 
-function verdict({ overlap, percent }: Change, runs: number): string {
-  if (percent === 0) return "the same";
+function verdict({ before, after, overlap }: Change, runs: number): string {
+  if (before === after) return "the same";
   if (runs < 2) return "one run: unknown";
   return overlap ? "within the spread" : "outside the spread";
 }

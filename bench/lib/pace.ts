@@ -63,6 +63,7 @@ export class Schedule {
     let count = Math.min(this.total, warm + measured);
     // Rounding may be off by one; an event before its time would have a latency below nothing.
     while (count > 0 && this.dueUs(count - 1) > elapsedUs) count -= 1;
+    while (count < this.total && this.dueUs(count) <= elapsedUs) count += 1;
     return count;
   }
 }

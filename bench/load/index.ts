@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { examples } from "../../src/cli/command.ts";
@@ -10,6 +11,7 @@ import { resultOf, writeResult } from "../lib/report.ts";
 import { figuresOf, progressLine, resultText, writeFiles } from "./output.ts";
 import { type Progress, runLoad, type RunResult } from "./run.ts";
 import { type LoadFlags, type LoadSettings, settingsOf } from "./settings.ts";
+import { addressOf } from "./target.ts";
 
 /** The load that users point at a running broker: `millrace bench`, and `npm run bench -- load`. */
 
@@ -96,6 +98,19 @@ function verify(settings: LoadSettings, results: readonly RunResult[]): void {
   throw new CliError("lost", what, "look at the topic's retention, and at the broker's log", EXIT.failed);
 }
 
+/** Before anything is measured, so that it is not measured in vain. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new CliError(
+      "file",
+      `${path} cannot be a folder: ${(error as Error).message}`,
+      "name another one with --out",
+    );
+  }
+}
+
 async function load(flags: Flags, commandLine: string): Promise<void> {
   const options = {
     ...(flags.url === undefined ? {} : { url: flags.url }),
@@ -104,6 +119,8 @@ async function load(flags: Flags, commandLine: string): Promise<void> {
   const { url, env } = new Context(standardOutput(), standardError(), process.env, options);
   const namespace = flags.namespace ?? (env["MILLRACE_NAMESPACE"] || undefined);
   const settings = settingsOf(flags, namespace);
+  if (settings.payload === "pre-encoded") addressOf(url);
+  if (flags.out !== undefined) makeFolder(resolve(flags.out));
   const results = await measure(url, settings);
   process.stdout.write(resultText(url, settings, results));
   if (typeof flags.json === "string") {

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Figure, figureOf } from "../lib/figure.ts";
 import { Histogram } from "../lib/histogram.ts";
@@ -188,13 +187,12 @@ function rateSeries(settings: LoadSettings, results: readonly RunResult[]): Rate
   });
 }
 
-/** Writes `.hgrm` files and plots into the folder. Returns their names. */
+/** Writes `.hgrm` files and plots into the folder, which is there. Returns their names. */
 export async function writeFiles(
   folder: string,
   settings: LoadSettings,
   results: readonly RunResult[],
 ): Promise<string[]> {
-  mkdirSync(folder, { recursive: true });
   const rows = latencies(settings, results).filter(([, histogram]) => histogram.count > 0);
   const files: [string, string][] = rows.map(([name, histogram]) => [
     `${name.replaceAll(" ", "-")}.hgrm`,

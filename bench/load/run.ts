@@ -162,7 +162,8 @@ class LoadRun {
   /** The time of the run, from now on. */
   private timing(): Timing {
     const { warmUpMs, durationMs, producers } = this.settings;
-    const startUs = nowUs() + LEAD_MS * 1e3;
+    // A whole number, as the stamps in the payloads are: what is due at the first moment is measured.
+    const startUs = Math.ceil(nowUs()) + LEAD_MS * 1e3;
     // Who only reads has nothing to warm up with that would not be missing from the measured time.
     return { startUs, span: spanOf(startUs + (producers > 0 ? warmUpMs : 0) * 1e3, durationMs) };
   }

@@ -1,5 +1,5 @@
 import type { AckLevel } from "../../src/client/index.ts";
-import { CliError, usageError } from "../../src/cli/exit.ts";
+import { usageError } from "../../src/cli/exit.ts";
 import { countOf, durationOf, sizeOf } from "../../src/cli/units.ts";
 import { STAMP_BYTES } from "./payload.ts";
 
@@ -151,9 +151,5 @@ export function settingsOf(flags: LoadFlags, namespace: string | undefined): Loa
     rounds: countOf("--rounds", flags.rounds, 1),
   };
   if (settings.batchBytes < 0) throw usageError("--batch-bytes: -1 is no size", "0 publishes record by record");
-  if (rate > 0 && producers > 0 && consumers > 0 && settings.processes === 1) {
-    const why = "a producer that keeps a schedule sleeps between messages, and would keep a consumer from reading";
-    throw new CliError("usage", "a fixed rate needs two processes at least", why, 2);
-  }
   return settings;
 }

@@ -6,8 +6,9 @@ import { usageError } from "../../src/cli/exit.ts";
 const DEFAULT_PORT = 7400;
 const LISTENING = "0A";
 
-/** Host and port of a `millrace:` URL; the other schemes have no raw connection. */
+/** Host and port of a `millrace:` URL. Errors: usage for other schemes, which have no raw connection, and for no URL. */
 export function addressOf(url: string): { host: string; port: number } {
+  if (!URL.canParse(url)) throw usageError(`"${url}" is no URL`, "write it as millrace://127.0.0.1:7400");
   const parsed = new URL(url);
   if (parsed.protocol !== "millrace:") {
     throw usageError(

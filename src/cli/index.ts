@@ -11,7 +11,7 @@ import { type Output, standardError, standardOutput } from "./output.ts";
 import { addProduceCommand } from "./produce.ts";
 import { addTopicCommands } from "./topic.ts";
 
-/** The command line `millrace`, without `serve`, which src/main.ts hands to the server. */
+/** The command line `millrace`, without `serve` and `bench`, which src/main.ts hands to the server and to bench/load. */
 
 const EXIT_CODES = `
 Exit codes:
@@ -102,6 +102,11 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   program
     .command("serve")
     .description("run a broker here; its flags are the settings that `millrace config` lists")
+    .allowUnknownOption()
+    .allowExcessArguments();
+  program
+    .command("bench")
+    .description("put load on a running broker and measure it: `millrace bench --help`")
     .allowUnknownOption()
     .allowExcessArguments();
   addTopicCommands(program, runtime);
