@@ -23,6 +23,12 @@ function render(option: EChartsCoreOption): string {
   }
 }
 
+/** The title, and below it the names of the curves. */
+const headOf = (text: string): EChartsCoreOption => ({
+  title: { text, left: "center", top: 4, textStyle: { fontSize: 14 } },
+  legend: { top: 32 },
+});
+
 const percentLabel = (nines: number): string =>
   nines === 0 ? "0 %" : `${Number((100 * (1 - 10 ** -nines)).toFixed(Math.max(0, nines - 2)))} %`;
 
@@ -42,8 +48,7 @@ export function percentilesSvg(title: string, histograms: readonly (readonly [st
       return { name, type: "line", showSymbol: false, data };
     });
   return render({
-    title: { text: title, left: "center" },
-    legend: { top: 28 },
+    ...headOf(title),
     grid: { left: 80, right: 30, top: 64, bottom: 56 },
     xAxis: {
       type: "value",
@@ -71,8 +76,7 @@ export interface RateSeries {
 /** Messages per second over the seconds of the run. */
 export function rateSvg(title: string, list: readonly RateSeries[]): string {
   return render({
-    title: { text: title, left: "center" },
-    legend: { top: 28 },
+    ...headOf(title),
     grid: { left: 100, right: 30, top: 64, bottom: 56 },
     xAxis: { type: "value", name: "s", nameLocation: "middle", nameGap: 32, min: 0 },
     yAxis: { type: "value", name: "messages/s", min: 0 },
