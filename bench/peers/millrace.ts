@@ -101,12 +101,17 @@ export class RunningMillrace implements Running {
     if (this.isWarm) return;
     this.isWarm = true;
     const work: Work = { name: "both", mode: "fast", sizeBytes: 100 };
-    await this.onTopic((topic) => this.both(topic, work, WARM_UP_RECORDS / this.settings.divisor));
+    await this.onTopic((topic) => this.both(topic, work, this.shared(WARM_UP_RECORDS)));
   }
 
   private records(work: Work): number {
+    return this.shared(recordsOf(work));
+  }
+
+  /** So many records that every publisher has the same share, and every partition with it. */
+  private shared(records: number): number {
     const { publishers, divisor } = this.settings;
-    return Math.ceil(recordsOf(work) / divisor / publishers) * publishers;
+    return Math.ceil(records / divisor / publishers) * publishers;
   }
 
   private async makeTopic(partitions: number = this.settings.partitions): Promise<string> {
