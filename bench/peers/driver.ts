@@ -6,7 +6,7 @@ import { run, type RunOptions, type ServerProcess } from "./shell.ts";
 /** The Go program (bench/peers/driver) that loads peers and says when they serve. */
 
 export const DRIVER_SOURCE: string = join(import.meta.dir, "driver");
-const LATENCY_LENGTH = "6s";
+const LATENCY_LENGTH = "5s";
 const LATENCY_LENGTH_QUICK = "2s";
 
 interface Result {

@@ -148,7 +148,7 @@ class RunningKafka extends ServedBroker {
 
   /** kafka-producer-perf-test. */
   private perfTest({ sizeBytes }: Work, settings: readonly string[]): Tool {
-    const count = this.records(sizeBytes) / 2;
+    const count = Math.round(this.records(sizeBytes) / 4);
     const warmUp = Math.round(count / 5);
     const main = "org.apache.kafka.tools.ProducerPerformance";
     const words = ["--num-records", count + warmUp, "--warmup-records", warmUp, "--record-size", sizeBytes];

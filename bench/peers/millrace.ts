@@ -36,20 +36,20 @@ export interface MillraceSettings {
 }
 
 export const MILLRACE_SETTINGS: MillraceSettings = {
-  tuning: { batchBytes: 256 * 1024, inFlightMax: 16 },
+  tuning: { batchBytes: 128 * 1024, inFlightMax: 16 },
   publishers: 2,
   partitions: 2,
   readers: 2,
   fanReaders: 2,
   recordsPerTurn: 2_000,
-  creditBytes: 4 * 1024 * 1024,
+  creditBytes: 16 * 1024 * 1024,
   pollRecords: 2_000,
   windowRecords: 100_000,
   divisor: 1,
 };
 
 const WARM_UP_RECORDS = 1_000_000;
-const LATENCY_MS = 6_000;
+const LATENCY_MS = 5_000;
 const LATENCY_WARM_UP_MS = 1_000;
 const FAN_READERS = 10;
 const SYNCED_SHARE = 5;
