@@ -151,6 +151,11 @@ export async function installChromium() {
   return "chromium";
 }
 
+/** Counts instructions, for the guards. */
+export async function installValgrind() {
+  if (versionOf("valgrind") === undefined) await installDebian("valgrind");
+}
+
 async function installDebian(name) {
   const options = { stdio: ["ignore", 2, 2], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
   await call("apt-get", ["update", "-qq"], options).catch(() => 1);

@@ -14,6 +14,7 @@ import {
   installChromium,
   installPackages,
   installPython,
+  installValgrind,
   needToolchains,
   root,
   run,
@@ -27,7 +28,7 @@ const TEST_MS_MAX = isLong ? 7_200_000 : 180_000;
 const UNIT_TEST_MS_MAX = 30_000;
 
 /** Folders of test/ with a part of their own; all others are unit tests. */
-const OWN_PARTS = new Set(["browser", "integration", "interop", "crash"]);
+const OWN_PARTS = new Set(["browser", "integration", "interop", "crash", "guards"]);
 
 /** Paths of the test files of a folder of test/ and of its folders. */
 function testFiles(folder) {
@@ -66,6 +67,10 @@ const PARTS = {
   "integration-2": async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "2" }),
   crash: async () => bunPart(testFiles("crash")),
   browser: async () => bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }),
+  guards: async () => {
+    await installValgrind();
+    return bunPart(testFiles("guards"));
+  },
   interop: async () => {
     const files = testFiles("interop");
     return bunPart(files, files.length === 0 ? {} : { MILLRACE_TEST_PYTHON: await installPython() });
