@@ -124,10 +124,14 @@ export class Pace {
   /** On the shared clock. Where the thread is ready only later, the schedule begins then. */
   startUs: number;
   private done = 0;
+  /** Events before this one are not counted in `lateness`. */
+  private readonly firstCounted: number;
 
-  constructor(schedule: Schedule, startUs: number) {
+  /** @param warmUpUs so long after the start events are not counted in `lateness`; the schedule's warm-up never is */
+  constructor(schedule: Schedule, startUs: number, warmUpUs: number = 0) {
     this.schedule = schedule;
     this.startUs = startUs;
+    this.firstCounted = Math.max(schedule.warmUpTotal, warmUpUs > 0 ? schedule.dueBy(warmUpUs) : 0);
   }
 
   /** When the event is due, in µs on the shared clock. */
@@ -172,7 +176,7 @@ export class Pace {
     const now = nowUs();
     const due = schedule.dueBy(now - this.startUs);
     if (due <= done) return false;
-    for (let index = Math.max(done, schedule.warmUpTotal); index < due; index += 1) {
+    for (let index = Math.max(done, this.firstCounted); index < due; index += 1) {
       this.lateness.record(now - this.dueUs(index));
     }
     this.done = due;

@@ -90,3 +90,26 @@ test("it is the command line too", async () => {
   const said = await new Response(child.stdout).text();
   expect([await child.exited, said.includes("frameBytesMax")]).toEqual([0, true]);
 });
+
+test("it puts load on a broker, with processes that are itself", async () => {
+  const served = await serve();
+  const url = `millrace://127.0.0.1:${served.port}`;
+  const child = start([
+    "bench",
+    "--url",
+    url,
+    "--rate",
+    "1000",
+    "--duration",
+    "300ms",
+    "--warmup",
+    "100ms",
+    "--out",
+    "o",
+  ]);
+  const [said, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  expect([await child.exited, errors]).toEqual([0, ""]);
+  expect(said).toContain("sent 400, acknowledged 400, delivered 400: 0 lost, 0 duplicates");
+  expect(readdirSync(join(elsewhere, "o"))).toContain("percentiles.svg");
+  await stop(served);
+});
