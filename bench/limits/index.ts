@@ -1,17 +1,26 @@
 import { type Suite, type SuiteResult, isWanted } from "../lib/suite.ts";
+import { SUSTAINED, SYNCED } from "./disk.ts";
+import { LATENCY, LATENCY_BUSY, LATENCY_CATCH_UP } from "./latency.ts";
 import { BOTH_CLIENT, BOTH_RAW, CONSUME, FANOUT } from "./reading.ts";
 import { type Measure, Stage } from "./stage.ts";
+import { STATE } from "./state.ts";
 import { PARTITIONS, PRODUCE_BATCHED, PRODUCE_SINGLE } from "./throughput.ts";
 
 /** The broker beside what the machine can do at all: each ratio measured in one go, taking turns with a bare program. */
 
 const MEASURES: readonly Measure[] = [
   PRODUCE_BATCHED,
+  SUSTAINED,
   PRODUCE_SINGLE,
+  SYNCED,
   CONSUME,
   BOTH_RAW,
   BOTH_CLIENT,
   FANOUT,
+  LATENCY,
+  LATENCY_BUSY,
+  LATENCY_CATCH_UP,
+  STATE,
   PARTITIONS,
 ];
 
@@ -22,7 +31,7 @@ const number = (value: number): string => (Math.abs(value) >= 100 ? value.toFixe
 
 async function measure(stage: Stage, measure: Measure): Promise<void> {
   const { rounds, quick, progress, signal } = stage.context;
-  const count = quick ? 1 : Math.min(rounds, measure.roundsMax ?? rounds);
+  const count = quick ? 1 : rounds;
   progress(`limits: ${measure.title}`);
   try {
     const run = await measure.prepare(stage);

@@ -38,7 +38,7 @@ interface Bare {
 async function sendBare({ stage, bare, load, folder }: Bare, bytes: number): Promise<{ first: number; again: number }> {
   const path = await freshFile(folder, bytes);
   const send = async (title: string): Promise<number> => {
-    const { seconds } = await stage.run(title, { server: bare, load: [load], touchBytes: 64 * MB }, () =>
+    const { seconds } = await stage.run(title, { server: bare, load: [load], touchBytes: 0 }, () =>
       ask(load, { op: "drain", port: Number(bare.info["sender"]), bytes, connections: 1 }),
     );
     return bytes / MB / seconds;
@@ -74,14 +74,10 @@ export const CONSUME: Measure = {
         const bytes = stage.sizes.burstBytes;
         const { batchBytes } = await ask(load, { op: "produce", port, topic, bytes, ...BATCHES });
         const read = async (title: string): Promise<number> => {
-          const { seconds } = await stage.run(
-            title,
-            { server: broker, load: [load], touchBytes: 64 * MB },
-            async () => {
-              await load.request({ op: "subscribe", port, topic, connections: 1 });
-              return await ask(load, { op: "collect", bytes: batchBytes });
-            },
-          );
+          const { seconds } = await stage.run(title, { server: broker, load: [load], touchBytes: 0 }, async () => {
+            await load.request({ op: "subscribe", port, topic, connections: 1 });
+            return await ask(load, { op: "collect", bytes: batchBytes });
+          });
           return batchBytes / MB / seconds;
         };
         return [await read("catch-up, first read"), await read("catch-up, again")];
@@ -120,7 +116,7 @@ export const FANOUT: Measure = {
     return async () => {
       const sender = await sendBare({ stage, bare, load: readers, folder }, stage.sizes.burstBytes);
       await bare.request({ path: await freshFile(folder, bytes), writeBytes: SEND_WRITE_BYTES });
-      const cast = { server: bare, load: [readers], touchBytes: 64 * MB };
+      const cast = { server: bare, load: [readers], touchBytes: 0 };
       const ten = await stage.run("bare sender to ten", cast, () =>
         ask(readers, { op: "drain", port: Number(bare.info["sender"]), bytes, connections: SUBSCRIBERS }),
       );

@@ -5,7 +5,8 @@ const MB = 1e6;
 const GB = 1e9;
 
 export interface Sizes {
-  /** Bytes of a burst into the page cache. Stays below `dirtyBytesMax`, past which credit waits for the disk. */
+  /** Bytes of a burst into the page cache: below `dirtyBytesMax`, past which credit waits for the disk, and below what a
+   * host leaves to its machine (warm.ts). */
   readonly burstBytes: number;
   /** Bytes of a run of single records. */
   readonly singlesBytes: number;
@@ -31,7 +32,7 @@ export interface Sizes {
 }
 
 export const FULL: Sizes = {
-  burstBytes: 1 * GB,
+  burstBytes: 800 * MB,
   singlesBytes: 500 * MB,
   clientRecords: 6_000_000,
   fanoutBytes: 200 * MB,
@@ -41,8 +42,8 @@ export const FULL: Sizes = {
   sustainedWarmBytes: 8 * GB,
   latencySeconds: 4,
   latencyWarmSeconds: 1,
-  backlogBytes: 1 * GB,
-  coldBacklogBytes: 5 * GB,
+  backlogBytes: 800 * MB,
+  coldBacklogBytes: 6 * GB,
   storedBytes: 10 * GB,
   residentSeconds: 60,
 };

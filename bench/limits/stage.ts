@@ -3,13 +3,15 @@ import { join } from "node:path";
 import { connect } from "../../src/client/index.ts";
 import type { CreateTopicOptions } from "../../src/client/topics.ts";
 import { type Figure, figureOf, type Goal, median } from "../lib/figure.ts";
-import { touchMemory } from "../lib/memory.ts";
 import { type BrokerChild, type Child, spawnBroker, spawnProgram } from "../lib/processes.ts";
 import type { SuiteContext, Table } from "../lib/suite.ts";
 import { FULL, QUICK, type Sizes } from "./sizes.ts";
+import { warmPages } from "./warm.ts";
 
 /** What a measurement works with: programs, brokers, topics, memory touched before each run, and where its runs go. */
 
+/** No run takes longer, a sustained one on a slow disk included. */
+const RUN_MS_MAX = 300_000;
 const PROGRAMS = join(import.meta.dir, "programs");
 
 export interface FigureSpec {
@@ -23,8 +25,6 @@ export interface FigureSpec {
 export interface Measure {
   readonly title: string;
   readonly figures: readonly FigureSpec[];
-  /** How many rounds of all it takes part in, for those that take a minute each. */
-  readonly roundsMax?: number;
   /** Prepares what all rounds use; the stage ends what it was asked for. */
   prepare(stage: Stage): Promise<Round>;
 }
@@ -43,8 +43,17 @@ export interface Cast {
   /** The broker, or the bare program in its place. */
   readonly server?: Child;
   readonly load: readonly Child[];
-  /** Memory to touch before, page cache included. */
+  /** Page cache to have in hand before; 0 where the run needs none. */
   readonly touchBytes: number;
+}
+
+/** Rejects when the work takes too long; whoever hears of it ends the programs that do it. */
+async function inTime<T>(title: string, work: Promise<T>): Promise<T> {
+  let timer: Timer | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${title} took longer than ${RUN_MS_MAX / 1e3} s`)), RUN_MS_MAX);
+  });
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 export class Stage implements AsyncDisposable {
@@ -101,18 +110,19 @@ export class Stage implements AsyncDisposable {
   }
 
   /**
-   * Touches memory, does the work, and takes down what it cost. The result is the work's.
+   * Warms the page cache, does the work, and takes down what it cost. The result is the work's.
    *
    * @param title names the line of the table of costs
+   * @throws when it takes longer than anything here may
    */
   async run<T>(title: string, cast: Cast, work: () => Promise<T>): Promise<T> {
     this.context.signal.throwIfAborted();
-    await touchMemory(cast.touchBytes, this.context.workDir);
+    if (cast.touchBytes > 0) warmPages(cast.touchBytes, this.context.workDir);
     const { server, load } = cast;
     const loadSeconds = (): number => load.reduce((sum, child) => sum + child.cpuSeconds(), 0);
     const before = { server: server?.cpuSeconds() ?? 0, load: loadSeconds() };
     const startMs = performance.now();
-    const result = await work();
+    const result = await inTime(title, work());
     const cost = {
       seconds: (performance.now() - startMs) / 1e3,
       brokerSeconds: (server?.cpuSeconds() ?? 0) - before.server,

@@ -1,3 +1,5 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { BrokerChild, Child } from "../lib/processes.ts";
 import type { LoadRequest, LoadResult, UnitRequest } from "./programs/load.ts";
 import { ACKS_WRITTEN, BATCH_BYTES, PRODUCE_WRITE_BYTES, RECORD_BYTES, SINK_WRITE_BYTES } from "./sizes.ts";
@@ -27,15 +29,17 @@ export const SINGLES: UnitRequest = { ...BATCHES, mode: "single" };
 
 const wholeWrites = (bytes: number, writeBytes: number): number => Math.ceil(bytes / writeBytes) * writeBytes;
 
-/** MB/s into a sink, with the best of the write sizes. */
-export async function bestSink(stage: Stage, load: Child, bare: Child): Promise<number> {
+/** MB/s into a sink, with the best of the write sizes. With a file it stores what comes, without it drops it. */
+export async function bestSink(stage: Stage, load: Child, bare: Child, store?: string): Promise<number> {
   let best = 0;
   for (const writeBytes of SINK_WRITE_BYTES) {
     const bytes = wholeWrites(stage.sizes.burstBytes, writeBytes);
-    await bare.request({ expectBytes: bytes });
-    const title = `bare sink, ${writeBytes / 1024} KiB writes`;
-    // What a sink receives it keeps nowhere, so the sockets' memory is all it needs.
-    const { seconds } = await stage.run(title, { server: bare, load: [load], touchBytes: 64 * MB }, () =>
+    if (store !== undefined) rmSync(store, { force: true });
+    await bare.request({ expectBytes: bytes, store });
+    const title = `bare sink${store === undefined ? "" : " with pwrite"}, ${writeBytes / 1024} KiB writes`;
+    // What a sink drops it keeps nowhere, so the sockets' memory is all it needs.
+    const touchBytes = store === undefined ? 0 : bytes;
+    const { seconds } = await stage.run(title, { server: bare, load: [load], touchBytes }, () =>
       ask(load, { op: "sink", port: Number(bare.info["sink"]), bytes, writeBytes }),
     );
     best = Math.max(best, bytes / MB / seconds);
@@ -81,17 +85,27 @@ export const PRODUCE_BATCHED: Measure = {
     { name: "produce_batched_vs_sink", unit: "ratio", goal: { atLeast: 0.5 } },
     { name: "sink_mb_s", unit: "MB/s", note: "the best of 16, 64 and 256 KiB writes" },
     { name: "produce_batched_mb_s", unit: "MB/s", note: "64 KiB batches, written; the best of 64 and 256 KiB writes" },
+    {
+      name: "produce_batched_vs_sink_pwrite",
+      unit: "ratio",
+      note: "beside a sink that writes each chunk to a file: both copies of the kernel",
+    },
+    { name: "sink_pwrite_mb_s", unit: "MB/s" },
   ],
   async prepare(stage) {
     const [bare, load, broker] = [await stage.program("bare"), await stage.program("load"), await stage.broker()];
+    const folder = await stage.folder();
     return async () => {
       const sink = await bestSink(stage, load, bare);
       const request = { ...BATCHES, bytes: stage.sizes.burstBytes };
       const rateOf = ({ bytes, seconds }: LoadResult): number => bytes / MB / seconds;
       const produced = await bestProduce(stage, broker, load, "batched produce", request, rateOf);
+      const storing = await bestSink(stage, load, bare, join(folder, "stored"));
       stage.add("sink_mb_s", sink);
       stage.add("produce_batched_mb_s", produced);
       stage.add("produce_batched_vs_sink", produced / sink);
+      stage.add("sink_pwrite_mb_s", storing);
+      stage.add("produce_batched_vs_sink_pwrite", produced / storing);
     };
   },
 };

@@ -40,6 +40,10 @@ export class Wire {
   acked = 0;
   /** Bytes of batches that were delivered. */
   deliveredBytes = 0;
+  /** Messages that retention took before they were delivered. */
+  dropped = 0;
+  /** Hears every chunk before it is counted. */
+  onChunk: ((chunk: Uint8Array) => void) | undefined;
 
   private constructor(isBare: boolean) {
     this.#creditBytes = isBare ? Number.POSITIVE_INFINITY : 0;
@@ -140,6 +144,11 @@ export class Wire {
     });
   }
 
+  /** Looks again at what `until` waits for: for conditions that the connection does not change. */
+  poke(): void {
+    this.#step();
+  }
+
   close(): void {
     this.#failure ??= new Error("this side closed the connection");
     this.#socket?.end();
@@ -148,6 +157,7 @@ export class Wire {
   #data(chunk: Uint8Array): void {
     this.received += chunk.length;
     try {
+      this.onChunk?.(chunk);
       this.#skimmer?.feed(chunk);
     } catch (error) {
       this.#fail(error as Error);
@@ -191,7 +201,8 @@ export class Wire {
         if (level < this.#levelMin) throw new Error(`an ack of level ${level}, and ${this.#levelMin} was asked for`);
         this.acked += count;
       });
-    } else if (op === Op.CREDIT) this.#creditBytes += readCredit(bytes, start, end);
+    } else if (op === Op.DROPPED) this.dropped += Number((unpack(bytes, start, end) as unknown[])[3]);
+    else if (op === Op.CREDIT) this.#creditBytes += readCredit(bytes, start, end);
     else if (op === Op.OK || op === Op.ERROR) this.#answered(op, unpack(bytes, start, end) as unknown[]);
     else if (op !== Op.PING && op !== Op.PONG && op !== Op.SOURCE) {
       throw new Error(`an unexpected frame: ${JSON.stringify(unpack(bytes, start, end))}`);

@@ -2,6 +2,7 @@
  * The bare programs: what is left of a broker when only the kernel's part stays. A listener that drops what comes and
  * says one byte when all has come; one that sends views of a mapped file to whoever connects; an echo.
  */
+import { closeSync, openSync, writeSync } from "node:fs";
 import { runProgram } from "../../lib/program.ts";
 
 type Socket = Bun.Socket<{ at: number }>;
@@ -9,6 +10,8 @@ type Socket = Bun.Socket<{ at: number }>;
 interface Request {
   /** What the sink waits for, on one connection. */
   readonly expectBytes?: number;
+  /** The file that the sink writes what it gets to; without it, it drops it. */
+  readonly store?: string;
   /** The file that the sender sends from its next connection on. */
   readonly path?: string;
   readonly writeBytes?: number;
@@ -17,7 +20,12 @@ interface Request {
 let expectBytes = 0;
 let map = new Uint8Array(0);
 let writeBytes = 0;
+let store: number | undefined;
 const DONE = new Uint8Array(1);
+
+function storeAll(file: number, chunk: Uint8Array, at: number): void {
+  for (let done = 0; done < chunk.length;) done += writeSync(file, chunk, done, chunk.length - done, at + done);
+}
 
 const sink = Bun.listen<{ at: number }>({
   hostname: "127.0.0.1",
@@ -27,6 +35,7 @@ const sink = Bun.listen<{ at: number }>({
       socket.data = { at: 0 };
     },
     data(socket, chunk) {
+      if (store !== undefined) storeAll(store, chunk, socket.data.at);
       socket.data.at += chunk.length;
       if (socket.data.at >= expectBytes) socket.write(DONE);
     },
@@ -72,7 +81,11 @@ const echo = Bun.listen({
 
 await runProgram({ sink: sink.port, sender: sender.port, echo: echo.port }, async (message) => {
   const request = message as Request;
-  if (request.expectBytes !== undefined) expectBytes = request.expectBytes;
+  if (request.expectBytes !== undefined) {
+    expectBytes = request.expectBytes;
+    if (store !== undefined) closeSync(store);
+    store = request.store === undefined ? undefined : openSync(request.store, "w");
+  }
   if (request.path !== undefined) {
     map = Bun.mmap(request.path, { shared: true });
     writeBytes = request.writeBytes ?? 256 * 1024;

@@ -36,12 +36,12 @@ export type LoadRequest =
   | { readonly op: "subscribe"; readonly port: number; readonly topic: string; readonly connections: number }
   /** Until each of the subscribed connections was delivered so many bytes of batches. */
   | { readonly op: "collect"; readonly bytes: number }
-  /** Reads the topic again and again from its first record on, for so many seconds. */
+  /** Reads for so many seconds: the topic's bytes again and again from the first on, or, without a number, as they come. */
   | {
-      readonly op: "reread";
+      readonly op: "readFor";
       readonly port: number;
       readonly topic: string;
-      readonly bytes: number;
+      readonly bytes?: number;
       readonly seconds: number;
     }
   /** Produces and reads in this one process: what `subscribe`, `produce` and `collect` do in two. */
@@ -173,14 +173,17 @@ async function both(request: LoadRequest & { op: "both" }): Promise<LoadResult> 
   return { ...produced, seconds: Math.max(produced.seconds, read.seconds) };
 }
 
-async function reread(request: LoadRequest & { op: "reread" }): Promise<LoadResult> {
-  const { port, topic, bytes, seconds } = request;
+async function readFor(request: LoadRequest & { op: "readFor" }): Promise<LoadResult> {
+  const { port, topic, bytes = Number.POSITIVE_INFINITY, seconds } = request;
   const startMs = performance.now();
   let delivered = 0;
   while (sinceMs(startMs) < seconds) {
     const wire = await Wire.open(port);
     await wire.subscribe(topic);
+    // Where nothing more comes, the time still has to end it.
+    const timer = setTimeout(() => wire.poke(), Math.max(0, seconds - sinceMs(startMs)) * 1e3 + 1);
     await wire.until(() => wire.deliveredBytes >= bytes || sinceMs(startMs) >= seconds);
+    clearTimeout(timer);
     delivered += wire.deliveredBytes;
     wire.close();
   }
@@ -195,7 +198,7 @@ await runProgram({}, async (message) => {
   if (request.op === "produceFor") return await produceFor(request);
   if (request.op === "collect") return await collect(request.bytes);
   if (request.op === "both") return await both(request);
-  if (request.op === "reread") return await reread(request);
+  if (request.op === "readFor") return await readFor(request);
   await subscribe(request.port, request.topic, request.connections);
   return {};
 });
