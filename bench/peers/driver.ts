@@ -9,6 +9,9 @@ export const DRIVER_SOURCE: string = join(import.meta.dir, "driver");
 const LATENCY_LENGTH = "5s";
 const LATENCY_LENGTH_QUICK = "2s";
 
+/** Shares of counts need not be whole numbers. */
+const flagText = (value: string | number): string => String(typeof value === "number" ? Math.round(value) : value);
+
 interface Result {
   readonly records: number;
   readonly seconds: number;
@@ -30,7 +33,7 @@ export class Driver {
 
   /** Runs one piece of work on a peer. Flags are those of driver/main.go. */
   async load(peer: string, flags: Readonly<Record<string, string | number>>): Promise<Measured> {
-    const words = Object.entries(flags).flatMap(([name, value]) => [`-${name}`, String(value)]);
+    const words = Object.entries(flags).flatMap(([name, value]) => [`-${name}`, flagText(value)]);
     const line = await run([this.path, peer, ...words], this.options);
     if (line === "") return { perSecond: Number.NaN };
     const { records, seconds, latencyMs } = JSON.parse(line) as Result;

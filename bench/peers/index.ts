@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { touchMemory } from "../lib/memory.ts";
 import { endAll } from "../lib/processes.ts";
 import type { Suite, SuiteContext, SuiteResult } from "../lib/suite.ts";
+import type { Driver } from "./driver.ts";
 import { defaultCache, installDriver, installPeer, PEER_NAMES, type PeerName } from "./install.ts";
 import { MILLRACE_SETTINGS, RunningMillrace } from "./millrace.ts";
 import {
@@ -182,6 +183,20 @@ async function measurePeer(
   }
 }
 
+const FLOOR = "echo";
+
+/** What the machine and the driver themselves put under every latency of the peers: a bare TCP echo. */
+async function measureFloor(context: SuiteContext, driver: Driver, findings: Findings): Promise<void> {
+  for (const name of ["latency1000", "latency10000"] as const) {
+    const work: Work = { name, mode: "fast", sizeBytes: SIZES[0] as number };
+    if (!isAskedFor(work, context.only, FLOOR)) continue;
+    const runs: Measured[] = [];
+    while (runs.length < context.rounds) runs.push(await driver.load("floor", driver.latencyFlags(work)));
+    const row = { peer: FLOOR, isMillrace: false, work, tool: "driver", isMarked: false, runs, serverUs: [] };
+    findings.rows.push({ ...row, counts: "a bare TCP echo in the driver, open loop" });
+  }
+}
+
 /** The peers that a flag names. Errors: a name that is none. */
 export function peersOf(flag: string | undefined): PeerName[] {
   if (flag === undefined) return [...PEER_NAMES];
@@ -203,6 +218,7 @@ async function runSuite(context: SuiteContext, options: Record<string, unknown>)
     const divisor = context.quick ? QUICK_DIVISOR : 1;
     const driver = await installDriver(cache, runOptions, context.quick);
     const bench: Bench = { driver, workDir: context.workDir, options: runOptions, divisor };
+    await measureFloor(context, driver, findings);
     for (const name of names) await measurePeer(context, name, cache, bench, findings);
   } catch (error) {
     if (!(error instanceof UnavailableError)) throw error;

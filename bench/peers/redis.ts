@@ -61,7 +61,7 @@ class RunningRedis extends ServedBroker {
 
   private benchmark(work: Work): Tool {
     const value = "x".repeat(work.sizeBytes);
-    const flags = ["-h", "127.0.0.1", "-p", this.port, "-n", String(this.records(work)), "--csv"];
+    const flags = ["-h", "127.0.0.1", "-p", this.port, "-n", String(Math.round(this.records(work))), "--csv"];
     const command = ["-P", String(PIPELINE), "-c", "1", "XADD", "t", "*", "d", value];
     return {
       name: "redis-benchmark",
