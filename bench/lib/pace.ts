@@ -139,8 +139,12 @@ export class Pace {
     return this.startUs + this.schedule.dueUs(index);
   }
 
-  /** Calls back whenever events are due, until all were or the signal ends it. Takes some 50 ms to begin. */
-  async run(onDue: OnDue, signal?: AbortSignal): Promise<void> {
+  /**
+   * Calls back whenever events are due, until all were or the signal ends it.
+   *
+   * @param thread one that was started before; starting it here takes some 50 ms. It ends with the run
+   */
+  async run(onDue: OnDue, signal?: AbortSignal, thread: Promise<Worker> = startThread()): Promise<void> {
     const { schedule } = this;
     const cells = new Int32Array(new SharedArrayBuffer(8));
     const end = (): void => {
@@ -149,7 +153,7 @@ export class Pace {
       Atomics.add(cells, 0, 1);
       Atomics.notify(cells, 0);
     };
-    const worker = await startThread();
+    const worker = await thread;
     this.startUs = Math.max(this.startUs, nowUs());
     signal?.addEventListener("abort", end, { once: true });
     try {
@@ -185,7 +189,8 @@ export class Pace {
   }
 }
 
-async function startThread(): Promise<Worker> {
+/** A thread for a `run` that is to begin at once when it is called. */
+export async function startThread(): Promise<Worker> {
   const url = URL.createObjectURL(new Blob([THREAD], { type: "application/javascript" }));
   const worker = new Worker(url);
   try {

@@ -4,7 +4,7 @@
  */
 import { nowUs } from "../lib/clock.ts";
 import { Histogram } from "../lib/histogram.ts";
-import { Pace, Schedule } from "../lib/pace.ts";
+import { Pace, Schedule, startThread } from "../lib/pace.ts";
 import { runProgram } from "../lib/program.ts";
 import { ClientProducer } from "./client-producer.ts";
 import { type AnyConsumer, openConsumer } from "./consumers.ts";
@@ -32,6 +32,8 @@ export type Request =
       readonly run: Run;
       readonly producers: readonly number[];
       readonly consumers: readonly number[];
+      /** A rate will be given. */
+      readonly isPaced: boolean;
     }
   | { readonly op: "start"; readonly timing: Timing; readonly rate: RatePart }
   | { readonly op: "state" }
@@ -68,17 +70,23 @@ const GOODBYE_MS = 500;
 
 type AnyProducer = Awaited<ReturnType<typeof openRawProducer>> | ClientProducer;
 
-class Worker {
+class LoadWorker {
   private run!: Run;
   private readonly producers = new Map<number, AnyProducer>();
   private readonly consumers: AnyConsumer[] = [];
   private readonly lateness = new Histogram();
   private readonly stop = new AbortController();
+  /** Started ahead, so that it is there at the start of the clock. */
+  private thread: Promise<Worker> | undefined;
   private pacing: Promise<void> = Promise.resolve();
   private failure: Error | undefined;
 
-  async open(run: Run, producers: readonly number[], consumers: readonly number[]): Promise<void> {
+  async open({ run, producers, consumers, isPaced }: Request & { op: "open" }): Promise<void> {
     this.run = run;
+    if (isPaced && producers.length > 0) {
+      this.thread = startThread();
+      await this.thread;
+    }
     for (const number of consumers) this.consumers.push(await openConsumer(run, number));
     const isRaw = run.payload === "pre-encoded";
     for (const number of producers) {
@@ -106,12 +114,16 @@ class Worker {
   }
 
   private async pace(producers: readonly AnyProducer[], pace: Pace): Promise<void> {
-    await pace.run((first, count) => {
-      for (let index = first; index < first + count; index += 1) {
-        producers[index % producers.length]?.send(pace.dueUs(index));
-      }
-      for (const producer of producers) producer.flush();
-    }, this.stop.signal);
+    await pace.run(
+      (first, count) => {
+        for (let index = first; index < first + count; index += 1) {
+          producers[index % producers.length]?.send(pace.dueUs(index));
+        }
+        for (const producer of producers) producer.flush();
+      },
+      this.stop.signal,
+      this.thread,
+    );
   }
 
   private async saturate(producers: readonly AnyProducer[], startUs: number, span: Span): Promise<void> {
@@ -191,12 +203,12 @@ async function sleepUntil(atUs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && nowUs() < atUs) await Bun.sleep(Math.min(50, Math.max(1, (atUs - nowUs()) / 1e3)));
 }
 
-const worker = new Worker();
+const worker = new LoadWorker();
 
 async function answer(request: Request): Promise<unknown> {
   switch (request.op) {
     case "open":
-      return await worker.open(request.run, request.producers, request.consumers);
+      return await worker.open(request);
     case "start":
       return await worker.start(request.timing, request.rate);
     case "state":

@@ -148,7 +148,7 @@ class LoadRun {
       this.hooks.signal.throwIfAborted();
       const part = { child: await spawnProgram(WORKER), producers, consumers };
       this.parts.push(part);
-      await this.ask(part, { op: "open", run, producers, consumers });
+      await this.ask(part, { op: "open", run, producers, consumers, isPaced: this.settings.rate > 0 });
     }
   }
 
