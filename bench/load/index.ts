@@ -53,7 +53,11 @@ function progressOn(round: number, rounds: number): { show(progress: Progress): 
   if (!stderr.isTTY) return { show: () => undefined, end: () => undefined };
   const head = rounds > 1 ? `round ${round + 1} of ${rounds}  ` : "";
   return {
-    show: (progress) => void stderr.write(CLEAR_LINE + (head + progressLine(progress)).slice(0, stderr.columns - 1)),
+    show: (progress) => {
+      // A terminal that does not know its width says 0.
+      const width = (stderr.columns || 80) - 1;
+      stderr.write(CLEAR_LINE + (head + progressLine(progress)).slice(0, width));
+    },
     end: () => void stderr.write(CLEAR_LINE),
   };
 }
