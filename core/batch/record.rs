@@ -141,6 +141,17 @@ pub struct Walk {
 /// # Errors
 /// `Record`, `RecordTooLarge` or `Count`.
 pub fn walk(records: &[u8], attributes: Attributes, stated: u32, message_bytes_max: usize) -> Result<Walk, BatchFault> {
+    if !attributes.is_sparse() {
+        let (end, found) = walk_plain(records, message_bytes_max);
+        if end == records.len() && found.count == stated {
+            return Ok(found);
+        }
+    }
+    walk_any(records, attributes, stated, message_bytes_max)
+}
+
+/// The walk that takes every form of record, and says what is wrong where.
+fn walk_any(records: &[u8], attributes: Attributes, stated: u32, message_bytes_max: usize) -> Result<Walk, BatchFault> {
     let mut found = Walk::default();
     let mut at = 0;
     for record in records_of(records, attributes)? {
@@ -161,4 +172,100 @@ pub fn walk(records: &[u8], attributes: Attributes, stated: u32, message_bytes_m
         return Err(BatchFault::Count { stated, actual: found.count });
     }
     Ok(found)
+}
+
+/// Walks records of the common form, up to the first of another form or a fault:
+/// nearly all batches hold nothing else, and this is several times as fast.
+/// Returns where it stopped.
+fn walk_plain(records: &[u8], message_bytes_max: usize) -> (usize, Walk) {
+    let (mut at, mut found) = (0, Walk::default());
+    while let Some((bytes, is_keyless)) = plain_record(&records[at..])
+        && bytes <= message_bytes_max
+    {
+        at += bytes;
+        found.count += 1;
+        found.keyless += u32::from(is_keyless);
+        found.record_bytes_max = found.record_bytes_max.max(bytes);
+    }
+    (at, found)
+}
+
+/// The length of a record with a timestamp of up to four bytes, a key of up to 255
+/// bytes or nil, a value of up to 65,535 bytes and no headers, and whether
+/// its key is nil. `None` for every other.
+#[inline]
+fn plain_record(bytes: &[u8]) -> Option<(usize, bool)> {
+    let [RECORD_HEAD, timestamp, ..] = *bytes else { return None };
+    let key_at = match timestamp {
+        0x00..=0x7f => 2,
+        0xcc => 3,
+        0xcd => 4,
+        0xce => 6,
+        _ => return None,
+    };
+    let key = *bytes.get(key_at)?;
+    let value_at = match key {
+        0xc0 => key_at + 1,
+        0xa0..=0xbf => key_at + 1 + usize::from(key - 0xa0),
+        0xc4 | 0xd9 => key_at + 2 + usize::from(*bytes.get(key_at + 1)?),
+        _ => return None,
+    };
+    let &[head, high, low] = bytes.get(value_at..)?.first_chunk()?;
+    let headers_at = match head {
+        0xc4 | 0xd9 => value_at + 2 + usize::from(high),
+        0xc5 | 0xda => value_at + 3 + usize::from(u16::from_be_bytes([high, low])),
+        _ => return None,
+    };
+    (*bytes.get(headers_at)? == 0xc0).then_some((headers_at + 1, key == 0xc0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stdx::msgpack::{write_bin, write_nil, write_str, write_uint};
+
+    fn blob() -> impl Strategy<Value = Option<(bool, Vec<u8>)>> {
+        let short = prop::collection::vec(b'a'..=b'z', 0..40);
+        let long = prop::collection::vec(b'a'..=b'z', 200..300);
+        prop::option::of((any::<bool>(), prop_oneof![4 => short, 1 => long]))
+    }
+
+    fn write_blob(out: &mut Vec<u8>, blob: Option<&(bool, Vec<u8>)>) {
+        match blob {
+            None => write_nil(out),
+            Some((true, text)) => write_str(out, std::str::from_utf8(text).unwrap()),
+            Some((false, bytes)) => write_bin(out, bytes),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_walk_answers_as_the_long_one(
+            records in prop::collection::vec((any::<u32>(), 0..33_u32, blob(), blob(), 0..20_u8), 1..12),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+            stated_more in 0..2_u32,
+        ) {
+            let mut bytes = Vec::new();
+            let stated = records.len() as u32 + u32::from(stated_more == 1 && records.len() % 5 == 0);
+            for (timestamp, shift, key, value, headers) in &records {
+                bytes.push(RECORD_HEAD);
+                write_uint(&mut bytes, u64::from(timestamp.checked_shr(*shift).unwrap_or(0)));
+                write_blob(&mut bytes, key.as_ref());
+                write_blob(&mut bytes, value.as_ref());
+                bytes.extend_from_slice(if *headers == 0 { &[0x81, 0xa1, b'h', 0x01] } else { &[0xc0] });
+            }
+            for (index, byte) in flips {
+                let at = index.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let end = cut.map_or(bytes.len(), |index| index.index(bytes.len()));
+            for attributes in [Attributes::PLAIN, Attributes::PLAIN.with_absolute()] {
+                let quick = walk(&bytes[..end], attributes, stated, 280);
+                prop_assert_eq!(quick, walk_any(&bytes[..end], attributes, stated, 280));
+            }
+        }
+    }
 }

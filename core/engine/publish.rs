@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED};
 use super::connection::{Peer, Publisher};
 use super::drain;
@@ -17,15 +19,87 @@ use crate::ring::{Entry, NO_TIMESTAMP, PushError};
 use crate::wire::out::AckRun;
 use crate::wire::{BadPublish, Condition, PublishFrame, PublishOneFrame};
 
-/// Appends a client's batch and answers it.
-pub(super) fn batch(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'_>) {
+/// At most so many batches are appended together: what they are noted in lies on
+/// the stack, and the kernel takes 1024 parts a call.
+const TOGETHER_MAX: usize = 64;
+
+/// Batches of one chunk for one partition, checked and not appended yet. One write
+/// of several costs less than one for each: the page cache takes long runs in large
+/// folios, and short ones that begin and end anywhere in small ones.
+#[derive(Default)]
+pub(super) struct Pending<'c> {
+    batches: SmallVec<[Checked<'c>; 8]>,
+}
+
+struct Checked<'c> {
+    partition: Arc<Partition>,
+    config: Arc<LogConfig>,
+    header: BatchHeader,
+    body: [&'c [u8]; 1],
+    body_crc: BodyCrc,
+    condition: Condition<'c>,
+    run: AckRun,
+    acks: u8,
+}
+
+impl Pending<'_> {
+    /// Whether a batch may be appended in one go with those that wait: a condition
+    /// is held against what stands in the log.
+    fn goes_with(&self, next: &Checked<'_>) -> bool {
+        self.batches.len() < TOGETHER_MAX
+            && self.batches.last().is_none_or(|last| {
+                Arc::ptr_eq(&last.partition, &next.partition)
+                    && last.condition == Condition::None
+                    && next.condition == Condition::None
+            })
+    }
+}
+
+/// Checks a client's batch and notes it, to be appended and answered by `flush`.
+pub(super) fn batch<'c>(hub: &mut Hub, peer: &mut Peer, pending: &mut Pending<'c>, frame: &PublishFrame<'c>) {
     peer.credit.take(frame.frame_bytes);
     let mut run = single(frame.publisher, frame.correlation);
-    let appended = try_batch(hub, peer, frame, &mut run);
-    match appended {
-        Err(error) => peer.answers.nack(&run, &error),
-        Ok(partition) => answer(hub, peer, &partition, run, frame.acks),
+    match check(hub, peer, frame, &mut run) {
+        Err(error) => {
+            flush(hub, peer, pending);
+            peer.answers.nack(&run, &error);
+        }
+        Ok(checked) => {
+            if !pending.goes_with(&checked) {
+                flush(hub, peer, pending);
+            }
+            pending.batches.push(checked);
+        }
     }
+}
+
+/// Appends what waits and answers it. Everything that came before a frame has to be
+/// in the log before the frame is handled.
+#[inline]
+pub(super) fn flush(hub: &mut Hub, peer: &mut Peer, pending: &mut Pending<'_>) {
+    if !pending.batches.is_empty() {
+        flush_some(hub, peer, &pending.batches);
+        pending.batches.clear();
+    }
+}
+
+fn flush_some(hub: &mut Hub, peer: &mut Peer, checked: &[Checked<'_>]) {
+    let Some(Checked { partition, config, .. }) = checked.first() else { return };
+    let batches: SmallVec<[BatchIn<'_>; 8]> =
+        checked.iter().map(|one| batch_in(one.header, &one.body, one.body_crc.clone(), one.condition)).collect();
+    append(hub, partition, config, &batches);
+    let mut outcomes = std::mem::take(&mut hub.outcomes);
+    for (one, outcome) in checked.iter().zip(outcomes.drain(..)) {
+        let mut run = one.run;
+        match base_of(outcome) {
+            Err(error) => peer.answers.nack(&run, &error),
+            Ok(base_offset) => {
+                run.base_offset = base_offset;
+                answer(hub, peer, partition, run, one.acks);
+            }
+        }
+    }
+    hub.outcomes = outcomes;
 }
 
 /// Answers a publish whose frame could not be read.
@@ -39,16 +113,14 @@ fn single(publisher: u32, correlation: u32) -> AckRun {
     AckRun { publisher, correlation, count: 1, partition: 0, base_offset: None, level: LEVEL_NONE }
 }
 
-fn try_batch(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'_>, run: &mut AckRun) -> Result<Arc<Partition>> {
+fn check<'c>(hub: &Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut AckRun) -> Result<Checked<'c>> {
     let publisher = peer.publisher(frame.publisher)?;
     let partition = choose(publisher, frame.partition, None)?.clone();
     run.partition = partition.index;
     let config = publisher.log.config();
     let (header, body_crc) = check_batch(hub, publisher, &config, frame.batch)?;
     let body = [&frame.batch[HEADER_BYTES..]];
-    let batch = batch_in(header, &body, body_crc, frame.condition);
-    run.base_offset = append(hub, &partition, &config, batch)?;
-    Ok(partition)
+    Ok(Checked { partition, config, header, body, body_crc, condition: frame.condition, run: *run, acks: frame.acks })
 }
 
 /// A client's batch is what its header says, and allowed on this topic.
@@ -104,24 +176,26 @@ fn batch_in<'a>(header: BatchHeader, body: &'a [&'a [u8]], body_crc: BodyCrc, co
     BatchIn { header, body, body_crc, expect_next, expect_key }
 }
 
-/// Drains the partition's ring, so that nothing overtakes, and appends.
-///
-/// Returns the base offset; `None` for a duplicate whose offset is forgotten.
-fn append(hub: &mut Hub, partition: &Arc<Partition>, config: &LogConfig, batch: BatchIn<'_>) -> Result<Option<u64>> {
+/// Drains the partition's ring, so that nothing overtakes, and appends;
+/// `hub.outcomes` then holds one outcome a batch.
+fn append(hub: &mut Hub, partition: &Arc<Partition>, config: &LogConfig, batches: &[BatchIn<'_>]) {
     drain::partition(hub, partition);
     hub.outcomes.clear();
-    let summary = partition.appender().append(&[batch], &mut hub.outcomes);
+    let summary = partition.appender().append(batches, &mut hub.outcomes);
     if summary.committed {
         hub.wake_watchers(partition);
     }
     if config.durability == Durability::Synced {
         hub.engine.store.request_sync(partition);
     }
-    match hub.outcomes.pop() {
-        Some(AppendOutcome::Appended { base_offset }) => Ok(Some(base_offset)),
-        Some(AppendOutcome::Duplicate { base_offset }) => Ok(base_offset),
-        Some(AppendOutcome::Rejected(error)) => Err(error),
-        None => Err(CoreError::new(ErrorCode::INTERNAL, "the appender gave no outcome")),
+}
+
+/// The base offset of a batch; `None` for a duplicate whose offset is forgotten.
+fn base_of(outcome: AppendOutcome) -> Result<Option<u64>> {
+    match outcome {
+        AppendOutcome::Appended { base_offset } => Ok(Some(base_offset)),
+        AppendOutcome::Duplicate { base_offset } => Ok(base_offset),
+        AppendOutcome::Rejected(error) => Err(error),
     }
 }
 
@@ -237,7 +311,12 @@ fn alone(
 ) -> Result<Option<u64>> {
     let body = [frame.record];
     let header = drain::header_of(hub.engine.now_ms(), std::slice::from_ref(entry), frame.record.len());
-    append(hub, partition, config, batch_in(header, &body, BodyCrc::of(frame.record), frame.condition))
+    let batch = batch_in(header, &body, BodyCrc::of(frame.record), frame.condition);
+    append(hub, partition, config, &[batch]);
+    match hub.outcomes.pop() {
+        Some(outcome) => base_of(outcome),
+        None => Err(CoreError::new(ErrorCode::INTERNAL, "the appender gave no outcome")),
+    }
 }
 
 /// The partition asked for, or the key's, or the sticky one.

@@ -183,14 +183,19 @@ impl Worker {
         let Input { control, greeted, .. } = input;
         let mut broken = None;
         let flow_bytes_max = hub.engine.options.subscription_credit_bytes_max;
-        let scanned = input.scanner.feed(chunk, &mut |frame| {
+        let mut whole = Vec::new();
+        let mut pending = publish::Pending::default();
+        let scanned = input.scanner.feed_into(chunk, &mut whole, &mut |frame| {
             *greeted |= matches!(frame, Frame::Control { .. });
             if !*greeted {
                 broken = Some(CoreError::new(ErrorCode::HANDSHAKE_REQUIRED, "the first frame must be HELLO"));
                 return ControlFlow::Break(());
             }
+            if !matches!(frame, Frame::Publish(_)) {
+                publish::flush(hub, peer, &mut pending);
+            }
             match frame {
-                Frame::Publish(frame) => publish::batch(hub, peer, &frame),
+                Frame::Publish(frame) => publish::batch(hub, peer, &mut pending, &frame),
                 Frame::PublishOne(frame) => publish::one(hub, peer, &frame),
                 Frame::BadPublish(bad) => publish::refuse(peer, bad),
                 Frame::Flow { subscription, bytes } => deliver::flow(peer, subscription, bytes, flow_bytes_max),
@@ -202,6 +207,9 @@ impl Worker {
             }
             ControlFlow::Continue(())
         });
+        publish::flush(hub, peer, &mut pending);
+        drop(pending);
+        input.scanner.reuse(whole);
         input.fatal = broken.or(scanned.err().map(CoreError::from));
         let over = peer.credit.overdraft_bytes();
         let overdraft_max = hub.engine.options.publish_overdraft_bytes_max;

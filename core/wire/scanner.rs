@@ -14,12 +14,15 @@ use crate::error::ErrorCode;
 /// A carry of more than this is given back when a chunk came and went without it.
 const CARRY_KEPT_BYTES: usize = 4096;
 
-/// One connection's scanner. It holds at most the one frame that is not complete yet,
-/// and never more than twice what has arrived of it, whatever length was announced.
+/// One connection's scanner. It holds at most the one frame that is not complete yet
+/// and the buffer of the one before, and never more than twice what has arrived of
+/// them, whatever length was announced.
 #[derive(Debug)]
 pub struct Scanner {
     content_bytes_max: usize,
     carry: Vec<u8>,
+    /// The buffer of the frame before: the next one that is cut goes there.
+    spare: Vec<u8>,
     /// Stream position of the next frame's head.
     position: u64,
     closed: bool,
@@ -28,45 +31,77 @@ pub struct Scanner {
 impl Scanner {
     /// `frame_bytes_max`: the longest content (the length that a head may state).
     pub fn new(frame_bytes_max: usize) -> Scanner {
-        Scanner { content_bytes_max: frame_bytes_max, carry: Vec::new(), position: 0, closed: false }
+        Scanner { content_bytes_max: frame_bytes_max, carry: Vec::new(), spare: Vec::new(), position: 0, closed: false }
     }
 
     /// Takes the stream's next bytes and hands each frame that they complete to `sink`,
-    /// in order. Frames that lie inside `chunk` are views of it.
+    /// in order. Frames are views of `chunk`, but for a first one that began in an
+    /// earlier chunk: its bytes are moved to `whole`, which has to be empty. So all
+    /// frames of a call can be kept together until it is over; then `whole` should be
+    /// handed back (`reuse`).
     ///
     /// When `sink` breaks, or after a fault, the connection is over: the rest of the
     /// chunk and all later ones are ignored.
     ///
     /// # Errors
     /// The first frame that cannot be read; the frames before it were handed on.
-    pub fn feed<S>(&mut self, chunk: &[u8], sink: &mut S) -> Result<(), WireFault>
+    pub fn feed_into<'c, S>(&mut self, chunk: &'c [u8], whole: &'c mut Vec<u8>, sink: &mut S) -> Result<(), WireFault>
     where
-        S: FnMut(Frame<'_>) -> ControlFlow<()>,
+        S: FnMut(Frame<'c>) -> ControlFlow<()>,
     {
         if self.closed {
             return Ok(());
         }
-        let fed = self.feed_open(chunk, sink);
+        let fed = self.feed_open(chunk, whole, sink);
         if self.closed || fed.is_err() {
             self.closed = true;
             self.carry = Vec::new();
+            self.spare = Vec::new();
         }
         fed.map_err(|fault| WireFault { frame_at: self.position, ..fault })
     }
 
-    /// Bytes reserved for a frame that is not complete, for the limits and statistics.
-    pub fn memory_bytes(&self) -> usize {
-        self.carry.capacity()
-    }
-
-    fn feed_open<S>(&mut self, chunk: &[u8], sink: &mut S) -> Result<(), WireFault>
+    /// `feed_into` for who keeps no frame.
+    ///
+    /// # Errors
+    /// As `feed_into`.
+    pub fn feed<S>(&mut self, chunk: &[u8], sink: &mut S) -> Result<(), WireFault>
     where
         S: FnMut(Frame<'_>) -> ControlFlow<()>,
     {
+        let mut whole = Vec::new();
+        let fed = self.feed_into(chunk, &mut whole, sink);
+        self.reuse(whole);
+        fed
+    }
+
+    /// Takes back the buffer that `feed_into` filled, for a later frame.
+    pub fn reuse(&mut self, mut whole: Vec<u8>) {
+        if whole.capacity() > 0 && !self.closed {
+            whole.clear();
+            self.spare = whole;
+        }
+    }
+
+    /// Bytes reserved for a frame that is not complete, for the limits and statistics.
+    pub fn memory_bytes(&self) -> usize {
+        self.carry.capacity() + self.spare.capacity()
+    }
+
+    fn feed_open<'c, S>(&mut self, chunk: &'c [u8], whole: &'c mut Vec<u8>, sink: &mut S) -> Result<(), WireFault>
+    where
+        S: FnMut(Frame<'c>) -> ControlFlow<()>,
+    {
         let carried = !self.carry.is_empty();
         let mut rest = chunk;
-        if carried && !self.complete(&mut rest, sink)? {
-            return Ok(());
+        if carried {
+            if !self.complete(&mut rest)? {
+                return Ok(());
+            }
+            *whole = std::mem::replace(&mut self.carry, std::mem::take(&mut self.spare));
+            if !self.hand_on(whole, sink)? {
+                return Ok(());
+            }
         }
         while let Some(&head) = rest.first_chunk() {
             let frame_bytes = self.frame_bytes(head)?;
@@ -81,18 +116,15 @@ impl Scanner {
         if !rest.is_empty() {
             return self.keep(rest);
         }
-        if !carried && self.carry.capacity() > CARRY_KEPT_BYTES {
+        if !carried && self.memory_bytes() > CARRY_KEPT_BYTES {
             self.carry = Vec::new();
+            self.spare = Vec::new();
         }
         Ok(())
     }
 
-    /// Completes the carried frame from `rest`. False when it is still not complete,
-    /// or the sink has broken off.
-    fn complete<S>(&mut self, rest: &mut &[u8], sink: &mut S) -> Result<bool, WireFault>
-    where
-        S: FnMut(Frame<'_>) -> ControlFlow<()>,
-    {
+    /// Completes the carried frame from `rest`. False when it is still not complete.
+    fn complete(&mut self, rest: &mut &[u8]) -> Result<bool, WireFault> {
         let missing = FRAME_HEAD_BYTES.saturating_sub(self.carry.len());
         self.take(rest, missing, FRAME_HEAD_BYTES);
         let Some(&head) = self.carry.first_chunk() else {
@@ -100,20 +132,13 @@ impl Scanner {
         };
         let frame_bytes = self.frame_bytes(head)?;
         self.take(rest, frame_bytes - self.carry.len(), frame_bytes);
-        if self.carry.len() < frame_bytes {
-            return Ok(false);
-        }
-        let mut carry = std::mem::take(&mut self.carry);
-        let handed_on = self.hand_on(&carry, sink);
-        carry.clear();
-        self.carry = carry;
-        handed_on
+        Ok(self.carry.len() == frame_bytes)
     }
 
     #[inline]
-    fn hand_on<S>(&mut self, frame: &[u8], sink: &mut S) -> Result<bool, WireFault>
+    fn hand_on<'c, S>(&mut self, frame: &'c [u8], sink: &mut S) -> Result<bool, WireFault>
     where
-        S: FnMut(Frame<'_>) -> ControlFlow<()>,
+        S: FnMut(Frame<'c>) -> ControlFlow<()>,
     {
         let mut parsed = parse_frame(frame)?;
         if let Frame::BadPublish(bad) = &mut parsed {

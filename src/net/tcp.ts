@@ -73,6 +73,9 @@ export function listenTcp(options: TcpOptions): TcpListener {
       data(socket, chunk) {
         const { connection } = socket.data;
         if (connection !== undefined) loop.received(connection, chunk);
+        // Nobody keeps the chunk. Waiting for the garbage collector would give every one of them fresh pages, and the
+        // kernel's work on those is a tenth of the produce path.
+        (chunk.buffer as ArrayBuffer).transfer(0);
       },
       drain(socket) {
         socket.data.connection?.drained();

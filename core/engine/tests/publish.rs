@@ -21,6 +21,39 @@ fn a_batch_is_acknowledged_with_offset_and_level_and_delivered_to_a_waiting_subs
 }
 
 #[test]
+fn batches_and_singles_of_one_chunk_are_stored_and_answered_in_their_order_and_a_bad_batch_costs_only_itself() {
+    let mut bad = batch_of(&[b"x"]);
+    *bad.last_mut().unwrap() ^= 1;
+    let mut chunk: Vec<u8> = (0..70_u64).flat_map(|n| publish(n, 2, &batch_of(&[&[n as u8]]))).collect();
+    chunk.extend(publish(70, 2, &bad));
+    chunk.extend(publish(71, 2, &batch_of(&[&[71]])));
+    chunk.extend(publish_one(72, 2, None, &[72]));
+    chunk.extend(publish(73, 2, &batch_of(&[&[73]])));
+    // However the stream is cut: in a frame, between frames, and not at all.
+    for cut in [chunk.len(), chunk.len() / 2, 100, 3] {
+        let mut rig = Rig::in_memory(1);
+        let producer = rig.connect();
+        for part in chunk.chunks(cut) {
+            rig.worker.ingest(producer, part).unwrap();
+        }
+        rig.run();
+        let partition = rig.worker.partition(LOG, 0).unwrap();
+        let stored = values(&partition.read_copy(0, 1 << 20).unwrap());
+        let sent: Vec<u8> = (0..70).chain([71, 72, 73]).collect();
+        assert_eq!(stored, sent.iter().map(|&n| vec![n]).collect::<Vec<_>>());
+        let frames = rig.frames(producer);
+        let refused: Vec<u64> = frames.iter().filter(|got| got.op == 21).map(|got| got.numbers[1]).collect();
+        assert_eq!(refused, [70]);
+        let acked: u64 = frames
+            .iter()
+            .filter(|got| got.op == 20)
+            .flat_map(|got| got.numbers.chunks(6).map(|run| run[2]).collect::<Vec<_>>())
+            .sum();
+        assert_eq!(acked, 73);
+    }
+}
+
+#[test]
 fn single_records_of_a_chunk_become_one_batch_and_one_run_of_acks() {
     let mut rig = Rig::in_memory(1);
     let (producer, consumer) = (rig.connect(), rig.connect());
