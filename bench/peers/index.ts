@@ -80,6 +80,9 @@ interface Side {
   readonly startMs: readonly number[];
   /** The most memory that it had after a run, in MB. */
   memoryMb: number;
+  /** What it spent while the other was measured, in seconds of CPU, and how long that was. */
+  idleCpuS: number;
+  idleS: number;
 }
 
 /** All rounds of a work: the peer's tools, then Millrace's, again and again. */
@@ -97,9 +100,15 @@ async function rounds(context: SuiteContext, peer: string, work: Work, sides: re
     for (const row of rows) {
       context.signal.throwIfAborted();
       const tool = row.side.running.tools(work)[row.index] as Tool;
-      const { cpuS, ...run } = await measure(context, tool, row.side.running);
+      const { side } = row;
+      const idle = sides.find((other) => other !== side) as Side;
+      const idleFromS = idle.running.cpuSeconds();
+      const startMs = performance.now();
+      const { cpuS, ...run } = await measure(context, tool, side.running);
       row.runs.push(run);
-      row.side.memoryMb = Math.max(row.side.memoryMb, row.side.running.memoryMb());
+      side.memoryMb = Math.max(side.memoryMb, side.running.memoryMb());
+      idle.idleCpuS += idle.running.cpuSeconds() - idleFromS;
+      idle.idleS += (performance.now() - startMs) / 1e3;
       context.progress(`${peer} ${work.mode} ${work.name} ${work.sizeBytes} ${tool.name}: ${lineOf(run)}`);
       if (run.records !== undefined) row.serverUs.push((cpuS * 1e6) / run.records);
     }
@@ -134,10 +143,7 @@ async function measureMode(context: SuiteContext, peer: Peer, mode: Mode, findin
   try {
     const ours = await startOurs();
     try {
-      const sides: [Side, Side] = [
-        { running: theirs, isMillrace: false, startMs: [...startMs.theirs, theirs.startMs], memoryMb: 0 },
-        { running: ours, isMillrace: true, startMs: [...startMs.ours, ours.startMs], memoryMb: 0 },
-      ];
+      const sides: [Side, Side] = [sideOf(theirs, false, startMs.theirs), sideOf(ours, true, startMs.ours)];
       for (const work of works) {
         if (theirs.tools(work).length === 0) continue;
         findings.rows.push(...(await rounds(context, peer.name, work, sides)));
@@ -151,15 +157,23 @@ async function measureMode(context: SuiteContext, peer: Peer, mode: Mode, findin
   }
 }
 
+function sideOf(running: Running, isMillrace: boolean, earlierMs: readonly number[]): Side {
+  return { running, isMillrace, startMs: [...earlierMs, running.startMs], memoryMb: 0, idleCpuS: 0, idleS: 0 };
+}
+
 function factsOf(peer: Peer, mode: Mode, [theirs, ours]: [Side, Side]): PeerFacts[] {
   const acks = mode === "synced" ? "acks synced" : "acks written";
   return [
-    { mode, ...memoryOf(theirs), name: peer.name, version: peer.version, settings: peer.modes[mode] ?? "" },
-    { mode, ...memoryOf(ours), name: `Millrace beside ${peer.name}`, version: "this tree", settings: acks },
+    { mode, ...costOf(theirs), name: peer.name, version: peer.version, settings: peer.modes[mode] ?? "" },
+    { mode, ...costOf(ours), name: `Millrace beside ${peer.name}`, version: "this tree", settings: acks },
   ];
 }
 
-const memoryOf = ({ startMs, memoryMb }: Side) => ({ startMs, memoryMb });
+const costOf = ({ startMs, memoryMb, idleCpuS, idleS }: Side) => ({
+  startMs,
+  memoryMb,
+  idlePercent: (idleCpuS / idleS) * 100,
+});
 
 async function measurePeer(
   context: SuiteContext,

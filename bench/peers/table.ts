@@ -29,6 +29,8 @@ export interface PeerFacts {
   readonly startMs: readonly number[];
   /** The most after a run, without what a file stands behind. */
   readonly memoryMb: number;
+  /** CPU while the other broker was measured, in % of a core. */
+  readonly idlePercent: number;
 }
 
 interface Goal {
@@ -180,17 +182,26 @@ export function latencyTable(rows: readonly Row[]): Table {
 export function factTable(facts: readonly PeerFacts[], missing: readonly (readonly [string, string])[]): Table {
   return {
     title: "Versions, settings, start, memory",
-    columns: ["broker", "version", "settings", "what they are", "start ms", "memory MB, most after a run"],
+    columns: [
+      "broker",
+      "version",
+      "settings",
+      "what they are",
+      "start ms",
+      "memory MB, most after a run",
+      "CPU % of a core while the other is measured",
+    ],
     rows: [
-      ...facts.map(({ name, version, mode, settings, startMs, memoryMb }) => [
+      ...facts.map(({ name, version, mode, settings, startMs, memoryMb, idlePercent }) => [
         name,
         version,
         mode,
         settings,
         spread(startMs, short),
         short(memoryMb),
+        short(idlePercent),
       ]),
-      ...missing.map(([name, why]) => [name, "not measured", "", why, "", ""]),
+      ...missing.map(([name, why]) => [name, "not measured", "", why, "", "", ""]),
     ],
   };
 }
