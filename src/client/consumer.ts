@@ -1,4 +1,3 @@
-import { type Record } from "../protocol/index.ts";
 import type { Client } from "./client.ts";
 import { isMillraceError, type MillraceError } from "./errors.ts";
 import { type Source, Subscription, type SubscriptionOptions } from "./subscription.ts";
@@ -27,7 +26,7 @@ interface Place {
 export class Consumer extends Subscription {
   readonly topic: string;
   private readonly options: ConsumerOptions;
-  private readonly untilOffset: number;
+  protected override readonly untilOffset: number;
   /** Where each partition's reading stands, across sessions. */
   private readonly places = new Map<number, Place>();
 
@@ -83,10 +82,6 @@ export class Consumer extends Subscription {
     if (this.places.size === 0) return this.isOpen;
     for (const { isEnded } of this.places.values()) if (!isEnded) return false;
     return true;
-  }
-
-  protected override accepts(source: Source, record: Record): boolean {
-    return record.offset >= source.position && record.offset < this.untilOffset;
   }
 
   protected override sourceFailed(source: Source, error: MillraceError): boolean {

@@ -41,4 +41,4 @@ export {
   type TopicSummary,
   Topics,
 } from "./topics.ts";
-export { BatchEncoder, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";
+export { BatchEncoder, type BatchView, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";

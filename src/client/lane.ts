@@ -10,11 +10,18 @@ import { backoffMs } from "./timing.ts";
 
 /** What a lane needs of its producer. */
 export interface LaneHost {
+  readonly topic: string;
+  /** How many the topic has. */
+  readonly partitions: number;
   readonly identity: Identity | null;
   readonly inFlightMax: number;
+  /** True when the caller chose it. */
+  readonly isInFlightMaxGiven: boolean;
   readonly acks: number;
   /** Sends a parcel's frames if the connection has credit for them. */
   transmit(lane: Lane, parcel: Parcel): boolean;
+  /** A parcel is complete and waits to be sent. */
+  sealed(parcel: Parcel): void;
   /** A parcel is answered in full: gives its buffer and its share of the limit back. */
   retire(parcel: Parcel): void;
   /** The producer needs a new epoch before anything more goes out. */
@@ -25,11 +32,17 @@ export interface LaneHost {
   retryLater(lane: Lane, delayMs: number): void;
 }
 
+/** Where nobody holds a result: five keep the broker waiting while the client encodes, and the offset of a duplicate interests nobody. */
+const IN_FLIGHT_MAX_WITHOUT_RESULTS = 64;
 const RETRY_MIN_MS = 20;
 const RETRY_MAX_MS = 2_000;
 
 function isBarrier(parcel: Parcel): boolean {
   return parcel.condition !== null;
+}
+
+function hasResults(parcel: Parcel): boolean {
+  return parcel.hasResults;
 }
 
 export class Lane {
@@ -87,6 +100,7 @@ export class Lane {
   seal(): void {
     if (!this.current) return;
     this.waiting.push(this.current);
+    this.host.sealed(this.current);
     this.current = null;
     this.isDue = false;
   }
@@ -95,23 +109,32 @@ export class Lane {
   add(parcel: Parcel): void {
     this.seal();
     this.waiting.push(parcel);
+    this.host.sealed(parcel);
   }
 
   /** Sends what may go. */
   pump(): void {
     if (this.isPaused || this.isRefused) return;
-    // After a refusal one parcel goes ahead, to see whether the others would be refused again.
-    const limit = this.attempt > 0 ? 1 : this.host.inFlightMax;
-    while (this.inFlight.length < limit) {
-      if (this.waiting.length === 0) {
-        if (!this.isDue || !this.current) return;
-        this.seal();
-      }
+    while (true) {
+      const next = this.waiting[0] ?? (this.isDue ? this.current : null);
+      if (!next || this.inFlight.length >= this.limitFor(next)) return;
+      if (this.waiting.length === 0) this.seal();
       const parcel = this.waiting[0] as Parcel;
       const mustWait = this.inFlight.some(isBarrier) || (isBarrier(parcel) && this.inFlight.length > 0);
       if (this.host.identity !== null && mustWait) return;
       if (!this.dispatch(parcel)) return;
     }
+  }
+
+  /** How many parcels may be in flight with this one. */
+  private limitFor(parcel: Parcel): number {
+    // After a refusal one goes ahead, to see whether the others would be refused again.
+    if (this.attempt > 0) return 1;
+    const { inFlightMax, isInFlightMaxGiven } = this.host;
+    // One that is not full yet grows instead.
+    if (isInFlightMaxGiven || parcel === this.current) return inFlightMax;
+    if (parcel.hasResults || this.inFlight.some(hasResults)) return inFlightMax;
+    return Math.max(inFlightMax, IN_FLIGHT_MAX_WITHOUT_RESULTS);
   }
 
   private dispatch(parcel: Parcel): boolean {

@@ -1,14 +1,15 @@
 import {
   BatchEncoder,
   type Condition,
+  type Content,
   encodePublish,
+  type Headers,
   PUBLISH_HEAD_BYTES_MAX,
   renumberBatch,
   writePublishHead,
 } from "../protocol/index.ts";
 import { Outcome } from "./delivery.ts";
 import type { MillraceError } from "./errors.ts";
-import type { ProducerRecord } from "./producer-options.ts";
 
 /** What a producer sends as one: a batch in a PUBLISH frame, or a run of PUBLISH_ONE frames. A parcel keeps its bytes until it is answered, to send them again after a lost connection. */
 
@@ -41,6 +42,10 @@ export abstract class Parcel {
 
   /** True when a connection broke while it was under way: it may be stored. */
   isDoubtful: boolean = false;
+  /** True when somebody holds the result of a record in it. */
+  hasResults: boolean = false;
+  /** Bytes that it counts towards the producer's limit, until it is retired; compression and answers make the bytes themselves fewer. */
+  chargedBytes: number = 0;
 
   constructor(condition: Condition, since: number) {
     this.condition = condition;
@@ -51,11 +56,22 @@ export abstract class Parcel {
   abstract get recordCount(): number;
   /** Correlation ids that it takes. */
   abstract get correlations(): number;
-  /** Bytes held, for the producer's limit. */
+  /** Bytes of the next sending, about. */
   abstract get bytes(): number;
   abstract get isFull(): boolean;
-  /** False when the record must wait for the next parcel. */
-  abstract append(record: ProducerRecord, now: number): boolean;
+  /**
+   * Takes a record in, copied.
+   *
+   * @param timestamp the record's own, or undefined for `now`
+   * @returns the bytes it took; 0 when it must wait for the next parcel
+   */
+  abstract append(
+    now: number,
+    timestamp: number | undefined,
+    key: Content,
+    value: Content,
+    headers: Headers | null | undefined,
+  ): number;
   /** The frames to write, with the envelope's numbers in them. */
   protected abstract encode(envelope: Envelope): Uint8Array;
   /** The buffer, once nothing needs it. */
@@ -148,17 +164,23 @@ export class BatchParcel extends Parcel {
     return this.encoder.batchBytes >= this.batchBytes;
   }
 
-  /** True when the record's time does not fit this batch's deltas. */
-  isOutOfTime(record: ProducerRecord, now: number): boolean {
-    return !this.encoder.holdsTime(record.timestamp ?? now);
+  /** True when a record's time does not fit this batch's deltas. */
+  isOutOfTime(timestamp: number): boolean {
+    return !this.encoder.holdsTime(timestamp);
   }
 
-  append(record: ProducerRecord, now: number): boolean {
+  append(
+    now: number,
+    timestamp: number | undefined,
+    key: Content,
+    value: Content,
+    headers: Headers | null | undefined,
+  ): number {
     const { encoder } = this;
-    const timestamp = record.timestamp ?? now;
-    const isIn = encoder.append(timestamp, record.key, record.value, record.headers);
-    if (isIn) this.outcome.count++;
-    return isIn;
+    const before = encoder.end;
+    if (!encoder.append(timestamp ?? now, key, value, headers)) return 0;
+    this.outcome.count++;
+    return encoder.end - before;
   }
 
   protected encode(envelope: Envelope): Uint8Array {
@@ -210,8 +232,8 @@ export class EncodedParcel extends Parcel {
     return this.end;
   }
 
-  append(): boolean {
-    return false;
+  append(): number {
+    return 0;
   }
 
   protected encode(envelope: Envelope): Uint8Array {

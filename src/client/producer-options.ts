@@ -15,7 +15,7 @@ export interface ProducerOptions {
   lingerMs?: number;
   /** A batch is sent when it reaches this. Default 64 KiB. */
   batchBytes?: number;
-  /** Batches of a partition that may be without an answer. Default 5. */
+  /** Batches of a partition that may be without an answer. Default 5, with which the offset of every result is known after a lost connection too; 64 for batches of records without results (`append`, `sendNoWait`), and 64 in mode "single". */
   inFlightMax?: number;
   /** Records taken and not yet answered; past it, `send` waits and `ready` is pending. Default 32 MiB. */
   bufferBytesMax?: number;

@@ -1,9 +1,10 @@
-import { canCompress, KeyPartitioner, type Condition, Op, readHeader } from "../protocol/index.ts";
+import { canCompress, type Condition, type Content, type Headers, Op, readHeader } from "../protocol/index.ts";
 import type { Client, Endpoint } from "./client.ts";
 import { Delivery, LEVELS } from "./delivery.ts";
 import { clientError, type MillraceError, asMillraceError } from "./errors.ts";
-import { Lane, type LaneHost } from "./lane.ts";
-import { BatchParcel, EncodedParcel, type Identity, type Parcel, pooledBytes } from "./parcel.ts";
+import type { Lane, LaneHost } from "./lane.ts";
+import { Lanes } from "./lanes.ts";
+import { BatchParcel, EncodedParcel, type Identity, type Parcel } from "./parcel.ts";
 import {
   conditionOf,
   type ProducerOptions,
@@ -12,23 +13,17 @@ import {
   type ProducerSettings,
   type SendOptions,
 } from "./producer-options.ts";
+import { BufferPool, Room } from "./room.ts";
 import type { PublisherSink, Session } from "./session.ts";
 import { SinglesParcel } from "./singles.ts";
-import { every, sleep, soon, withSignal } from "./timing.ts";
+import { CoarseClock, every, sleep, soon } from "./timing.ts";
+import { Changes, type WaitingSend, WaitingSends } from "./waiting.ts";
 
 /** Publishes to one topic: batching, partitioning, idempotence, back-pressure. */
 
-interface WaitingSend {
-  record: ProducerRecord;
-  condition: Condition;
-  delivery: Delivery | null;
-}
-
 const SWEEP_MS = 1_000;
-const POOL_MAX = 64;
 const EPOCH_MAX = 0xffff;
 const OPEN_RETRY_MS = 100;
-
 export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposable {
   readonly number: number;
   readonly topic: string;
@@ -37,16 +32,17 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   identity: Identity | null = null;
   readonly acks: number;
   readonly inFlightMax: number;
+  readonly isInFlightMaxGiven: boolean;
   private readonly client: Client;
   private readonly options: ProducerOptions;
   private readonly settings: ProducerSettings;
-  private readonly lanes = new Map<number | null, Lane>();
+  private readonly lanes: Lanes;
   private readonly dirty = new Set<Lane>();
-  private readonly partitioner = new KeyPartitioner();
-  private readonly pool: Uint8Array[] = [];
-  private waiting: WaitingSend[] = [];
-  private waitingStart = 0;
-  private readonly changes = new Set<() => void>();
+  private readonly pool: BufferPool;
+  private readonly room: Room;
+  private readonly clock = new CoarseClock();
+  private readonly waiting = new WaitingSends();
+  private readonly changes = new Changes();
   private session: Session | null = null;
   private isOpen = false;
   private isClosed = false;
@@ -56,9 +52,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   private isCreditShort = false;
   private failure: MillraceError | null = null;
   private unseenFailure: MillraceError | null = null;
-  private bufferedBytes = 0;
   private correlation = 0;
-  private sticky = 0;
   private readonly sweep: ReturnType<typeof setInterval>;
 
   constructor(client: Client, number: number, topic: string, options: ProducerOptions) {
@@ -69,6 +63,10 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     this.settings = producerSettings(options);
     this.acks = LEVELS.indexOf(this.settings.acks);
     this.inFlightMax = this.settings.inFlightMax;
+    this.isInFlightMaxGiven = options.inFlightMax !== undefined;
+    this.room = new Room(this.settings.bufferBytesMax, this.settings.acks === "synced");
+    this.lanes = new Lanes(this, this.settings.mode === "single" && !this.settings.idempotent);
+    this.pool = new BufferPool(this.settings.batchBytes);
     if (this.settings.compression === "zstd" && !canCompress()) {
       throw clientError("unsupported_feature", "this runtime cannot compress with zstd");
     }
@@ -97,8 +95,8 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
       this.partitions = opened.partitions;
       this.isOpen = true;
       this.admitWaiting();
-      for (const lane of this.lanes.values()) lane.pump();
-      this.changed();
+      this.lanes.pump();
+      this.changes.happened();
     } catch (error) {
       await this.openFailed(session, asMillraceError(error));
     }
@@ -127,7 +125,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     )) as Identity;
     this.identity = { producerId: id, producerEpoch: epoch };
     this.needsEpoch = false;
-    for (const lane of this.lanes.values()) lane.renumber();
+    for (const lane of this.lanes) lane.renumber();
   }
 
   requestEpoch(): void {
@@ -138,7 +136,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   private renewIfQuiet(): void {
     const { session } = this;
     if (!this.needsEpoch || !this.isOpen || !session) return;
-    for (const lane of this.lanes.values()) if (lane.hasInFlight) return;
+    for (const lane of this.lanes) if (lane.hasInFlight) return;
     this.isOpen = false;
     void session
       .request(Op.PUBLISHER_CLOSE, [this.number], this.settings.deliveryTimeoutMs)
@@ -150,7 +148,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     this.session = null;
     this.isOpen = false;
     this.isCreditShort = false;
-    for (const lane of this.lanes.values()) lane.disconnected();
+    for (const lane of this.lanes) lane.disconnected();
   }
 
   failed(error: MillraceError): void {
@@ -163,14 +161,11 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     this.failure = error;
     this.isOpen = false;
     clearInterval(this.sweep);
-    for (const lane of this.lanes.values()) lane.fail(error);
-    const waiting = this.waiting.slice(this.waitingStart);
-    this.waiting = [];
-    this.waitingStart = 0;
-    for (const { delivery } of waiting) {
+    for (const lane of this.lanes) lane.fail(error);
+    for (const { delivery } of this.waiting.clear()) {
       if (!delivery?.reject(error)) this.report(error);
     }
-    this.changed();
+    this.changes.happened();
   }
 
   // -- Taking records --------------------------------------------------------
@@ -184,9 +179,9 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
    */
   send(record: ProducerRecord, options?: SendOptions): Delivery {
     const condition = options ? conditionOf(record, options) : null;
-    if (this.isOpen && this.hasRoom && this.waitingCount === 0) {
-      const parcel = this.accept(record, condition);
-      return new Delivery(parcel.outcome, parcel.outcome.count - 1);
+    if (this.isAccepting) {
+      const { outcome } = this.acceptRecord(record, condition, true);
+      return new Delivery(outcome, outcome.count - 1);
     }
     const delivery = new Delivery(null, 0);
     this.wait({ record, condition, delivery });
@@ -196,31 +191,49 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   /**
    * Publishes a record without a result; failures go to `onError` and `flush`.
    *
-   * @returns false when no more room is there: await `ready()` before the next
+   * @returns false when enough is under way: await `ready()` before the next
    * @throws limit_exceeded when `waitingRecordsMax` are waiting already; closed
    */
   sendNoWait(record: ProducerRecord): boolean {
-    if (this.isOpen && this.hasRoom && this.waitingCount === 0) {
-      this.accept(record, null);
-      return this.hasRoom;
+    if (this.isAccepting) {
+      this.acceptRecord(record, null, false);
+      return !this.room.isPressed;
     }
     if (this.failure) throw this.failure;
     this.wait({ record, condition: null, delivery: null });
     return false;
   }
 
-  private get hasRoom(): boolean {
-    return this.bufferedBytes < this.settings.bufferBytesMax;
+  /**
+   * Publishes a record without a result and without a record object, the
+   * quickest way to publish many. The bytes are copied before it returns, so
+   * one buffer can serve for all values. Otherwise as `sendNoWait`.
+   *
+   * @param partition default: by the key's hash; without a key, one partition per batch
+   * @returns false when enough is under way: await `ready()` before the next
+   * @throws limit_exceeded when `waitingRecordsMax` are waiting already; closed
+   */
+  append(value: Content, key?: Content, partition?: number): boolean {
+    if (this.isAccepting) {
+      this.accept(this.clock.now(), partition, undefined, key, value, undefined, null, false);
+      return !this.room.isPressed;
+    }
+    if (this.failure) throw this.failure;
+    const record: ProducerRecord = { key: copyOf(key), value: copyOf(value) };
+    if (partition !== undefined) record.partition = partition;
+    this.wait({ record, condition: null, delivery: null });
+    return false;
   }
 
-  private get waitingCount(): number {
-    return this.waiting.length - this.waitingStart;
+  private get isAccepting(): boolean {
+    return this.isOpen && this.room.isThere && this.waiting.count === 0;
   }
 
   private wait(send: WaitingSend): void {
-    const isFull = this.waitingCount >= this.settings.waitingRecordsMax;
+    const { count } = this.waiting;
     const closed = this.isClosed ? clientError("closed", "the producer was closed") : null;
-    const full = isFull ? clientError("limit_exceeded", `${this.waitingCount} sends wait already`) : null;
+    const isFull = count >= this.settings.waitingRecordsMax;
+    const full = isFull ? clientError("limit_exceeded", `${count} sends wait already`) : null;
     const error = this.failure ?? closed ?? full;
     if (!error) {
       this.waiting.push(send);
@@ -232,52 +245,63 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
 
   /** Takes waiting sends in, in order, while there is room. */
   private admitWaiting(): void {
-    while (this.isOpen && this.hasRoom && this.waitingCount > 0) {
-      const { record, condition, delivery } = this.waiting[this.waitingStart++] as WaitingSend;
+    while (this.isOpen && this.room.isThere && this.waiting.count > 0) {
+      const { record, condition, delivery } = this.waiting.shift();
       try {
-        const parcel = this.accept(record, condition);
-        delivery?.assign(parcel.outcome, parcel.outcome.count - 1);
+        const { outcome } = this.acceptRecord(record, condition, delivery !== null);
+        delivery?.assign(outcome, outcome.count - 1);
       } catch (error) {
         const failure = asMillraceError(error);
         if (!delivery?.reject(failure)) this.report(failure);
       }
     }
-    if (this.waitingCount === 0) {
-      this.waiting = [];
-      this.waitingStart = 0;
-    }
   }
 
-  private accept(record: ProducerRecord, condition: Condition): Parcel {
-    const lane = this.laneOf(record);
-    const now = Date.now();
+  private acceptRecord(record: ProducerRecord, condition: Condition, hasResult: boolean): Parcel {
+    const { partition, timestamp, key, value, headers } = record;
+    return this.accept(this.clock.read(), partition, timestamp, key, value, headers, condition, hasResult);
+  }
+
+  private accept(
+    now: number,
+    partition: number | undefined,
+    timestamp: number | undefined,
+    key: Content,
+    value: Content,
+    headers: Headers | null | undefined,
+    condition: Condition,
+    hasResult: boolean,
+  ): Parcel {
+    const lane = this.lanes.laneFor(partition, key);
     if (condition !== null) lane.seal();
     let parcel = lane.current;
-    const before = parcel?.bytes ?? 0;
-    if (!parcel?.append(record, now)) {
+    let taken = parcel === null ? 0 : parcel.append(now, timestamp, key, value, headers);
+    if (parcel === null || taken === 0) {
       // Times out of order would end a batch at every step back; from then on records carry their times in full.
-      if (parcel instanceof BatchParcel && parcel.isOutOfTime(record, now)) lane.isUnordered = true;
+      if (parcel instanceof BatchParcel && parcel.isOutOfTime(timestamp ?? now)) lane.isUnordered = true;
       lane.seal();
       parcel = this.newParcel(lane, condition, now);
-      parcel.append(record, now);
+      parcel.append(now, timestamp, key, value, headers);
       lane.current = parcel;
-      this.bufferedBytes += parcel.bytes;
-    } else {
-      this.bufferedBytes += parcel.bytes - before;
+      taken = parcel.bytes;
     }
+    if (hasResult) parcel.hasResults = true;
+    this.room.charge(parcel, taken);
     if (condition !== null || parcel.isFull) {
+      this.clock.expire();
       lane.seal();
-      if (lane.partition === this.sticky) this.turnSticky();
+      this.lanes.sent(lane);
       lane.pump();
-    } else {
+    } else if (!lane.isTouched) {
       this.touch(lane);
     }
+    this.room.check();
     return parcel;
   }
 
   private newParcel(lane: Lane, condition: Condition, now: number): Parcel {
     const { batchBytes, compression } = this.settings;
-    const buffer = this.pool.pop() ?? new Uint8Array(pooledBytes(batchBytes));
+    const buffer = this.pool.take();
     if (this.settings.mode === "batch") {
       return new BatchParcel(batchBytes, compression, buffer, condition, lane.isUnordered, now);
     }
@@ -285,33 +309,6 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     const isIdempotent = this.settings.idempotent;
     const run = { publisher, partition: lane.partition, acks, isIdempotent, runBytes: batchBytes };
     return new SinglesParcel(run, buffer, condition, now);
-  }
-
-  private laneOf(record: ProducerRecord): Lane {
-    const partition = this.partitionFor(record);
-    let lane = this.lanes.get(partition);
-    if (!lane) {
-      lane = new Lane(this, partition);
-      this.lanes.set(partition, lane);
-    }
-    return lane;
-  }
-
-  private partitionFor(record: ProducerRecord): number | null {
-    const { partition, key } = record;
-    if (partition !== undefined) {
-      if (Number.isInteger(partition) && partition >= 0 && partition < this.partitions) return partition;
-      throw clientError("partition_not_found", `${this.topic} has no partition ${partition}`);
-    }
-    // The broker can choose only where no sequence is involved.
-    if (this.settings.mode === "single" && !this.settings.idempotent) return null;
-    if (key === null || key === undefined) return this.sticky;
-    return this.partitioner.partitionOf(key, this.partitions);
-  }
-
-  /** Records without a key go to one partition until its batch is full, then to the next. */
-  private turnSticky(): void {
-    this.sticky = (this.sticky + 1) % Math.max(1, this.partitions);
   }
 
   /**
@@ -323,21 +320,26 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   sendBatch(batch: Uint8Array, partition: number): Delivery {
     if (this.failure) throw this.failure;
     if (!this.isOpen && this.partitions === 0) throw clientError("not_ready", "await ready() first");
-    if (!this.hasRoom) throw clientError("limit_exceeded", "no room: await ready() first");
+    if (!this.room.isThere) throw clientError("limit_exceeded", "no room: await ready() first");
     const { recordCount } = readHeader(batch, 0, batch.length);
-    const lane = this.laneOf({ partition });
-    const buffer = this.pool.pop() ?? new Uint8Array(pooledBytes(this.settings.batchBytes));
+    const lane = this.lanes.laneFor(partition, null);
+    const buffer = this.pool.take();
     const parcel = new EncodedParcel(batch, recordCount, buffer, Date.now());
-    this.bufferedBytes += parcel.bytes;
+    this.room.charge(parcel, parcel.bytes);
     lane.add(parcel);
+    parcel.hasResults = true;
     if (this.isOpen) lane.pump();
     return new Delivery(parcel.outcome, 0);
   }
 
   // -- Sending ---------------------------------------------------------------
 
+  sealed(parcel: Parcel): void {
+    this.room.sealed(parcel);
+  }
+
+  /** Has the next tick send what the lane holds. */
   private touch(lane: Lane): void {
-    if (lane.isTouched) return;
     lane.isTouched = true;
     this.dirty.add(lane);
     if (this.isTicking) return;
@@ -350,10 +352,11 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   /** The linger is over for every lane that got records. */
   private tick(): void {
     this.isTicking = false;
+    this.clock.expire();
     for (const lane of this.dirty) {
       lane.isTouched = false;
       lane.isDue = lane.current !== null;
-      if (lane.partition === this.sticky) this.turnSticky();
+      this.lanes.sent(lane);
       if (this.isOpen) lane.pump();
     }
     this.dirty.clear();
@@ -383,7 +386,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   creditReturned(): void {
     if (!this.isCreditShort) return;
     this.isCreditShort = false;
-    for (const lane of this.lanes.values()) lane.pump();
+    this.lanes.pump();
   }
 
   retryLater(lane: Lane, delayMs: number): void {
@@ -391,38 +394,32 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   }
 
   retire(parcel: Parcel): void {
-    this.bufferedBytes -= parcel.bytes;
-    const failure = parcel.outcome.failure;
+    this.room.released(parcel);
+    const { failure } = parcel.outcome;
     if (failure && !parcel.outcome.isObserved) this.report(failure);
     const buffer = parcel.release();
-    const isReusable = this.acks !== 0 && buffer.length === pooledBytes(this.settings.batchBytes);
-    if (isReusable && this.pool.length < POOL_MAX) this.pool.push(buffer);
-    if (this.waitingCount > 0) this.admitWaiting();
-    if (this.changes.size > 0) this.changed();
+    // What the broker has not answered may still be on its way out of the transport.
+    if (this.acks !== 0 && !failure) this.pool.giveBack(buffer);
+    if (this.waiting.count > 0) this.admitWaiting();
+    this.room.relax();
+    if (this.changes.isAwaited) this.changes.happened();
   }
 
   acked(correlation: number, count: number, partition: number, baseOffset: number | null, level: number): void {
-    const lane = this.lanes.get(partition);
-    const owner = lane?.owns(correlation) ? lane : (this.lanes.get(null) ?? this.ownerOf(correlation));
-    owner?.acked(correlation, count, partition, baseOffset, level);
+    this.lanes.ownerOf(correlation, partition)?.acked(correlation, count, partition, baseOffset, level);
     if (this.needsEpoch) this.renewIfQuiet();
   }
 
   refused(correlation: number, count: number, error: MillraceError): void {
-    this.ownerOf(correlation)?.refused(correlation, count, error);
+    this.lanes.ownerOf(correlation)?.refused(correlation, count, error);
     if (this.needsEpoch) this.renewIfQuiet();
-  }
-
-  private ownerOf(correlation: number): Lane | undefined {
-    for (const lane of this.lanes.values()) if (lane.owns(correlation)) return lane;
-    return undefined;
   }
 
   /** Fails what has been here for longer than the delivery timeout. */
   private expire(): void {
     const { deliveryTimeoutMs } = this.settings;
     const limit = Date.now() - deliveryTimeoutMs;
-    for (const lane of this.lanes.values()) {
+    for (const lane of this.lanes) {
       if (lane.oldest >= limit) continue;
       const error = clientError("timeout", `not acknowledged within ${deliveryTimeoutMs} ms; it may have been stored`);
       if (lane.fail(error)) this.requestEpoch();
@@ -437,27 +434,13 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
 
   // -- Waiting ---------------------------------------------------------------
 
-  private changed(): void {
-    const changes = [...this.changes];
-    this.changes.clear();
-    for (const run of changes) run();
-  }
-
-  /** Resolves when `isTrue`, which is looked at after every change. */
-  private async until(isTrue: () => boolean, signal?: AbortSignal): Promise<void> {
-    while (!isTrue()) {
-      let wake: () => void = () => undefined;
-      const change = new Promise<void>((resolve) => {
-        wake = resolve;
-        this.changes.add(wake);
-      });
-      await withSignal(change, signal).finally(() => this.changes.delete(wake));
-    }
+  private get isReady(): boolean {
+    return this.isAccepting && !this.room.isPressed;
   }
 
   /** Resolves when the producer is open and has room. Errors: why it failed, cancelled. */
   async ready(signal?: AbortSignal): Promise<void> {
-    await this.until(() => this.failure !== null || (this.isOpen && this.hasRoom && this.waitingCount === 0), signal);
+    if (!this.isReady) await this.changes.until(() => this.failure !== null || this.isReady, signal);
     if (this.failure) throw this.failure;
   }
 
@@ -465,13 +448,13 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   async flush(signal?: AbortSignal): Promise<void> {
     const isDone = (): boolean => {
       if (this.failure) return true;
-      for (const lane of this.lanes.values()) {
+      for (const lane of this.lanes) {
         lane.isDue = lane.current !== null;
         if (this.isOpen) lane.pump();
       }
-      return this.waitingCount === 0 && [...this.lanes.values()].every((lane) => lane.isIdle);
+      return this.waiting.count === 0 && [...this.lanes].every((lane) => lane.isIdle);
     };
-    await this.until(isDone, signal);
+    await this.changes.until(isDone, signal);
     const error = this.unseenFailure ?? (this.isClosed ? null : this.failure);
     this.unseenFailure = null;
     if (error) throw error;
@@ -497,4 +480,9 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** Bytes of a record that has to wait are the caller's no longer. */
+function copyOf(content: Content): Content {
+  return content instanceof Uint8Array ? new Uint8Array(content) : content;
 }

@@ -4,8 +4,10 @@ import {
   encodeFrame,
   FRAME_BYTES_MAX,
   FrameReader,
+  type FrameSink,
   Op,
   opOf,
+  type PartSink,
   readAck,
   readCredit,
   readDeliverHead,
@@ -27,7 +29,7 @@ export interface PublisherSink {
 
 /** Receives what concerns a subscription number. */
 export interface SubscriptionSink {
-  /** Batches stand at `start..end`; `frameBytes` is what they cost in credit. */
+  /** Whole batches of one DELIVER frame, perhaps not all of it, stand at `start..end`; `frameBytes` is what they cost in credit. */
   delivered(source: number, bytes: Uint8Array, start: number, end: number, frameBytes: number): void;
   /** SOURCE, SOURCE_END, DROPPED and ASSIGNMENT, without op and subscription. */
   notified(op: number, args: unknown[]): void;
@@ -236,11 +238,17 @@ export class Session {
     this.hasReceived = true;
     if (!this.isOpen) return;
     try {
-      this.reader.feed(chunk, (bytes, start, end) => this.dispatch(bytes, start, end));
+      this.reader.feed(chunk, this.onFrame, this.onPart);
     } catch (error) {
       this.fail(asMillraceError(error));
     }
   }
+
+  private readonly onFrame: FrameSink = (bytes, start, end) => this.dispatch(bytes, start, end);
+
+  private readonly onPart: PartSink = (subscription, source, bytes, start, end, frameBytes) => {
+    this.host.subscription(subscription)?.delivered(source, bytes, start, end, frameBytes);
+  };
 
   private dispatch(bytes: Uint8Array, start: number, end: number): void {
     const op = opOf(bytes, start, end);

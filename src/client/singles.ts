@@ -1,7 +1,13 @@
-import { type Condition, publishOneBytesMax, UINT32_MAX, writePublishOne } from "../protocol/index.ts";
+import {
+  type Condition,
+  type Content,
+  type Headers,
+  publishOneBytesMax,
+  UINT32_MAX,
+  writePublishOne,
+} from "../protocol/index.ts";
 import type { MillraceError } from "./errors.ts";
 import { type Envelope, Parcel } from "./parcel.ts";
-import type { ProducerRecord } from "./producer-options.ts";
 
 /** Single records, each in a PUBLISH_ONE frame of its own, sent as one run of bytes. */
 
@@ -71,12 +77,17 @@ export class SinglesParcel extends Parcel {
     return this.end >= this.lane.runBytes;
   }
 
-  append(record: ProducerRecord): boolean {
+  append(
+    _now: number,
+    timestamp: number | undefined,
+    key: Content,
+    value: Content,
+    headers: Headers | null | undefined,
+  ): number {
     const { lane, condition } = this;
-    const { key, value, headers } = record;
     const needed = this.end + publishOneBytesMax(condition, key, value, headers);
     if (needed > this.buffer.length) {
-      if (this.end > 0 && needed > lane.runBytes) return false;
+      if (this.end > 0 && needed > lane.runBytes) return 0;
       this.grow(needed);
     }
     const head = {
@@ -87,11 +98,12 @@ export class SinglesParcel extends Parcel {
       condition,
       sequence: lane.isIdempotent ? UINT32_MAX : null,
     };
-    this.starts.push(this.end);
-    const timestamp = record.timestamp ?? null;
-    this.end = writePublishOne(this.buffer, this.end, head, timestamp, key, value, headers);
+    const start = this.end;
+    const end = writePublishOne(this.buffer, start, head, timestamp ?? null, key, value, headers);
+    this.starts.push(start);
+    this.end = end;
     this.outcome.count++;
-    return true;
+    return end - start;
   }
 
   private grow(needed: number): void {

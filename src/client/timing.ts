@@ -60,3 +60,27 @@ export function backoffMs(attempt: number, minMs: number, maxMs: number): number
   const full = Math.min(maxMs, minMs * 2 ** Math.min(attempt, 20));
   return full / 2 + Math.random() * (full / 2);
 }
+
+/** How often one reading of the clock is used, less one. */
+const USES_MASK = 15;
+
+/** The time of day for those who ask very often: asking costs as much as encoding a record, so one reading serves sixteen times, until `expire`. */
+export class CoarseClock {
+  private ms = 0;
+  private uses = 0;
+
+  now(): number {
+    return (this.uses++ & USES_MASK) === 0 ? this.read() : this.ms;
+  }
+
+  /** The time as it is; `now` goes on from it, so that the times of both do not cross. */
+  read(): number {
+    this.ms = Date.now();
+    return this.ms;
+  }
+
+  /** The next `now` reads the clock. */
+  expire(): void {
+    this.uses = 0;
+  }
+}

@@ -96,113 +96,143 @@ export class BatchReader implements RecordBatch {
   }
 }
 
+/** Bytes of a record's time by its head: nil or a msgpack integer; 0 for anything else. */
+const TIME_BYTES: Uint8Array = timeBytes();
+
+function timeBytes(): Uint8Array {
+  const table = new Uint8Array(256);
+  table.fill(1, 0, 0x80);
+  table[NIL] = 1;
+  for (const unsigned of [0xcc, 0xd0]) {
+    for (let power = 0; power < 4; power++) table[unsigned + power] = 1 + (1 << power);
+  }
+  return table;
+}
+
 /** Iterates the records of one batch. Errors while it goes: bad_record, record_count_mismatch. */
 export class RecordReader implements IterableIterator<Record> {
+  /** What `scan` found: positions in the batch's bytes, starts of -1 for nil. */
+  keyStart: number = -1;
+  keyEnd: number = -1;
+  valueStart: number = -1;
+  valueEnd: number = -1;
+  headersStart: number = 0;
+  /** Behind the record. */
+  recordEnd: number;
   private readonly batch: BatchReader;
   private readonly bytes: Uint8Array;
   private readonly end: number;
   private readonly base: number;
   private readonly isPlain: boolean;
-  private readonly cursor: Cursor;
-  private at: number;
   private position = 0;
   private count = 0;
-  /** Length of the content that `blob` read the head of, or -1 for nil. */
-  private length = 0;
+  /** Where the content ends that `contentStart` read the head of. */
+  private contentEnd = 0;
 
   constructor(batch: BatchReader) {
     const { attributes } = batch.header;
     this.batch = batch;
     this.bytes = batch.bytes;
-    this.at = batch.bitmap ? batch.bitmap.end : batch.recordsStart;
+    this.recordEnd = batch.bitmap ? batch.bitmap.end : batch.recordsStart;
     this.end = batch.recordsEnd;
     this.base = isAbsolute(attributes) ? 0 : batch.header.baseTimestamp;
     this.isPlain = !isAppendTime(attributes) && !isAbsolute(attributes);
-    this.cursor = new Cursor(this.bytes, this.at, this.end);
   }
 
   /** The next record, or undefined behind the last. */
   read(): Record | undefined {
-    if (this.at >= this.end) {
-      this.checkCount();
+    const start = this.recordEnd;
+    if (start >= this.end) {
+      this.checkCount(this.count);
       return undefined;
     }
-    const start = this.at;
-    if (this.bytes[start] !== RECORD_HEAD) throw this.bad(start);
-    const timestamp = this.timestamp(start + 1);
-    const keyStart = this.blob(this.at);
-    const keyEnd = keyStart < 0 ? -1 : keyStart + this.length;
-    const valueStart = this.blob(this.at);
-    const valueEnd = valueStart < 0 ? -1 : valueStart + this.length;
-    const headersStart = this.at;
-    if (this.bytes[headersStart] === NIL) this.at++;
-    else this.skipHeaders(start);
-    if (this.at > this.end) throw this.bad(start);
-    const offset = this.batch.header.baseOffset + this.nextPosition(start);
-    const { batch } = this;
-    return new Record(batch, offset, timestamp, keyStart, keyEnd, valueStart, valueEnd, headersStart, this.at);
+    this.scan(start);
+    return this.record(start, this.batch.header.baseOffset + this.nextPosition(start));
   }
 
-  /** The time of the record, whose encoding begins at `at`. */
-  private timestamp(at: number): number {
-    const head = this.bytes[at] as number;
-    if (this.isPlain && head <= 0x7f && at < this.end) {
-      this.at = at + 1;
-      return this.base + head;
-    }
-    this.cursor.at = at;
-    const stored = this.guard(() => this.cursor.uintOrNil(), at);
-    this.at = this.cursor.at;
+  /** The record at `start`, which `scan` found. */
+  record(start: number, offset: number): Record {
+    const { batch, keyStart, keyEnd, valueStart, valueEnd, headersStart, recordEnd } = this;
+    const time = this.timeAt(start);
+    return new Record(batch, offset, time, keyStart, keyEnd, valueStart, valueEnd, headersStart, recordEnd);
+  }
+
+  /** Finds the parts of the record that begins at `start`. Errors: bad_record. */
+  scan(start: number): void {
+    const { bytes } = this;
+    const timeWidth = TIME_BYTES[bytes[start + 1] as number] as number;
+    if (bytes[start] !== RECORD_HEAD || timeWidth === 0) throw this.bad(start);
+    const keyStart = this.contentStart(start + 1 + timeWidth);
+    this.keyStart = keyStart;
+    this.keyEnd = keyStart < 0 ? -1 : this.contentEnd;
+    const valueStart = this.contentStart(this.contentEnd);
+    this.valueStart = valueStart;
+    this.valueEnd = valueStart < 0 ? -1 : this.contentEnd;
+    this.headersStart = this.contentEnd;
+    const end = bytes[this.contentEnd] === NIL ? this.contentEnd + 1 : this.headersEnd(start);
+    if (end > this.end) throw this.bad(start);
+    this.recordEnd = end;
+  }
+
+  /** Milliseconds since 1970 of the record at `start`. Errors: bad_record. */
+  timeAt(start: number): number {
+    const head = this.bytes[start + 1] as number;
+    if (this.isPlain && head <= 0x7f) return this.base + head;
+    return this.unusualTime(start);
+  }
+
+  private unusualTime(start: number): number {
+    const stored = this.guard(() => new Cursor(this.bytes, start + 1, this.end).uintOrNil(), start);
     const { attributes, baseTimestamp } = this.batch.header;
-    if (stored === null && !isAbsolute(attributes)) throw this.bad(at);
+    if (stored === null && !isAbsolute(attributes)) throw this.bad(start);
     // The broker sets the base to its own time where the topic says so.
     if (stored === null || isAppendTime(attributes)) return baseTimestamp;
     return this.base + stored;
   }
 
-  /** Start of the str or bin at `at`, or -1 for nil; moves behind it. */
-  private blob(at: number): number {
+  /** Start of the content of the str or bin at `at`, or -1 for nil; `contentEnd` is behind it then. */
+  private contentStart(at: number): number {
     const bytes = this.bytes;
     const head = bytes[at] as number;
     let start: number;
-    if (head >= 0xa0 && head <= 0xbf) {
-      this.length = head & 0x1f;
-      start = at + 1;
-    } else if (head === 0xc4 || head === 0xd9) {
-      this.length = bytes[at + 1] as number;
-      start = at + 2;
-    } else if (head === NIL) {
-      this.length = 0;
-      this.at = at + 1;
+    let end: number;
+    if (head === NIL) {
+      this.contentEnd = at + 1;
       return -1;
+    }
+    if (head >= 0xa0 && head <= 0xbf) {
+      start = at + 1;
+      end = start + (head & 0x1f);
+    } else if (head === 0xc4 || head === 0xd9) {
+      start = at + 2;
+      end = start + (bytes[at + 1] as number);
     } else if (head === 0xc5 || head === 0xda) {
-      this.length = readU16(bytes, at + 1);
       start = at + 3;
+      end = start + readU16(bytes, at + 1);
     } else if (head === 0xc6 || head === 0xdb) {
-      this.length = readU32(bytes, at + 1);
       start = at + 5;
+      end = start + readU32(bytes, at + 1);
     } else {
       throw this.bad(at);
     }
-    // A head that is cut gives a NaN or a foreign length; the end check below covers both.
-    const end = start + this.length;
+    // A head that is cut gives a NaN or a foreign length; this covers both.
     if (!(end < this.end)) throw this.bad(at);
-    this.at = end;
+    this.contentEnd = end;
     return start;
   }
 
-  private skipHeaders(start: number): void {
-    const { cursor } = this;
-    cursor.at = this.at;
+  private headersEnd(start: number): number {
+    const cursor = new Cursor(this.bytes, this.headersStart, this.end);
     this.guard(() => {
       for (let left = cursor.map(); left > 0; left--) {
         cursor.str();
         cursor.skipScalar();
       }
     }, start);
-    this.at = cursor.at;
+    return cursor.at;
   }
 
+  /** Position in the batch's span of the next record. */
   private nextPosition(start: number): number {
     const { bitmap } = this.batch;
     const position = bitmap ? bitmap.next(this.position) : this.position;
@@ -212,10 +242,11 @@ export class RecordReader implements IterableIterator<Record> {
     return position;
   }
 
-  private checkCount(): void {
+  /** Errors: record_count_mismatch. */
+  checkCount(count: number): void {
     const stated = this.batch.header.recordCount;
-    if (this.count !== stated) {
-      throw fault("record_count_mismatch", `the header counts ${stated} records, the body holds ${this.count}`);
+    if (count !== stated) {
+      throw fault("record_count_mismatch", `the header counts ${stated} records, the body holds ${count}`);
     }
   }
 

@@ -10,9 +10,20 @@ import {
 import { compress } from "./compression.ts";
 import { fault } from "./fault.ts";
 import { sealBatch, writeHeader } from "./header.ts";
-import { type Content, type Headers, recordBytesMax, writeRecord } from "./record-writer.ts";
+import {
+  type Content,
+  contentBytesMax,
+  type Headers,
+  recordBytesMax,
+  writeContent,
+  writeRecord,
+} from "./record-writer.ts";
 
 const BYTES_MIN = 1024;
+const RECORD_HEAD = 0x94;
+const NIL = 0xc0;
+/** What surrounds key and value in a record without headers whose delta is small. */
+const PLAIN_BYTES_MAX = 3 + 5 + 5;
 
 export interface BatchEncoderOptions {
   /** Bytes kept free before the batch, for the head of a publish frame. Default 0. */
@@ -72,17 +83,35 @@ export class BatchEncoder {
    */
   append(timestamp: number, key: Content, value: Content, headers?: Headers | null): boolean {
     if (this.recordCount === 0) this.begin(timestamp);
-    if (!this.holdsTime(timestamp)) return false;
-    const needed = this.end + recordBytesMax(key, value, headers);
-    if (needed > this.bytes.length) this.grow(needed);
     const stored = this.isAbsolute ? timestamp : timestamp - this.baseTimestamp;
-    const end = writeRecord(this.bytes, this.end, stored, key, value, headers);
+    if (!this.isAbsolute && !(stored >= 0 && stored <= UINT32_MAX)) return false;
+    const end =
+      headers || stored > 0x7f ? this.write(stored, key, value, headers) : this.writePlain(stored, key, value);
     if (end > this.limit && this.recordCount > 0) return false;
     this.end = end;
     this.recordCount++;
     if (timestamp > this.timestampMax) this.timestampMax = timestamp;
     else if (timestamp < this.timestampMin) this.timestampMin = timestamp;
     return true;
+  }
+
+  /** The same for a delta below 128 and no headers, which nearly all records have. */
+  private writePlain(delta: number, key: Content, value: Content): number {
+    const at = this.end;
+    const needed = at + PLAIN_BYTES_MAX + contentBytesMax(key) + contentBytesMax(value);
+    if (needed > this.bytes.length) this.grow(needed);
+    const { bytes } = this;
+    bytes[at] = RECORD_HEAD;
+    bytes[at + 1] = delta;
+    const end = writeContent(bytes, writeContent(bytes, at + 2, key), value);
+    bytes[end] = NIL;
+    return end + 1;
+  }
+
+  private write(stored: number, key: Content, value: Content, headers: Headers | null | undefined): number {
+    const needed = this.end + recordBytesMax(key, value, headers);
+    if (needed > this.bytes.length) this.grow(needed);
+    return writeRecord(this.bytes, this.end, stored, key, value, headers);
   }
 
   /** Whether a record of this time fits into this batch. */

@@ -2,6 +2,7 @@
 
 export { BatchEncoder, type BatchEncoderOptions, type BatchSeal } from "./batch-encoder.ts";
 export { type BatchOrigin, BatchReader, decodeBatches, RecordReader } from "./batch-decoder.ts";
+export { BatchView, type ViewRange } from "./batch-view.ts";
 export { canCompress, compress, decompress } from "./compression.ts";
 export * from "./constants.ts";
 export {
@@ -16,7 +17,7 @@ export {
 export { crc32, portableCrc32 } from "./crc32.ts";
 export { type AckSink, type DeliverHead, opOf, readAck, readCredit, readDeliverHead } from "./delivery.ts";
 export { errorFromWire, errorToWire, namedError, type WireError } from "./fault.ts";
-export { FrameReader, type FrameSink } from "./frames.ts";
+export { FrameReader, type FrameSink, type PartSink } from "./frames.ts";
 export { type BatchHeader, batchCrc, readHeader, renumberBatch, sealBatch, writeHeader } from "./header.ts";
 export { pack, skip, unpack } from "./msgpack.ts";
 export { KeyPartitioner, murmur2, partitionOf } from "./murmur2.ts";

@@ -26,7 +26,8 @@ export function recordBytesMax(key: Content, value: Content, headers: Headers | 
   return bytes;
 }
 
-function contentBytesMax(content: Content): number {
+/** An upper bound of the content alone, without its head. */
+export function contentBytesMax(content: Content): number {
   if (content === null || content === undefined) return 0;
   return typeof content === "string" ? utf8BytesMax(content) : content.length;
 }

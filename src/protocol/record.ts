@@ -26,10 +26,11 @@ export class Record {
   readonly offset: number;
   /** Milliseconds since 1970, from the producer or from the broker (`timestampType`). */
   readonly timestamp: number;
-  private readonly keyStart: number;
-  private readonly keyEnd: number;
-  private readonly valueStart: number;
-  private readonly valueEnd: number;
+  /** Where key and value stand in `batch.bytes`, for reading them without a view; -1 for nil. */
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly valueStart: number;
+  readonly valueEnd: number;
   private readonly headersStart: number;
   private readonly end: number;
 

@@ -163,9 +163,10 @@ export class FakeBroker {
       number,
       number | null,
       unknown,
-      [number, string | null, string, unknown],
+      [number, string | null, string | Uint8Array | null, unknown],
     ];
-    const [, key, value] = record;
+    const [, key, content] = record;
+    const value = content instanceof Uint8Array ? new TextDecoder().decode(content) : (content ?? "");
     const opened = link.publishers.get(publisher);
     this.publish({
       link,
