@@ -1,6 +1,7 @@
 import { type Suite, type SuiteResult, isWanted } from "../lib/suite.ts";
 import { SUSTAINED, SYNCED } from "./disk.ts";
-import { LATENCY, LATENCY_BUSY, LATENCY_CATCH_UP } from "./latency.ts";
+import { LATENCY } from "./latency.ts";
+import { LATENCY_BUSY, LATENCY_CATCH_UP } from "./latency-loaded.ts";
 import { BOTH_CLIENT, BOTH_RAW, CONSUME, FANOUT } from "./reading.ts";
 import { type Measure, Stage } from "./stage.ts";
 import { STATE } from "./state.ts";

@@ -24,8 +24,6 @@ export interface Sizes {
   readonly latencySeconds: number;
   /** What is left out at the start of a latency run. */
   readonly latencyWarmSeconds: number;
-  readonly backlogBytes: number;
-  readonly coldBacklogBytes: number;
   /** Bytes in 100 partitions that the broker starts with. */
   readonly storedBytes: number;
   readonly residentSeconds: number;
@@ -42,8 +40,6 @@ export const FULL: Sizes = {
   sustainedWarmBytes: 8 * GB,
   latencySeconds: 4,
   latencyWarmSeconds: 1,
-  backlogBytes: 800 * MB,
-  coldBacklogBytes: 6 * GB,
   storedBytes: 10 * GB,
   residentSeconds: 60,
 };
@@ -59,8 +55,6 @@ export const QUICK: Sizes = {
   sustainedWarmBytes: 16 * MB,
   latencySeconds: 0.5,
   latencyWarmSeconds: 0.1,
-  backlogBytes: 16 * MB,
-  coldBacklogBytes: 16 * MB,
   storedBytes: 32 * MB,
   residentSeconds: 0.5,
 };

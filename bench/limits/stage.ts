@@ -109,6 +109,11 @@ export class Stage implements AsyncDisposable {
     return child;
   }
 
+  /** Has so much page cache in hand, as far as the machine lets it. */
+  warm(bytes: number): void {
+    warmPages(bytes, this.context.workDir);
+  }
+
   /**
    * Warms the page cache, does the work, and takes down what it cost. The result is the work's.
    *
@@ -117,7 +122,7 @@ export class Stage implements AsyncDisposable {
    */
   async run<T>(title: string, cast: Cast, work: () => Promise<T>): Promise<T> {
     this.context.signal.throwIfAborted();
-    if (cast.touchBytes > 0) warmPages(cast.touchBytes, this.context.workDir);
+    if (cast.touchBytes > 0) this.warm(cast.touchBytes);
     const { server, load } = cast;
     const loadSeconds = (): number => load.reduce((sum, child) => sum + child.cpuSeconds(), 0);
     const before = { server: server?.cpuSeconds() ?? 0, load: loadSeconds() };

@@ -1,5 +1,3 @@
-import { rmSync } from "node:fs";
-import { join } from "node:path";
 import type { BrokerChild, Child } from "../lib/processes.ts";
 import type { LoadRequest, LoadResult, UnitRequest } from "./programs/load.ts";
 import { ACKS_WRITTEN, BATCH_BYTES, PRODUCE_WRITE_BYTES, RECORD_BYTES, SINK_WRITE_BYTES } from "./sizes.ts";
@@ -29,12 +27,11 @@ export const SINGLES: UnitRequest = { ...BATCHES, mode: "single" };
 
 const wholeWrites = (bytes: number, writeBytes: number): number => Math.ceil(bytes / writeBytes) * writeBytes;
 
-/** MB/s into a sink, with the best of the write sizes. With a file it stores what comes, without it drops it. */
+/** MB/s into a sink, with the best of the write sizes. With a folder it stores what comes, without it drops it. */
 export async function bestSink(stage: Stage, load: Child, bare: Child, store?: string): Promise<number> {
   let best = 0;
   for (const writeBytes of SINK_WRITE_BYTES) {
     const bytes = wholeWrites(stage.sizes.burstBytes, writeBytes);
-    if (store !== undefined) rmSync(store, { force: true });
     await bare.request({ expectBytes: bytes, store });
     const title = `bare sink${store === undefined ? "" : " with pwrite"}, ${writeBytes / 1024} KiB writes`;
     // What a sink drops it keeps nowhere, so the sockets' memory is all it needs.
@@ -44,6 +41,7 @@ export async function bestSink(stage: Stage, load: Child, bare: Child, store?: s
     );
     best = Math.max(best, bytes / MB / seconds);
   }
+  await bare.request({ expectBytes: 0 });
   return best;
 }
 
@@ -100,7 +98,7 @@ export const PRODUCE_BATCHED: Measure = {
       const request = { ...BATCHES, bytes: stage.sizes.burstBytes };
       const rateOf = ({ bytes, seconds }: LoadResult): number => bytes / MB / seconds;
       const produced = await bestProduce(stage, broker, load, "batched produce", request, rateOf);
-      const storing = await bestSink(stage, load, bare, join(folder, "stored"));
+      const storing = await bestSink(stage, load, bare, folder);
       stage.add("sink_mb_s", sink);
       stage.add("produce_batched_mb_s", produced);
       stage.add("produce_batched_vs_sink", produced / sink);

@@ -10,7 +10,9 @@ import { join } from "node:path";
  */
 
 const BLOCK_BYTES = 1024 * 1024;
-const TRIES_MAX = 6;
+const PASSES_MAX = 6;
+/** So many passes tell what fast is here. */
+const FIRST_PASSES = 4;
 /** A pass is fast when it reaches so much of the best that this process has seen. */
 const FAST_SHARE = 0.8;
 
@@ -32,10 +34,11 @@ function pass(bytes: number, folder: string): number {
   }
 }
 
-/** Resolves to the last pass's share of the best one: 1 is as warm as it gets. */
+/** Returns the last pass's share of the best one: 1 is as warm as it gets. */
 export function warmPages(bytes: number, folder: string): number {
+  const least = best === 0 ? FIRST_PASSES : 1;
   let rate = 0;
-  for (let tries = 0; tries < TRIES_MAX && (rate < best * FAST_SHARE || tries === 0); tries += 1) {
+  for (let passes = 0; passes < PASSES_MAX && (passes < least || rate < best * FAST_SHARE); passes += 1) {
     rate = pass(bytes, folder);
     best = Math.max(best, rate);
   }

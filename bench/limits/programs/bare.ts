@@ -2,16 +2,18 @@
  * The bare programs: what is left of a broker when only the kernel's part stays. A listener that drops what comes and
  * says one byte when all has come; one that sends views of a mapped file to whoever connects; an echo.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
 import { runProgram } from "../../lib/program.ts";
+import { Shelf } from "../shelf.ts";
 
 type Socket = Bun.Socket<{ at: number }>;
 
 interface Request {
   /** What the sink waits for, on one connection. */
   readonly expectBytes?: number;
-  /** The file that the sink writes what it gets to; without it, it drops it. */
+  /** The folder that the sink writes what it gets to, in files; without it, it drops it. */
   readonly store?: string;
+  /** Files are deleted, the oldest first, past so many bytes. */
+  readonly keepBytes?: number;
   /** The file that the sender sends from its next connection on. */
   readonly path?: string;
   readonly writeBytes?: number;
@@ -20,12 +22,8 @@ interface Request {
 let expectBytes = 0;
 let map = new Uint8Array(0);
 let writeBytes = 0;
-let store: number | undefined;
+let store: Shelf | undefined;
 const DONE = new Uint8Array(1);
-
-function storeAll(file: number, chunk: Uint8Array, at: number): void {
-  for (let done = 0; done < chunk.length;) done += writeSync(file, chunk, done, chunk.length - done, at + done);
-}
 
 const sink = Bun.listen<{ at: number }>({
   hostname: "127.0.0.1",
@@ -35,7 +33,7 @@ const sink = Bun.listen<{ at: number }>({
       socket.data = { at: 0 };
     },
     data(socket, chunk) {
-      if (store !== undefined) storeAll(store, chunk, socket.data.at);
+      store?.write(chunk);
       socket.data.at += chunk.length;
       if (socket.data.at >= expectBytes) socket.write(DONE);
     },
@@ -79,12 +77,32 @@ const echo = Bun.listen({
   },
 });
 
-await runProgram({ sink: sink.port, sender: sender.port, echo: echo.port }, async (message) => {
+/** An echo for two processes: the first connection gets what comes on the others. */
+let listener: Bun.Socket | undefined;
+const relay = Bun.listen({
+  hostname: "127.0.0.1",
+  port: 0,
+  socket: {
+    open(socket) {
+      socket.setNoDelay(true);
+      listener ??= socket;
+    },
+    data(_, chunk) {
+      if (listener?.write(chunk) !== chunk.length) throw new Error("the relay's socket is full");
+    },
+    close(socket) {
+      if (socket === listener) listener = undefined;
+    },
+  },
+});
+
+await runProgram({ sink: sink.port, sender: sender.port, echo: echo.port, relay: relay.port }, async (message) => {
   const request = message as Request;
   if (request.expectBytes !== undefined) {
     expectBytes = request.expectBytes;
-    if (store !== undefined) closeSync(store);
-    store = request.store === undefined ? undefined : openSync(request.store, "w");
+    await store?.clear();
+    const { store: folder, keepBytes = Number.POSITIVE_INFINITY } = request;
+    store = folder === undefined ? undefined : new Shelf(folder, false, keepBytes);
   }
   if (request.path !== undefined) {
     map = Bun.mmap(request.path, { shared: true });

@@ -13,7 +13,7 @@ import { Wire } from "../wire.ts";
 
 interface Flow {
   readonly port: number;
-  /** Without one the other side is an echo. */
+  /** Without one the other side is an echo, or, for two processes, a relay to its first connection. */
   readonly topic?: string;
   readonly rate: number;
   readonly seconds: number;
@@ -28,6 +28,8 @@ export type LatencyRequest =
   /** Subscribes; `wait` resolves when everything has come. Times count from `startUs` on the shared clock. */
   | ({ readonly op: "listen" } & Flow)
   | { readonly op: "wait"; readonly startUs: number }
+  /** The latency of what was due between two moments on the shared clock, of the run that `wait` has ended. */
+  | { readonly op: "window"; readonly fromUs: number; readonly toUs: number }
   | ({ readonly op: "send"; readonly startUs: number } & Flow);
 
 export interface LatencyResult {
@@ -79,13 +81,16 @@ class Receiver {
   readonly wire: Wire;
   readonly #schedule: Schedule;
   readonly #warmCount: number;
-  startUs = Number.POSITIVE_INFINITY;
-  seen = 0;
+  /** Latencies by message, in µs. */
+  readonly #times: Float64Array;
+  startUs: number = Number.POSITIVE_INFINITY;
+  seen: number = 0;
 
   private constructor(wire: Wire, flow: Flow) {
     this.wire = wire;
     this.#schedule = scheduleOf(flow);
     this.#warmCount = this.#schedule.dueBy(flow.warmSeconds * 1e6);
+    this.#times = new Float64Array(this.#schedule.total);
     const frameBytes = frameUnit(flow).bytes.length;
     wire.onChunk = counterOf(flow, frameBytes, (messages) => this.#came(messages));
   }
@@ -103,8 +108,19 @@ class Receiver {
   #came(messages: number): void {
     const elapsedUs = nowUs() - this.startUs;
     for (const end = this.seen + messages; this.seen < end; this.seen += 1) {
-      if (this.seen >= this.#warmCount) this.latency.record(elapsedUs - this.#schedule.dueUs(this.seen));
+      const us = elapsedUs - this.#schedule.dueUs(this.seen);
+      this.#times[this.seen] = us;
+      if (this.seen >= this.#warmCount) this.latency.record(us);
     }
+  }
+
+  window(fromUs: number, toUs: number): Histogram {
+    const histogram = new Histogram();
+    const end = this.#schedule.dueBy(toUs - this.startUs);
+    for (let index = this.#schedule.dueBy(fromUs - this.startUs); index < end; index += 1) {
+      histogram.record(this.#times[index] as number);
+    }
+    return histogram;
   }
 
   async whole(): Promise<void> {
@@ -135,15 +151,16 @@ async function spin(flow: Flow): Promise<LatencyResult> {
 }
 
 async function send(flow: Flow, startUs: number): Promise<LatencyResult> {
-  const wire = await Wire.open(flow.port);
-  await wire.openPublisher(flow.topic ?? "");
+  const { port, topic } = flow;
+  const wire = topic === undefined ? await Wire.bare(port) : await Wire.open(port);
+  if (topic !== undefined) await wire.openPublisher(topic);
   const schedule = scheduleOf(flow);
   const unit = frameUnit(flow);
   const pace = new Pace(schedule, startUs, flow.warmSeconds * 1e6);
   await pace.run((_first, count) => wire.send(unit, count, flow.acks));
   // The receiver counts from the same moment.
   if (pace.startUs !== startUs) throw new Error(`the schedule began ${pace.startUs - startUs} µs late`);
-  await wire.until(() => wire.acked >= schedule.total);
+  await wire.until(() => wire.unsentUnits === 0 && (topic === undefined || wire.acked >= schedule.total));
   wire.close();
   return { latency: "", lateness: pace.lateness.encode(), messages: wire.acked };
 }
@@ -159,6 +176,10 @@ await runProgram({}, async (message) => {
     return {};
   }
   if (listening === undefined) throw new Error("nothing is listened to");
+  if (request.op === "window") {
+    const latency = listening.window(request.fromUs, request.toUs);
+    return { latency: latency.encode(), messages: latency.count };
+  }
   listening.startUs = request.startUs;
   await listening.whole();
   return { latency: listening.latency.encode(), messages: listening.seen };

@@ -36,12 +36,16 @@ export type LoadRequest =
   | { readonly op: "subscribe"; readonly port: number; readonly topic: string; readonly connections: number }
   /** Until each of the subscribed connections was delivered so many bytes of batches. */
   | { readonly op: "collect"; readonly bytes: number }
-  /** Reads for so many seconds: the topic's bytes again and again from the first on, or, without a number, as they come. */
+  /**
+   * Reads for so many seconds: the topic's bytes again and again from the first on, or, without a number, as they come.
+   * With `passes` it ends after so many at the latest.
+   */
   | {
       readonly op: "readFor";
       readonly port: number;
       readonly topic: string;
       readonly bytes?: number;
+      readonly passes?: number;
       readonly seconds: number;
     }
   /** Produces and reads in this one process: what `subscribe`, `produce` and `collect` do in two. */
@@ -54,6 +58,9 @@ export interface LoadResult {
   readonly records: number;
   readonly batchBytes: number;
   readonly acked: number;
+  /** When it began and ended, on the clock that all processes share. */
+  readonly fromUs: number;
+  readonly toUs: number;
 }
 
 /** What is subscribed and waits for `collect`. */
@@ -61,7 +68,15 @@ let readers: Wire[] = [];
 let readersSinceMs = 0;
 
 const sinceMs = (startMs: number): number => (performance.now() - startMs) / 1e3;
-const NOTHING = { bytes: 0, records: 0, batchBytes: 0, acked: 0 };
+
+/** A run that ends now. */
+function resultOf(
+  seconds: number,
+  counts: { readonly bytes: number; readonly records?: number; readonly batchBytes?: number; readonly acked?: number },
+): LoadResult {
+  const toUs = nowUs();
+  return { records: 0, batchBytes: 0, acked: 0, ...counts, seconds, fromUs: toUs - seconds * 1e6, toUs };
+}
 
 function unitOf(request: UnitRequest): Unit {
   const { mode, frames } = request;
@@ -71,13 +86,12 @@ function unitOf(request: UnitRequest): Unit {
 
 function counted(unit: Unit, count: number, seconds: number, wire: Wire): LoadResult {
   const { records, batchBytes, bytes } = unit;
-  return {
-    seconds,
+  return resultOf(seconds, {
     bytes: count * bytes.length,
     records: count * records,
     batchBytes: count * batchBytes,
     acked: wire.acked,
-  };
+  });
 }
 
 async function sink(port: number, bytes: number, writeBytes: number): Promise<LoadResult> {
@@ -99,7 +113,7 @@ async function drain(port: number, bytes: number, connections: number): Promise<
   const received = wires.reduce((sum, wire) => sum + wire.received, 0);
   for (const wire of wires) wire.close();
   if (received !== bytes * connections) throw new Error(`received ${received} bytes of ${bytes * connections}`);
-  return { ...NOTHING, seconds, bytes: received };
+  return resultOf(seconds, { bytes: received });
 }
 
 /** Sends whole units up to at least so many bytes. Resolves when every publish is acknowledged. */
@@ -120,8 +134,9 @@ async function produce(request: LoadRequest & { op: "produce" | "both" }): Promi
 
 async function produceFor(request: LoadRequest & { op: "produceFor" }): Promise<LoadResult> {
   const unit = unitOf(request);
-  const wire = await Wire.open(request.port);
-  await wire.openPublisher(request.topic);
+  // Blank bytes are for a sink, which acknowledges nothing.
+  const wire = request.mode === "blank" ? await Wire.bare(request.port) : await Wire.open(request.port);
+  if (request.mode !== "blank") await wire.openPublisher(request.topic);
   const { seconds, bytesPerSecond } = request;
   const startMs = performance.now();
   let count = 0;
@@ -141,7 +156,7 @@ async function produceFor(request: LoadRequest & { op: "produceFor" }): Promise<
       count += due;
     });
   }
-  await wire.until(() => wire.acked >= count * unit.publishes);
+  await wire.until(() => wire.unsentUnits === 0 && wire.acked >= count * unit.publishes);
   const result = counted(unit, count, sinceMs(startMs), wire);
   wire.close();
   return result;
@@ -161,7 +176,7 @@ async function collect(bytes: number): Promise<LoadResult> {
   const wanted = bytes * readers.length;
   for (const wire of readers.splice(0)) wire.close();
   if (delivered !== wanted) throw new Error(`${delivered} bytes were delivered of ${wanted}`);
-  return { ...NOTHING, seconds, bytes: delivered, batchBytes: delivered };
+  return resultOf(seconds, { bytes: delivered, batchBytes: delivered });
 }
 
 async function both(request: LoadRequest & { op: "both" }): Promise<LoadResult> {
@@ -174,10 +189,10 @@ async function both(request: LoadRequest & { op: "both" }): Promise<LoadResult> 
 }
 
 async function readFor(request: LoadRequest & { op: "readFor" }): Promise<LoadResult> {
-  const { port, topic, bytes = Number.POSITIVE_INFINITY, seconds } = request;
+  const { port, topic, bytes = Number.POSITIVE_INFINITY, passes = Number.POSITIVE_INFINITY, seconds } = request;
   const startMs = performance.now();
   let delivered = 0;
-  while (sinceMs(startMs) < seconds) {
+  for (let pass = 0; pass < passes && sinceMs(startMs) < seconds; pass += 1) {
     const wire = await Wire.open(port);
     await wire.subscribe(topic);
     // Where nothing more comes, the time still has to end it.
@@ -187,7 +202,7 @@ async function readFor(request: LoadRequest & { op: "readFor" }): Promise<LoadRe
     delivered += wire.deliveredBytes;
     wire.close();
   }
-  return { ...NOTHING, seconds: sinceMs(startMs), bytes: delivered, batchBytes: delivered };
+  return resultOf(sinceMs(startMs), { bytes: delivered, batchBytes: delivered });
 }
 
 await runProgram({}, async (message) => {
