@@ -41,6 +41,13 @@ const TURN = 2;
 const FATAL = 4;
 const PAUSE = 8;
 
+/**
+ * So much input is followed by a turn at once. A busy socket is read again and again before the loop comes round, up to
+ * all of its publish credit, and meanwhile nobody would be sent anything: with this, every connection may be sent as much
+ * as was taken in (`writeBytesPerTurn` has the same default).
+ */
+const INPUT_BYTES_PER_TURN = 256 * 1024;
+
 export class WorkerLoop implements ConnectionHost {
   readonly connectionOutBytesMax: number;
   readonly #options: LoopOptions;
@@ -52,6 +59,8 @@ export class WorkerLoop implements ConnectionHost {
   #touched: Connection[] = [];
   #open = 0;
   #scheduled = false;
+  /** Taken in since the last turn. */
+  #inputBytes = 0;
   #stopped = false;
   readonly #run = (): void => this.#turn();
 
@@ -114,6 +123,9 @@ export class WorkerLoop implements ConnectionHost {
       this.#options.logger.error("a chunk could not be taken in", { error, remote: connection.transport.remote });
       this.fail(connection, "internal", "internal error");
     }
+    this.#inputBytes += chunk.length;
+    for (let due = this.#inputBytes; due >= INPUT_BYTES_PER_TURN && this.#scheduled; due -= INPUT_BYTES_PER_TURN)
+      this.#turn();
   }
 
   /** Ends turns for good, and who is still sending last bytes: the engine, whose maps they may lie in, is closed next. */
@@ -205,8 +217,10 @@ export class WorkerLoop implements ConnectionHost {
   }
 
   #turn(): void {
+    // A turn that was due may have run early.
+    if (this.#stopped || !this.#scheduled) return;
     this.#scheduled = false;
-    if (this.#stopped) return;
+    this.#inputBytes = 0;
     if (this.#engine.turn(this)) this.turnSoon();
     const touched = this.#touched;
     if (touched.length === 0) return;

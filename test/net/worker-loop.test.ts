@@ -30,6 +30,8 @@ class FullTransport implements Transport {
 
 class FakeEngine implements DataPlane {
   readonly arena = new Uint8Array(8);
+  turns = 0;
+  flags = 0;
 
   connectionOpen(): number {
     return 0;
@@ -38,7 +40,7 @@ class FakeEngine implements DataPlane {
   connectionClose(): void {}
 
   ingest(): number {
-    return 0;
+    return this.flags;
   }
 
   takeControl(): Uint8Array {
@@ -50,6 +52,7 @@ class FakeEngine implements DataPlane {
   }
 
   turn(): boolean {
+    this.turns += 1;
     return false;
   }
 
@@ -64,9 +67,9 @@ class FakeEngine implements DataPlane {
   onWake(): void {}
 }
 
-test("when the loop stops nobody holds views of maps any more, also who was only sending last bytes", () => {
-  const loop = new WorkerLoop({
-    engine: new FakeEngine(),
+function loopOver(engine: FakeEngine): WorkerLoop {
+  return new WorkerLoop({
+    engine,
     logger: createLogger("error", () => undefined),
     connectionOutBytesMax: 1000,
     connectionCount: new ConnectionCount(),
@@ -75,6 +78,35 @@ test("when the loop stops nobody holds views of maps any more, also who was only
     goodbye: () => new Uint8Array(1),
     mail: () => undefined,
   });
+}
+
+test("much input is followed by a turn at once, little waits for the loop, and nothing to do is no turn", async () => {
+  const engine = new FakeEngine();
+  const loop = loopOver(engine);
+  const connection = loop.attach(new FullTransport());
+  if (connection === undefined) throw new Error("refused");
+  const quarter = new Uint8Array(64 * 1024);
+  engine.flags = 2; // TURN
+  for (let chunks = 0; chunks < 3; chunks += 1) loop.received(connection, quarter);
+  expect(engine.turns).toBe(0);
+  loop.received(connection, quarter);
+  expect(engine.turns).toBe(1);
+  loop.received(connection, quarter);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(engine.turns).toBe(2);
+  // One that ran early does not run again.
+  loop.received(connection, new Uint8Array(256 * 1024));
+  expect(engine.turns).toBe(3);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(engine.turns).toBe(3);
+  engine.flags = 0;
+  loop.received(connection, new Uint8Array(1024 * 1024));
+  expect(engine.turns).toBe(3);
+  loop.stop();
+});
+
+test("when the loop stops nobody holds views of maps any more, also who was only sending last bytes", () => {
+  const loop = loopOver(new FakeEngine());
   const transport = new FullTransport();
   const connection = loop.attach(transport);
   const map = new Uint8Array(100);
