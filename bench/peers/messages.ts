@@ -36,7 +36,6 @@ export interface ConsumeRequest {
   /** Default: all. */
   partitions?: number[];
   creditBytes: number;
-  pollRecords: number;
   /** Where the counts of the readers go, from number `first` on. */
   counts?: { path: string; readers: number; first: number };
 }

@@ -12,18 +12,15 @@ let reading: Promise<Toucher[]> | null = null;
 let startUs = 0;
 
 /** Reads until the reader has its records. */
-async function read(client: Client, request: ConsumeRequest, index: number, opened: () => void): Promise<Toucher> {
-  const { topic, records, partitions, creditBytes, pollRecords: maxPollRecords, counts } = request;
+async function read(client: Client, request: ConsumeRequest, index: number): Promise<Toucher> {
+  const { topic, records, partitions, creditBytes, counts } = request;
   const shared = counts === undefined ? null : new SharedCounts(counts.path, counts.readers);
   const toucher = new Toucher();
-  const options = { from: "earliest", creditBytes, maxPollRecords } as const;
+  const options = { from: "earliest", creditBytes } as const;
   const consumer = client.consume(topic, { ...options, ...(partitions === undefined ? {} : { partitions }) });
-  opened();
-  for await (const messages of consumer.batches()) {
-    for (const message of messages) {
-      const { value } = message;
-      if (value !== null) toucher.touch(value);
-    }
+  for await (const view of consumer.views()) {
+    const { bytes, length } = view;
+    for (let at = 0; at < length; at += 1) toucher.touch(bytes, view.valueStart(at), view.valueEnd(at));
     shared?.set((counts?.first ?? 0) + index, toucher.count);
     if (toucher.count >= records) break;
   }
@@ -33,7 +30,7 @@ async function read(client: Client, request: ConsumeRequest, index: number, open
 async function start(request: ConsumeRequest): Promise<void> {
   clients = await Promise.all(Array.from({ length: request.readers }, () => connect(request.url)));
   startUs = nowUs();
-  const all = clients.map((client, index) => read(client, request, index, () => undefined));
+  const all = clients.map((client, index) => read(client, request, index));
   reading = Promise.all(all);
   // Whoever asks for the end hears of a failure.
   reading.catch(() => undefined);

@@ -33,12 +33,10 @@ async function produce(to: Producer, request: ProduceRequest): Promise<void> {
   const { records, sizeBytes, share, shares, partition, recordsPerTurn, window } = request;
   const maker = new Maker(sizeBytes);
   const counts = window === undefined ? null : new SharedCounts(window.path, window.readers);
-  const record = { value: maker.value, ...(partition === undefined ? {} : { partition }) };
   for (let number = share; number < records;) {
     const last = Math.min(records, number + recordsPerTurn * shares);
     for (; number < last; number += shares) {
-      maker.make(number);
-      if (!to.sendNoWait(record)) await to.ready();
+      if (!to.append(maker.make(number), undefined, partition)) await to.ready();
     }
     await stayNear(counts, number, window?.records ?? 0);
     await turn();

@@ -28,7 +28,6 @@ export interface MillraceSettings {
   readonly fanReaders: number;
   readonly recordsPerTurn: number;
   readonly creditBytes: number;
-  readonly pollRecords: number;
   /** How far the publisher of a fan-out may be ahead of the slowest subscriber. */
   readonly windowRecords: number;
   /** Divides all counts, for quick runs. */
@@ -43,7 +42,6 @@ export const MILLRACE_SETTINGS: MillraceSettings = {
   fanReaders: 2,
   recordsPerTurn: 2_000,
   creditBytes: 16 * 1024 * 1024,
-  pollRecords: 2_000,
   windowRecords: 100_000,
   divisor: 1,
 };
@@ -92,7 +90,7 @@ export class RunningMillrace implements Running {
     await this.warmUp();
     if (work.name !== "consume") return;
     await this.dropFilled();
-    this.filled = await this.makeTopic();
+    this.filled = await this.makeTopic(work);
     await this.publish(this.filled, work, this.records(work));
   }
 
@@ -101,7 +99,7 @@ export class RunningMillrace implements Running {
     if (this.isWarm) return;
     this.isWarm = true;
     const work: Work = { name: "both", mode: "fast", sizeBytes: 100 };
-    await this.onTopic((topic) => this.both(topic, work, this.shared(WARM_UP_RECORDS)));
+    await this.onTopic(work, (topic) => this.both(topic, work, this.shared(WARM_UP_RECORDS)));
   }
 
   private records(work: Work): number {
@@ -114,15 +112,16 @@ export class RunningMillrace implements Running {
     return Math.ceil(records / divisor / publishers) * publishers;
   }
 
-  private async makeTopic(partitions: number = this.settings.partitions): Promise<string> {
+  /** In synced mode readers see what is on the disk and nothing before. */
+  private async makeTopic({ mode }: Work, partitions: number = this.settings.partitions): Promise<string> {
     this.topics += 1;
     const name = `peers-${this.topics}`;
-    await this.client.topics.create(name, { partitions });
+    await this.client.topics.create(name, { partitions, durability: mode === "synced" ? "synced" : "written" });
     return name;
   }
 
-  private async onTopic<T>(use: (topic: string) => Promise<T>, partitions?: number): Promise<T> {
-    const topic = await this.makeTopic(partitions);
+  private async onTopic<T>(work: Work, use: (topic: string) => Promise<T>, partitions?: number): Promise<T> {
+    const topic = await this.makeTopic(work, partitions);
     try {
       return await use(topic);
     } finally {
@@ -143,7 +142,7 @@ export class RunningMillrace implements Running {
     if (name === "produce") {
       const counts = `acks ${acks}, idempotent; each record built and encoded; to the last ack`;
       const produce = (isEncoded: boolean) => (): Promise<Measured> =>
-        this.onTopic(async (topic) => measured(await this.publish(topic, work, records, { isEncoded })));
+        this.onTopic(work, async (topic) => measured(await this.publish(topic, work, records, { isEncoded })));
       const encoded = "the same batch over and over, encoded before";
       return [
         tool(counts, produce(false)),
@@ -156,16 +155,16 @@ export class RunningMillrace implements Running {
     }
     if (name === "both") {
       const counts = "from the first produce to the last value touched";
-      return [tool(counts, () => this.onTopic((topic) => this.both(topic, work, records)))];
+      return [tool(counts, () => this.onTopic(work, (topic) => this.both(topic, work, records)))];
     }
     if (name === "fanout1" || name === "fanout10") {
       const readers = name === "fanout1" ? 1 : FAN_READERS;
       const counts = "stored in the log; deliveries, every value touched";
-      return [tool(counts, () => this.onTopic((topic) => this.fanOut(topic, work, records, readers), 1))];
+      return [tool(counts, () => this.onTopic(work, (topic) => this.fanOut(topic, work, records, readers), 1))];
     }
     if (!isLatency(name)) return [];
     const counts = `publish to receive over the log, acks ${acks}, open loop`;
-    return [tool(counts, () => this.onTopic((topic) => this.latency(topic, work, acks), 1))];
+    return [tool(counts, () => this.onTopic(work, (topic) => this.latency(topic, work, acks), 1))];
   }
 
   private async childrenOf(children: Child[], name: string, count: number): Promise<readonly Child[]> {
@@ -220,8 +219,8 @@ export class RunningMillrace implements Running {
     topic: string,
     requests: readonly Partial<ConsumeRequest>[],
   ): Promise<() => Promise<Span[]>> {
-    const { creditBytes, pollRecords } = this.settings;
-    const common = { url: this.broker.url, topic, creditBytes, pollRecords };
+    const { creditBytes } = this.settings;
+    const common = { url: this.broker.url, topic, creditBytes };
     await Promise.all(children.map((child, at) => child.request({ ...common, op: "start", ...requests[at] })));
     return () => Promise.all(children.map((child) => child.request({ op: "finish" }) as Promise<Span>));
   }

@@ -36,8 +36,9 @@ export class Toucher {
   total: number = 0;
   count: number = 0;
 
-  touch(value: Uint8Array): void {
-    this.total += (value[0] as number) + (value[value.length - 1] as number);
+  /** The value stands at `start..end`. */
+  touch(bytes: Uint8Array, start: number = 0, end: number = bytes.length): void {
+    this.total += (bytes[start] as number) + (bytes[end - 1] as number);
     this.count += 1;
   }
 }
