@@ -2,8 +2,7 @@
  * Load through the TypeScript client, as an application would use it: every record has a value of its own, which is encoded,
  * and of every record the value is read, checked and touched to its last byte.
  */
-import { connect } from "../../../src/client/index.ts";
-import { turn } from "../../lib/pace.ts";
+import { type BatchView, connect } from "../../../src/client/index.ts";
 import { runProgram } from "../../lib/program.ts";
 
 export type ClientLoadRequest =
@@ -39,23 +38,33 @@ interface Work {
   readonly recordBytes: number;
 }
 
-/** Sends between two turns of the loop, in which acks come in. */
-const RECORDS_PER_TURN = 4_000;
+/** Bytes of a value behind its number and before its last. */
+const FILLING = 0x78;
+const NUMBER_BYTES = 4;
+const BYTE_MASK = 0xff;
 
 const sinceMs = (startMs: number): number => (performance.now() - startMs) / 1e3;
+
+/** What all bytes of all values add up to: the filling, the number in the first four bytes, its lowest byte in the last. */
+function sumOf({ records, recordBytes }: Work): number {
+  let sum = records * (recordBytes - NUMBER_BYTES - 1) * FILLING;
+  for (let n = 0; n < records; n += 1) {
+    sum += (n >>> 24) + ((n >>> 16) & BYTE_MASK) + ((n >>> 8) & BYTE_MASK) + 2 * (n & BYTE_MASK);
+  }
+  return sum;
+}
 
 async function produce({ url, topic, records, recordBytes }: Work): Promise<number> {
   await using client = await connect(url);
   const producer = client.producer(topic);
   await producer.ready();
-  const value = new Uint8Array(recordBytes).fill(0x78);
+  const value = new Uint8Array(recordBytes).fill(FILLING);
   const view = new DataView(value.buffer);
   const startMs = performance.now();
   for (let sent = 0; sent < records; sent += 1) {
     view.setUint32(0, sent);
-    value[recordBytes - 1] = sent & 0xff;
-    if (!producer.sendNoWait({ value })) await producer.ready();
-    else if (sent % RECORDS_PER_TURN === 0) await turn();
+    value[recordBytes - 1] = sent & BYTE_MASK;
+    if (!producer.append(value)) await producer.ready();
   }
   await producer.flush();
   return sinceMs(startMs);
@@ -63,32 +72,39 @@ async function produce({ url, topic, records, recordBytes }: Work): Promise<numb
 
 let reading: Promise<void> | undefined;
 
-async function consume({ url, topic, records, recordBytes }: Work): Promise<void> {
-  const client = await connect(url);
-  const consumer = client.consume(topic, { from: "earliest", maxRecords: records });
-  const read = async (): Promise<void> => {
-    let next = 0;
-    for await (const batch of consumer.batches()) {
-      for (const { value } of batch) {
-        const bytes = value as Uint8Array;
-        const number =
-          (((bytes[0] as number) << 24) |
-            ((bytes[1] as number) << 16) |
-            ((bytes[2] as number) << 8) |
-            (bytes[3] as number)) >>>
-          0;
-        if (number !== next || bytes.length !== recordBytes || bytes[recordBytes - 1] !== (next & 0xff)) {
-          throw new Error(`read record ${number} of ${bytes.length} bytes where ${next} was due`);
-        }
-        next += 1;
-      }
-    }
-    if (next !== records) throw new Error(`read ${next} records of ${records}`);
-    await client.close();
-  };
-  reading = read();
+async function consume(work: Work): Promise<void> {
+  const client = await connect(work.url);
+  const consumer = client.consume(work.topic, { from: "earliest" });
+  reading = readAll(consumer.views(), work).finally(() => client.close());
   // Whoever collects hears of it.
   reading.catch(() => undefined);
+}
+
+/** Reads every value: its number has to be the next one, and in the end every byte must have been what was sent. */
+async function readAll(views: AsyncIterable<BatchView>, work: Work): Promise<void> {
+  const { records, recordBytes } = work;
+  let next = 0;
+  let sum = 0;
+  for await (const view of views) {
+    const { bytes, length } = view;
+    for (let index = 0; index < length; index += 1) {
+      const start = view.valueStart(index);
+      const end = view.valueEnd(index);
+      if (end - start !== recordBytes || numberAt(bytes, start) !== next) {
+        throw new Error(`read record ${numberAt(bytes, start)} of ${end - start} bytes where ${next} was due`);
+      }
+      for (let at = start; at < end; at += 1) sum += bytes[at] as number;
+      next += 1;
+    }
+    if (next >= records) break;
+  }
+  if (next !== records) throw new Error(`read ${next} records of ${records}`);
+  if (sum !== sumOf(work)) throw new Error("the bytes that were read are not those that were sent");
+}
+
+function numberAt(bytes: Uint8Array, at: number): number {
+  const high = (bytes[at] as number) * 0x1000000;
+  return high + (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
 }
 
 await runProgram({}, async (message) => {
