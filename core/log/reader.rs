@@ -136,6 +136,11 @@ impl Partition {
         let segments = self.segments();
         let after = segments.partition_point(|other| other.base <= segment.base);
         let Some(next) = segments.get(after) else { return Ok(false) };
+        // Retention may be in the middle of taking this segment and later ones out:
+        // the start moves first, then the list, and what is out is marked last.
+        if cursor.next_offset < self.start_offset() {
+            return Err(out_of_range(self, cursor.next_offset));
+        }
         if segment.is_damaged() && cursor.next_offset < next.base {
             return Err(corrupt(cursor.next_offset, "the rest of its segment is lost"));
         }
@@ -166,7 +171,7 @@ impl Partition {
     }
 
     /// Copies whole batches from the one that holds `offset` on; empty at the
-    /// high watermark.
+    /// high watermark. Fewer than fit when retention overtakes the call.
     ///
     /// # Errors
     /// As `cursor_at` and `read_run`.
@@ -174,7 +179,11 @@ impl Partition {
         let mut out = Vec::new();
         let mut cursor = self.cursor_at(offset)?;
         while out.len() < bytes_max {
-            let Some(run) = self.read_run(&mut cursor, bytes_max - out.len(), None)? else { break };
+            let run = match self.read_run(&mut cursor, bytes_max - out.len(), None) {
+                Err(error) if error.code == ErrorCode::OFFSET_OUT_OF_RANGE && !out.is_empty() => break,
+                read => read?,
+            };
+            let Some(run) = run else { break };
             if !out.is_empty() && out.len() + run.len > bytes_max {
                 break;
             }

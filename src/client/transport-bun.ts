@@ -97,7 +97,8 @@ export async function openBunTcp(
           opened.setNoDelay(true);
           transport = new BunTransport(opened);
         },
-        data: (_, chunk) => handlers.onData(chunk),
+        // Bun gives a Buffer, whose views would be Buffers too: what readers get is what the types say.
+        data: (_, chunk) => handlers.onData(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)),
         drain: () => transport?.drained(),
         close: (_, error) => close(error ?? failure),
         error: (_, error) => {

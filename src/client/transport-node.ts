@@ -72,7 +72,8 @@ export async function openNodeTcp(
       socket.setNoDelay(true);
       resolve(new NodeTransport(socket));
     });
-    socket.on("data", (chunk) => handlers.onData(chunk));
+    // Node gives a Buffer, whose views would be Buffers too: what readers get is what the types say.
+    socket.on("data", (chunk) => handlers.onData(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)));
     socket.on("error", (error) => {
       failure = error;
     });

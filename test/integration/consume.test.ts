@@ -24,6 +24,17 @@ test("reading starts at the earliest, the latest, an offset or a time, and ends 
   expect(beyond).toBe("offset_out_of_range");
 });
 
+test("bytes that come in are plain Uint8Arrays, whose slice is a copy", async () => {
+  await using broker = await startBroker();
+  await using client = await dial(broker);
+  await client.topics.create("t");
+  await client.producer("t").send({ value: new Uint8Array([1, 2, 3]) });
+  const [message] = await take(1, client.consume("t", { from: "earliest" }));
+  const value = message?.value as Uint8Array;
+  expect(value.constructor).toBe(Uint8Array);
+  expect(value.slice().buffer.byteLength).toBe(3);
+});
+
 test("a follower gets what comes, at once, also from partitions it names", async () => {
   await using broker = await startBroker();
   await using client = await dial(broker);

@@ -38,6 +38,25 @@ fn segments_go_by_age_and_an_idle_one_is_rolled_first() {
 }
 
 #[test]
+fn a_reader_between_two_steps_of_an_expiry_hears_of_it_and_skips_nothing_in_silence() {
+    let mut rig = Rig::new();
+    rig.config.segment_bytes = 4096;
+    let partition = rig.open();
+    for n in 0..30u8 {
+        append(&partition, &batch(&[&[n; 500]]));
+    }
+    let bases: Vec<u64> = partition.segments().iter().map(|segment| segment.base).collect();
+    let mut cursor = partition.cursor_at(0).unwrap();
+    let first = partition.read_run(&mut cursor, 1 << 20, None).unwrap().unwrap();
+    assert_eq!(first.next_offset, bases[1]);
+    // The first two segments are out of the list and not marked yet.
+    partition.store_start(bases[2]);
+    partition.change_segments(|segments| segments.retain(|segment| segment.base >= bases[2]));
+    let refused = partition.read_run(&mut cursor, 1 << 20, None).map(|run| run.map(|run| run.first_offset));
+    assert_eq!(refused.unwrap_err().code, ErrorCode::OFFSET_OUT_OF_RANGE);
+}
+
+#[test]
 fn an_empty_log_remembers_where_it_was_after_a_crash() {
     let mut rig = Rig::new();
     rig.config.retention_ms = 10;
