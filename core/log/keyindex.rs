@@ -34,7 +34,16 @@ impl KeyIndex {
         const RUN_BYTES: usize = 1 << 20;
         let mut keys = Self::new(partition.shared.options.key_index_entries_max);
         let mut cursor = partition.locate(partition.start_offset())?;
-        while let Some(run) = partition.read_below(&mut cursor, RUN_BYTES, end)? {
+        loop {
+            let run = match partition.read_below(&mut cursor, RUN_BYTES, end) {
+                // Retention overtook the reading: what it took has no keys any more.
+                Err(error) if error.code == ErrorCode::OFFSET_OUT_OF_RANGE => {
+                    cursor = partition.locate(partition.start_offset())?;
+                    continue;
+                }
+                run => run?,
+            };
+            let Some(run) = run else { return Ok(keys) };
             let mut bytes = run.bytes();
             while let Ok(header) = BatchHeader::parse(bytes) {
                 let (batch, rest) = bytes.split_at(header.batch_bytes().min(bytes.len()));
@@ -42,7 +51,6 @@ impl KeyIndex {
                 bytes = rest;
             }
         }
-        Ok(keys)
     }
 
     fn hash(&self, key: &[u8]) -> u128 {

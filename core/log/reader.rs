@@ -203,8 +203,12 @@ impl Partition {
             if segment.written() == 0 || segment.max_timestamp() < timestamp_ms {
                 continue;
             }
-            if let Some(offset) = super::times::first_at(segment, timestamp_ms)? {
-                return Ok(offset.clamp(self.start_offset(), watermark));
+            match super::times::first_at(segment, timestamp_ms) {
+                Ok(Some(offset)) => return Ok(offset.clamp(self.start_offset(), watermark)),
+                // Retention overtook the search: what this segment held is gone.
+                Err(_) if segment.is_removed() => {}
+                Ok(None) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(watermark)
@@ -219,8 +223,12 @@ impl Partition {
         if offset < self.start_offset() || offset >= self.high_watermark() {
             return Ok(None);
         }
-        let mut cursor = self.locate(offset)?;
-        let Some(run) = self.read_run(&mut cursor, 1, None)? else { return Ok(None) };
+        let run = self.locate(offset).and_then(|mut cursor| self.read_run(&mut cursor, 1, None));
+        let run = match run {
+            Err(_) if offset < self.start_offset() => return Ok(None),
+            run => run?,
+        };
+        let Some(run) = run else { return Ok(None) };
         let header = crate::batch::BatchHeader::parse(run.bytes()).map_err(CoreError::from)?;
         Ok(Some(header.base_timestamp))
     }
