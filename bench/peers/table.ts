@@ -18,6 +18,8 @@ export interface Row {
   readonly runs: readonly Measured[];
   /** CPU of the server in µs per message, one entry per round. */
   readonly serverUs: readonly number[];
+  /** Share of all processors that other processes of the machine took, one entry per round. */
+  readonly othersPercent: readonly number[];
 }
 
 /** What is known of a peer beside its rows. */
@@ -152,6 +154,7 @@ export function rateTable(rows: readonly Row[]): Table {
         short((median(known(rates(row))) * row.work.sizeBytes) / 1e6),
         ratioText(rows, row),
         spread(known(row.serverUs), short),
+        short(Math.max(0, ...row.othersPercent)),
         row.counts,
       ]),
   };
@@ -160,7 +163,20 @@ export function rateTable(rows: readonly Row[]): Table {
 export function latencyTable(rows: readonly Row[]): Table {
   return {
     title: "Latency in ms at a fixed rate, open loop",
-    columns: ["beside", "settings", "work", "bytes", "who", "p50", "p90", "p99", "p99.9", "max", "what is counted"],
+    columns: [
+      "beside",
+      "settings",
+      "work",
+      "bytes",
+      "who",
+      "p50",
+      "p90",
+      "p99",
+      "p99.9",
+      "max",
+      "others %",
+      "what is counted",
+    ],
     rows: rows
       .filter(({ work }) => isLatency(work.name))
       .map((row) => [
@@ -174,6 +190,7 @@ export function latencyTable(rows: readonly Row[]): Table {
         percentile(row, ({ p99 }) => p99),
         percentile(row, ({ p999 }) => p999),
         percentile(row, ({ max }) => max),
+        short(Math.max(0, ...row.othersPercent)),
         row.counts,
       ]),
   };

@@ -4,6 +4,7 @@ import { isAskedFor, peersOf, worksOf } from "../../bench/peers/index.ts";
 import { defaultCache, installDriver } from "../../bench/peers/install.ts";
 import { consumerRate, producerRate } from "../../bench/peers/kafka.ts";
 import { joinSpans, rateOf } from "../../bench/peers/messages.ts";
+import { besideOthers, othersSeconds, parseStat } from "../../bench/peers/others.ts";
 import { type Measured, UnavailableError, type Work } from "../../bench/peers/peer.ts";
 import { perfTestResult } from "../../bench/peers/rabbitmq.ts";
 import { benchmarkRate } from "../../bench/peers/redis.ts";
@@ -26,7 +27,7 @@ function row(changes: Partial<Row> & { rates?: readonly number[] }): Row {
   const { rates = [1], ...more } = changes;
   const runs = rates.map((perSecond): Measured => ({ perSecond }));
   const base = { peer: "kafka", isMillrace: false, work: PRODUCE, tool: "tool", counts: "all", isMarked: false };
-  return { ...base, runs, serverUs: [], ...more };
+  return { ...base, runs, serverUs: [], othersPercent: [], ...more };
 }
 
 describe("ratios", () => {
@@ -112,6 +113,39 @@ describe("spans", () => {
     ];
     expect(joinSpans(spans)).toEqual({ records: 30, startUs: 100, endUs: 1_100, touched: 7 });
     expect(rateOf(joinSpans(spans))).toBe(30_000);
+  });
+});
+
+describe("other processes", () => {
+  const stat = (pid: number, parent: number, times: string) =>
+    `${pid} (a ) b) S ${parent} 1 1 0 -1 0 0 0 0 0 ${times} 20`;
+  const of = (lines: readonly string[]) =>
+    new Map(lines.map((line) => [Number.parseInt(line, 10), parseStat(Number.parseInt(line, 10), line)]));
+
+  test("count what is not of our tree and not the kernel's, with children that ended", () => {
+    const before = of([stat(10, 1, "100 0 0 0"), stat(20, 1, "5 5 0 0"), stat(30, 2, "0 0 0 0")]);
+    const after = of([
+      stat(10, 1, "900 0 0 0"),
+      stat(11, 10, "900 0 0 0"),
+      stat(12, 11, "900 0 0 0"),
+      stat(20, 1, "15 10 60 15"),
+      stat(21, 20, "10 0 0 0"),
+      stat(30, 2, "500 0 0 0"),
+    ]);
+    expect(othersSeconds(before, after, 10)).toBeCloseTo((90 + 10) / 100);
+  });
+
+  test("init's children that ended are nobody's", () => {
+    expect(parseStat(1, stat(1, 0, "1 2 500 500")).ticks).toBe(3);
+  });
+
+  test("what this process does is not others'", async () => {
+    const own = await besideOthers(async () => {
+      for (const end = performance.now() + 50; performance.now() < end;);
+      return "done";
+    });
+    expect(own.result).toBe("done");
+    expect(own.percent).toBeGreaterThanOrEqual(0);
   });
 });
 
