@@ -20,7 +20,7 @@ import { FILL_FLAGS, WORKLOADS, type Workload, workloadOf } from "./workloads.ts
 const TOPIC = "profile";
 const ROWS_MAX = 15;
 const TOUCHED_BYTES = 8e9;
-const NEAREST_RUNS = 20;
+const NEAREST_RUNS = 200;
 
 interface Look {
   readonly context: SuiteContext;
