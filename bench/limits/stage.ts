@@ -6,6 +6,7 @@ import { type Figure, figureOf, type Goal, median } from "../lib/figure.ts";
 import { type BrokerChild, type Child, spawnBroker, spawnProgram } from "../lib/processes.ts";
 import type { SuiteContext, Table } from "../lib/suite.ts";
 import { FULL, QUICK, type Sizes } from "./sizes.ts";
+import { machineSeconds, quiet } from "./quiet.ts";
 import { warmPages } from "./warm.ts";
 
 /** What a measurement works with: programs, brokers, topics, memory touched before each run, and where its runs go. */
@@ -36,6 +37,8 @@ interface Cost {
   readonly seconds: number;
   readonly brokerSeconds: number;
   readonly loadSeconds: number;
+  /** Of everything else on the machine: kernel threads, other people's programs, and what the host took. */
+  readonly otherSeconds: number;
 }
 
 /** What takes part in a run. */
@@ -122,17 +125,21 @@ export class Stage implements AsyncDisposable {
    */
   async run<T>(title: string, cast: Cast, work: () => Promise<T>): Promise<T> {
     this.context.signal.throwIfAborted();
+    if (!this.context.quick && !(await quiet()))
+      this.context.progress(`  the machine is busy with something else: ${title}`);
     if (cast.touchBytes > 0) this.warm(cast.touchBytes);
     const { server, load } = cast;
     const loadSeconds = (): number => load.reduce((sum, child) => sum + child.cpuSeconds(), 0);
-    const before = { server: server?.cpuSeconds() ?? 0, load: loadSeconds() };
+    const spent = () => ({ server: server?.cpuSeconds() ?? 0, load: loadSeconds(), all: machineSeconds() });
+    const before = spent();
     const startMs = performance.now();
     const result = await inTime(title, work());
-    const cost = {
-      seconds: (performance.now() - startMs) / 1e3,
-      brokerSeconds: (server?.cpuSeconds() ?? 0) - before.server,
-      loadSeconds: loadSeconds() - before.load,
-    };
+    const seconds = (performance.now() - startMs) / 1e3;
+    const after = spent();
+    const brokerSeconds = after.server - before.server;
+    const loadCost = after.load - before.load;
+    const otherSeconds = Math.max(0, after.all - before.all - brokerSeconds - loadCost);
+    const cost: Cost = { seconds, brokerSeconds, loadSeconds: loadCost, otherSeconds };
     const costs = this.#costs.get(title);
     if (costs) costs.push(cost);
     else this.#costs.set(title, [cost]);
@@ -183,11 +190,12 @@ export class Stage implements AsyncDisposable {
       const broker = of(costs, (cost) => cost.brokerSeconds);
       const load = of(costs, (cost) => cost.loadSeconds);
       const share = (part: number): string => `${((part / seconds) * 100).toFixed(0)} %`;
-      return [title, seconds.toFixed(2), broker.toFixed(2), share(broker), load.toFixed(2), share(load)];
+      const others = of(costs, (cost) => cost.otherSeconds).toFixed(2);
+      return [title, seconds.toFixed(2), broker.toFixed(2), share(broker), load.toFixed(2), share(load), others];
     });
     return {
       title: "CPU seconds of a run (medians)",
-      columns: ["run", "s", "broker or bare program, CPU s", "of a core", "load, CPU s", "of a core"],
+      columns: ["run", "s", "broker or bare program, CPU s", "of a core", "load, CPU s", "of a core", "others, CPU s"],
       rows,
     };
   }

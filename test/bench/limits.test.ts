@@ -64,7 +64,7 @@ describe("the suite limits, quick", () => {
 
   test("says what each kind of run cost, and what it is doing meanwhile", () => {
     const [costs] = result.tables ?? [];
-    expect(costs?.columns.length).toBe(6);
+    expect(costs?.columns.length).toBe(7);
     expect(costs?.rows.map(([title]) => title)).toEqual(
       expect.arrayContaining(["bare sink, 64 KiB writes", "batched produce, 64 KiB writes"]),
     );
