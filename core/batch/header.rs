@@ -313,7 +313,7 @@ impl BatchHeader {
 
 /// The CRC of the records alone (bytes 64 to the end), which `seal` and
 /// `crc_of` combine with that of any header at a cost that does not grow with
-/// the records (39 ns for 64 KiB, against 1.3 µs for reading them again).
+/// the records (0.4 µs for 64 KiB, against 1.2 µs for reading them again).
 #[derive(Clone)]
 pub struct BodyCrc(Hasher);
 
