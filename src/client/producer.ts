@@ -64,7 +64,8 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     this.acks = LEVELS.indexOf(this.settings.acks);
     this.inFlightMax = this.settings.inFlightMax;
     this.isInFlightMaxGiven = options.inFlightMax !== undefined;
-    this.room = new Room(this.settings.bufferBytesMax, this.settings.acks === "synced");
+    const { bufferBytesMax, batchBytes, acks } = this.settings;
+    this.room = new Room(bufferBytesMax, batchBytes, acks === "synced");
     this.lanes = new Lanes(this, this.settings.mode === "single" && !this.settings.idempotent);
     this.pool = new BufferPool(this.settings.batchBytes);
     if (this.settings.compression === "zstd" && !canCompress()) {

@@ -9,6 +9,8 @@ import { type Parcel, pooledBytes } from "./parcel.ts";
  */
 const QUEUED_BYTES_MAX = 2 * 1024 * 1024;
 const QUEUED_BYTES_MAX_SYNCED = 8 * 1024 * 1024;
+/** Batches that count as enough where they are large. */
+const QUEUED_BATCHES = 4;
 /** Callers go on when this part of them is answered. */
 const RELEASED_PART = 1 / 8;
 
@@ -22,9 +24,9 @@ export class Room {
   /** The part of them that is in sealed parcels. */
   private queuedBytes = 0;
 
-  constructor(bytesMax: number, isSynced: boolean) {
+  constructor(bytesMax: number, batchBytes: number, isSynced: boolean) {
     this.bytesMax = bytesMax;
-    this.queuedBytesMax = isSynced ? QUEUED_BYTES_MAX_SYNCED : QUEUED_BYTES_MAX;
+    this.queuedBytesMax = Math.max(isSynced ? QUEUED_BYTES_MAX_SYNCED : QUEUED_BYTES_MAX, QUEUED_BATCHES * batchBytes);
     this.queuedBytesLow = this.queuedBytesMax * (1 - RELEASED_PART);
   }
 

@@ -138,6 +138,25 @@ describe("append", () => {
 });
 
 describe("the room of a producer", () => {
+  test("asks for a pause once so many whole batches wait, four of large ones, long before it is full", async () => {
+    for (const [batchBytes, atLeast] of [
+      [64 * 1024, 2 << 20],
+      [1 << 20, 4 << 20],
+    ] as const) {
+      const producer = client.producer("topic", { batchBytes });
+      await producer.ready();
+      broker.isSilent = true;
+      const value = new Uint8Array(1000);
+      let bytes = 0;
+      while (producer.append(value)) bytes += value.length;
+      expect(bytes).toBeGreaterThan(0.9 * atLeast);
+      expect(bytes).toBeLessThan(1.3 * atLeast);
+      broker.isSilent = false;
+      broker.breakConnections();
+      await producer.close();
+    }
+  });
+
   test("is given back whole where batches are compressed", async () => {
     const producer = client.producer("topic", { compression: "zstd", batchBytes: 1024, bufferBytesMax: 8192 });
     const value = "again and ".repeat(40);
