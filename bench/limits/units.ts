@@ -13,6 +13,8 @@ const FIRST_CORRELATION = 0x1000_0000;
 
 export interface Unit {
   readonly bytes: Uint8Array;
+  /** Of one frame; all have the same length. */
+  readonly frameBytes: number;
   /** Bytes of one socket write: a whole number of frames, of which the unit has a whole number. */
   readonly strideBytes: number;
   /** Publishes in the unit. */
@@ -64,6 +66,7 @@ export function batchUnit(
   const bytes = new Uint8Array(Buffer.concat(parts));
   return {
     bytes,
+    frameBytes: bytes.length / frames,
     strideBytes: (bytes.length / frames) * framesPerWrite,
     publishes: frames,
     records: frames * records,
@@ -78,7 +81,9 @@ export function singlesUnit({ recordBytes, acks, writeBytes }: UnitOptions): Uni
     frames.push(singleFrame(frames.length, recordBytes, acks));
   }
   const bytes = new Uint8Array(Buffer.concat(frames));
-  return { bytes, strideBytes: bytes.length, publishes: frames.length, records: frames.length, batchBytes: 0 };
+  const { length: count } = frames;
+  const frameBytes = bytes.length / count;
+  return { bytes, frameBytes, strideBytes: bytes.length, publishes: count, records: count, batchBytes: 0 };
 }
 
 /** One PUBLISH_ONE frame for partition 0; all have the same length. */
@@ -94,6 +99,7 @@ export function singleFrame(index: number, recordBytes: number, acks: number): U
 export function blankUnit(writeBytes: number): Unit {
   return {
     bytes: new Uint8Array(writeBytes).fill(0x78),
+    frameBytes: writeBytes,
     strideBytes: writeBytes,
     publishes: 0,
     records: 0,

@@ -173,13 +173,16 @@ export class Wire {
   }
 
   #pump(): void {
-    const { bytes, strideBytes } = this.#unit as Unit;
+    const { bytes, frameBytes, strideBytes } = this.#unit as Unit;
     const socket = this.#socket as Socket;
     while (this.#unitsLeft > 0) {
       if (this.#at === this.#writeEnd) {
-        if (this.#creditBytes < strideBytes) return;
-        this.#creditBytes -= strideBytes;
-        this.#writeEnd += strideBytes;
+        // What credit is left may be all that the other side gives before it has more: whole frames go as long as there is any.
+        const credit = Math.floor(this.#creditBytes / frameBytes) * frameBytes;
+        const length = Math.min(strideBytes, bytes.length - this.#at, credit);
+        if (length < frameBytes) return;
+        this.#creditBytes -= length;
+        this.#writeEnd += length;
       }
       const written = socket.write(bytes, this.#at, this.#writeEnd - this.#at);
       if (written < 0) return this.#fail(new Error("the connection was closed"));

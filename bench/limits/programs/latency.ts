@@ -47,7 +47,7 @@ const scheduleOf = ({ rate, seconds }: Flow): Schedule =>
 
 function frameUnit({ recordBytes, acks }: Flow): Unit {
   const bytes = singleFrame(0, recordBytes, acks);
-  return { bytes, strideBytes: bytes.length, publishes: 1, records: 1, batchBytes: 0 };
+  return { bytes, frameBytes: bytes.length, strideBytes: bytes.length, publishes: 1, records: 1, batchBytes: 0 };
 }
 
 /** Counts what comes back: records in deliveries, or an echo's frames. */
