@@ -3,7 +3,7 @@ import { SUSTAINED, SYNCED } from "./disk.ts";
 import { LATENCY } from "./latency.ts";
 import { LATENCY_BUSY, LATENCY_CATCH_UP } from "./latency-loaded.ts";
 import { BOTH_CLIENT, BOTH_RAW, CONSUME, FANOUT } from "./reading.ts";
-import { type Measure, Stage } from "./stage.ts";
+import { inTime, type Measure, Stage } from "./stage.ts";
 import { STATE } from "./state.ts";
 import { PARTITIONS, PRODUCE_BATCHED, PRODUCE_SINGLE } from "./throughput.ts";
 
@@ -28,6 +28,10 @@ const MEASURES: readonly Measure[] = [
 /** The names of all figures. */
 export const FIGURE_NAMES: readonly string[] = MEASURES.flatMap(({ figures }) => figures.map(({ name }) => name));
 
+/** A round takes minutes at most; what does not end is told from what takes long. */
+const ROUND_MS_MAX = 900_000;
+const QUICK_ROUND_MS_MAX = 60_000;
+
 const number = (value: number): string => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(3));
 
 async function measure(stage: Stage, measure: Measure): Promise<void> {
@@ -38,7 +42,7 @@ async function measure(stage: Stage, measure: Measure): Promise<void> {
     const run = await measure.prepare(stage);
     for (let round = 0; round < count; round += 1) {
       signal.throwIfAborted();
-      await run(round);
+      await inTime(measure.title, quick ? QUICK_ROUND_MS_MAX : ROUND_MS_MAX, run(round));
       const values = measure.figures.map(({ name }) => `${name} ${number(stage.runsOf(name).at(-1) ?? Number.NaN)}`);
       progress(`  round ${round + 1} of ${count}: ${values.join(", ")}`);
     }

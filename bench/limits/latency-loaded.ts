@@ -18,6 +18,7 @@ const MB = 1e6;
 const US_PER_MS = 1e3;
 /** Between asking for a run and its first message, so that everybody is ready. */
 const LEAD_US = 500_000;
+const QUICK_LEAD_US = 200_000;
 /**
  * Of what was freed before a run, the warming included, the part that the machine's host wants back is given back within some
  * seconds, which stalls whatever runs meanwhile. What is left stays warm.
@@ -74,13 +75,15 @@ async function besides<T extends { readonly fromUs: number; readonly toUs: numbe
   const request = async (child: Child, message: LatencyRequest): Promise<LatencyResult> =>
     (await child.request(message)) as LatencyResult;
   await request(receiver, { op: "listen", ...flow });
+  const { quick } = stage.context;
+  const leadUs = quick ? QUICK_LEAD_US : LEAD_US;
   stage.warm(stage.sizes.burstBytes);
-  if (!stage.context.quick) await Bun.sleep(SETTLE_MS);
+  if (!quick) await Bun.sleep(SETTLE_MS);
   const cast = { server, load: [sender, receiver, neighbour], touchBytes: 0 };
   const [sent, done] = await stage.run(title, cast, async () => {
-    const startUs = nowUs() + LEAD_US;
+    const startUs = nowUs() + leadUs;
     // The neighbour begins when the messages have begun, and ends with them.
-    const worked = Bun.sleep((LEAD_US / US_PER_MS) * 1.1).then(() => work(seconds));
+    const worked = Bun.sleep((leadUs / US_PER_MS) * 1.1).then(() => work(seconds));
     const [sent] = await Promise.all([
       request(sender, { op: "send", startUs, ...flow }),
       request(receiver, { op: "wait", startUs }),

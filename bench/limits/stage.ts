@@ -13,6 +13,7 @@ import { warmPages } from "./warm.ts";
 
 /** No run takes longer, a sustained one on a slow disk included. */
 const RUN_MS_MAX = 300_000;
+const QUICK_RUN_MS_MAX = 30_000;
 const PROGRAMS = join(import.meta.dir, "programs");
 
 export interface FigureSpec {
@@ -51,10 +52,10 @@ export interface Cast {
 }
 
 /** Rejects when the work takes too long; whoever hears of it ends the programs that do it. */
-async function inTime<T>(title: string, work: Promise<T>): Promise<T> {
+export async function inTime<T>(title: string, limitMs: number, work: Promise<T>): Promise<T> {
   let timer: Timer | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${title} took longer than ${RUN_MS_MAX / 1e3} s`)), RUN_MS_MAX);
+    timer = setTimeout(() => reject(new Error(`${title} took longer than ${limitMs / 1e3} s`)), limitMs);
   });
   return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
@@ -133,7 +134,7 @@ export class Stage implements AsyncDisposable {
     const spent = () => ({ server: server?.cpuSeconds() ?? 0, load: loadSeconds(), all: machineSeconds() });
     const before = spent();
     const startMs = performance.now();
-    const result = await inTime(title, work());
+    const result = await inTime(title, this.context.quick ? QUICK_RUN_MS_MAX : RUN_MS_MAX, work());
     const seconds = (performance.now() - startMs) / 1e3;
     const after = spent();
     const brokerSeconds = after.server - before.server;
