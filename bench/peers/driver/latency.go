@@ -25,8 +25,8 @@ func nanosleep(d time.Duration) {
 	_ = syscall.Nanosleep(&ts, nil)
 }
 
-// pace calls send at a fixed rate, open loop. A message is counted from when it was due when the loop is behind (so
-// that a stall of the broker counts), from the clock when the loop has just slept (so that timer slack does not).
+// pace calls send at a fixed rate, open loop. A message is counted from when it was due, always, so that neither a stall
+// of the broker nor one of the sender is left out.
 func pace(rate int, length time.Duration, send func(countedFrom uint64)) (start int64) {
 	runtime.LockOSThread()
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, prSetTimerSlack, 1, 0, 0, 0, 0)
@@ -37,7 +37,6 @@ func pace(rate int, length time.Duration, send func(countedFrom uint64)) (start 
 		at := start + int64(i)*step
 		if now := nowNs(); now < at {
 			nanosleep(time.Duration(at - now))
-			at = nowNs()
 		}
 		send(uint64(at))
 	}
