@@ -113,9 +113,9 @@ export class Stage implements AsyncDisposable {
     return child;
   }
 
-  /** Has so much page cache in hand, as far as the machine lets it. */
+  /** Has memory in hand for a run of so many bytes. */
   warm(bytes: number): void {
-    warmPages(bytes, this.context.workDir);
+    warmPages(bytes);
   }
 
   /**

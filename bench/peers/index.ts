@@ -130,9 +130,9 @@ async function rounds(context: SuiteContext, peer: string, work: Work, sides: re
     }
   }
   for (let round = 0; round < context.rounds; round += 1) {
-    if (!isLatency(work.name) && !context.quick) await touchMemory(TOUCH_BYTES, context.workDir);
     for (const row of rows) {
       context.signal.throwIfAborted();
+      if (!isLatency(work.name) && !context.quick) touchMemory(TOUCH_BYTES);
       const tool = row.side.running.tools(work)[row.index] as Tool;
       const { side } = row;
       const idle = sides.find((other) => other !== side) as Side;

@@ -175,7 +175,7 @@ async function run(context: SuiteContext, words: readonly string[], seconds: num
   context.progress("building the core with frame pointers");
   const sources = await copyWithFramePointers(context.workDir, context.signal);
   const inferno = await installInferno(context.signal);
-  await touchMemory(context.quick ? TOUCHED_BYTES / 8 : TOUCHED_BYTES, context.workDir);
+  touchMemory(context.quick ? TOUCHED_BYTES / 8 : TOUCHED_BYTES);
   const look: Look = { context, workload, seconds, folder, sources, inferno };
   const isSampled = await canSample(context.workDir, context.signal);
   const native = isSampled ? await lookNative(look) : await lookByCounting(look);

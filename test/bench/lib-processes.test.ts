@@ -112,8 +112,7 @@ test("a broker that cannot start says why", async () => {
   await expect(spawnBroker({ dataDir: "/proc/none" })).rejects.toThrow("storage_failed");
 });
 
-test("memory is touched and given back, and nothing is left in the folder", async () => {
-  await touchMemory(8 * 1024 * 1024, folder);
-  const left = [...new Bun.Glob("millrace-touch-*").scanSync(folder)];
-  expect(left).toEqual([]);
+test("memory is touched in a process that has ended when the call returns", () => {
+  expect(() => touchMemory(8 * 1024 * 1024)).not.toThrow();
+  expect(() => touchMemory(0)).not.toThrow();
 });
