@@ -117,6 +117,42 @@ impl ErrorCode {
     pub const GROUP_NOT_EMPTY: Self = Self(163);
     /// Another member with the same instance name has joined.
     pub const FENCED_INSTANCE: Self = Self(164);
+    /// Exchange `exchange` does not exist.
+    pub const EXCHANGE_NOT_FOUND: Self = Self(170);
+    /// Exchange `exchange` exists already.
+    pub const EXCHANGE_EXISTS: Self = Self(171);
+    /// There is no such binding.
+    pub const BINDING_NOT_FOUND: Self = Self(172);
+    /// No binding of exchange `exchange` matches the message.
+    pub const UNROUTABLE: Self = Self(173);
+    /// Nobody consumes where this request would go.
+    pub const NO_RESPONDER: Self = Self(174);
+    /// The exchange `exchange` would route to itself.
+    pub const ROUTING_CYCLE: Self = Self(175);
+    /// The expression cannot be understood.
+    pub const BAD_EXPRESSION: Self = Self(176);
+    /// Queue `queue` does not exist.
+    pub const QUEUE_NOT_FOUND: Self = Self(180);
+    /// Queue `queue` exists already.
+    pub const QUEUE_EXISTS: Self = Self(181);
+    /// `what` differs from what was declared before.
+    pub const ARGUMENT_MISMATCH: Self = Self(182);
+    /// Delivery `tag` is not open.
+    pub const UNKNOWN_DELIVERY: Self = Self(183);
+    /// Queue `queue` is at its limit.
+    pub const QUEUE_FULL: Self = Self(184);
+    /// Queue `queue` belongs to another connection or consumer.
+    pub const QUEUE_EXCLUSIVE: Self = Self(185);
+    /// Dead letters of queue `queue` would come back to it.
+    pub const DEAD_LETTER_LOOP: Self = Self(186);
+    /// The schedule `schedule` never fires.
+    pub const SCHEDULE_NEVER: Self = Self(187);
+    /// `what` is not empty.
+    pub const NOT_EMPTY: Self = Self(188);
+    /// `what` is in use.
+    pub const IN_USE: Self = Self(189);
+    /// Queue `queue` was deleted.
+    pub const QUEUE_DELETED: Self = Self(190);
 
     /// The catalogue's name of the code, `unknown` for a code it does not have.
     pub const fn name(self) -> &'static str {
@@ -177,6 +213,24 @@ impl ErrorCode {
             Self::GENERATION_STALE => "generation_stale",
             Self::GROUP_NOT_EMPTY => "group_not_empty",
             Self::FENCED_INSTANCE => "fenced_instance",
+            Self::EXCHANGE_NOT_FOUND => "exchange_not_found",
+            Self::EXCHANGE_EXISTS => "exchange_exists",
+            Self::BINDING_NOT_FOUND => "binding_not_found",
+            Self::UNROUTABLE => "unroutable",
+            Self::NO_RESPONDER => "no_responder",
+            Self::ROUTING_CYCLE => "routing_cycle",
+            Self::BAD_EXPRESSION => "bad_expression",
+            Self::QUEUE_NOT_FOUND => "queue_not_found",
+            Self::QUEUE_EXISTS => "queue_exists",
+            Self::ARGUMENT_MISMATCH => "argument_mismatch",
+            Self::UNKNOWN_DELIVERY => "unknown_delivery",
+            Self::QUEUE_FULL => "queue_full",
+            Self::QUEUE_EXCLUSIVE => "queue_exclusive",
+            Self::DEAD_LETTER_LOOP => "dead_letter_loop",
+            Self::SCHEDULE_NEVER => "schedule_never",
+            Self::NOT_EMPTY => "not_empty",
+            Self::IN_USE => "in_use",
+            Self::QUEUE_DELETED => "queue_deleted",
             _ => "unknown",
         }
     }
@@ -197,6 +251,10 @@ impl ErrorCode {
                 | Self::MEMBER_UNKNOWN
                 | Self::GENERATION_STALE
                 | Self::GROUP_NOT_EMPTY
+                | Self::NO_RESPONDER
+                | Self::QUEUE_FULL
+                | Self::NOT_EMPTY
+                | Self::IN_USE
         )
     }
 }

@@ -18,6 +18,14 @@ pub const PUBLISH: u8 = 10;
 pub const PUBLISH_ONE: u8 = 11;
 /// Grants a subscription more delivery credit, in bytes of frames.
 pub const FLOW: u8 = 12;
+/// Settles deliveries of a queue subscription: acks, returns, rejects, defers or renews them.
+pub const SETTLE: u8 = 13;
+/// Changes how many messages of a queue subscription may be unsettled.
+pub const PREFETCH: u8 = 14;
+/// Refuses a SETTLE that had no correlation id, from this tag on.
+pub const SETTLE_FAILED: u8 = 18;
+/// Tells a queue subscription of a lease that runs out, of becoming the active one, or of its end.
+pub const QUEUE_EVENT: u8 = 19;
 /// Acknowledges publishes, in flat runs of six.
 pub const ACK: u8 = 20;
 /// Refuses publishes; nothing of them was stored.
@@ -34,6 +42,10 @@ pub const SOURCE_END: u8 = 25;
 pub const DROPPED: u8 = 26;
 /// Changes the sources that a member of a group reads.
 pub const ASSIGNMENT: u8 = 27;
+/// Delivers the messages of a queue in the one batch that follows the array in the frame.
+pub const MESSAGES: u8 = 28;
+/// Names the records of a publish that were not routed, before its ACK.
+pub const RETURNED: u8 = 29;
 /// Creates a topic.
 pub const TOPIC_CREATE: u8 = 30;
 /// Grows a topic's partitions or changes its configuration.
@@ -44,13 +56,13 @@ pub const TOPIC_DESCRIBE: u8 = 32;
 pub const TOPIC_DELETE: u8 = 33;
 /// Lists topics by name, in pages.
 pub const TOPIC_LIST: u8 = 34;
-/// Binds a publisher number of this connection to a topic.
+/// Binds a publisher number of this connection to a topic or an exchange.
 pub const PUBLISHER_OPEN: u8 = 40;
 /// Frees a publisher number.
 pub const PUBLISHER_CLOSE: u8 = 41;
 /// Gives a producer id, or raises the epoch of one.
 pub const PRODUCER_INIT: u8 = 42;
-/// Subscribes to a topic, to a pattern of topics, or as a member of a group.
+/// Subscribes to a topic, to a pattern of topics, as a member of a group, or to a queue.
 pub const SUBSCRIBE: u8 = 50;
 /// Ends a subscription; a member of a group leaves it.
 pub const UNSUBSCRIBE: u8 = 51;
@@ -72,3 +84,35 @@ pub const GROUP_RESET: u8 = 66;
 pub const GROUP_DELETE: u8 = 67;
 /// Gives the committed offsets of a group with their lag.
 pub const GROUP_OFFSETS: u8 = 68;
+/// Declares an exchange.
+pub const EXCHANGE_DECLARE: u8 = 70;
+/// Deletes an exchange and its bindings.
+pub const EXCHANGE_DELETE: u8 = 71;
+/// Lists the exchanges of the namespace.
+pub const EXCHANGE_LIST: u8 = 72;
+/// Binds a queue, a topic or another exchange to an exchange.
+pub const BIND: u8 = 73;
+/// Removes a binding.
+pub const UNBIND: u8 = 74;
+/// Lists bindings.
+pub const BINDING_LIST: u8 = 75;
+/// Declares a queue.
+pub const QUEUE_DECLARE: u8 = 80;
+/// Deletes a queue, its messages and its bindings.
+pub const QUEUE_DELETE: u8 = 81;
+/// Describes a queue: its configuration, its counts and its consumers.
+pub const QUEUE_DESCRIBE: u8 = 82;
+/// Lists queues by name, in pages.
+pub const QUEUE_LIST: u8 = 83;
+/// Drops the waiting messages of a queue.
+pub const QUEUE_PURGE: u8 = 84;
+/// Shows messages of a queue without taking them.
+pub const QUEUE_PEEK: u8 = 85;
+/// Takes messages of a queue once, without a lasting subscription.
+pub const QUEUE_GET: u8 = 86;
+/// Moves messages of a queue back to where they came from, or elsewhere.
+pub const QUEUE_REDRIVE: u8 = 87;
+/// Lists or cancels the messages of a queue that are not due yet.
+pub const QUEUE_SCHEDULED: u8 = 88;
+/// Delivers deferred messages by their numbers.
+pub const QUEUE_TAKE: u8 = 89;

@@ -19,6 +19,14 @@ export const Op = {
   PUBLISH_ONE: 11,
   /** Grants a subscription more delivery credit, in bytes of frames. */
   FLOW: 12,
+  /** Settles deliveries of a queue subscription: acks, returns, rejects, defers or renews them. */
+  SETTLE: 13,
+  /** Changes how many messages of a queue subscription may be unsettled. */
+  PREFETCH: 14,
+  /** Refuses a SETTLE that had no correlation id, from this tag on. */
+  SETTLE_FAILED: 18,
+  /** Tells a queue subscription of a lease that runs out, of becoming the active one, or of its end. */
+  QUEUE_EVENT: 19,
   /** Acknowledges publishes, in flat runs of six. */
   ACK: 20,
   /** Refuses publishes; nothing of them was stored. */
@@ -35,6 +43,10 @@ export const Op = {
   DROPPED: 26,
   /** Changes the sources that a member of a group reads. */
   ASSIGNMENT: 27,
+  /** Delivers the messages of a queue in the one batch that follows the array in the frame. */
+  MESSAGES: 28,
+  /** Names the records of a publish that were not routed, before its ACK. */
+  RETURNED: 29,
   /** Creates a topic. */
   TOPIC_CREATE: 30,
   /** Grows a topic's partitions or changes its configuration. */
@@ -45,13 +57,13 @@ export const Op = {
   TOPIC_DELETE: 33,
   /** Lists topics by name, in pages. */
   TOPIC_LIST: 34,
-  /** Binds a publisher number of this connection to a topic. */
+  /** Binds a publisher number of this connection to a topic or an exchange. */
   PUBLISHER_OPEN: 40,
   /** Frees a publisher number. */
   PUBLISHER_CLOSE: 41,
   /** Gives a producer id, or raises the epoch of one. */
   PRODUCER_INIT: 42,
-  /** Subscribes to a topic, to a pattern of topics, or as a member of a group. */
+  /** Subscribes to a topic, to a pattern of topics, as a member of a group, or to a queue. */
   SUBSCRIBE: 50,
   /** Ends a subscription; a member of a group leaves it. */
   UNSUBSCRIBE: 51,
@@ -73,4 +85,36 @@ export const Op = {
   GROUP_DELETE: 67,
   /** Gives the committed offsets of a group with their lag. */
   GROUP_OFFSETS: 68,
+  /** Declares an exchange. */
+  EXCHANGE_DECLARE: 70,
+  /** Deletes an exchange and its bindings. */
+  EXCHANGE_DELETE: 71,
+  /** Lists the exchanges of the namespace. */
+  EXCHANGE_LIST: 72,
+  /** Binds a queue, a topic or another exchange to an exchange. */
+  BIND: 73,
+  /** Removes a binding. */
+  UNBIND: 74,
+  /** Lists bindings. */
+  BINDING_LIST: 75,
+  /** Declares a queue. */
+  QUEUE_DECLARE: 80,
+  /** Deletes a queue, its messages and its bindings. */
+  QUEUE_DELETE: 81,
+  /** Describes a queue: its configuration, its counts and its consumers. */
+  QUEUE_DESCRIBE: 82,
+  /** Lists queues by name, in pages. */
+  QUEUE_LIST: 83,
+  /** Drops the waiting messages of a queue. */
+  QUEUE_PURGE: 84,
+  /** Shows messages of a queue without taking them. */
+  QUEUE_PEEK: 85,
+  /** Takes messages of a queue once, without a lasting subscription. */
+  QUEUE_GET: 86,
+  /** Moves messages of a queue back to where they came from, or elsewhere. */
+  QUEUE_REDRIVE: 87,
+  /** Lists or cancels the messages of a queue that are not due yet. */
+  QUEUE_SCHEDULED: 88,
+  /** Delivers deferred messages by their numbers. */
+  QUEUE_TAKE: 89,
 } as const;
