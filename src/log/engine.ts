@@ -138,9 +138,59 @@ export interface TurnSink {
   sourceEnd(connection: number, sub: number, source: number, code: number, nextOffset: number): void;
   /** Another worker posted this. */
   mail(message: Uint8Array): void;
+  /** A turn has to run at this time of the core's clock, in ms: a lease, a delay or a rate is due then. */
+  timer(atMs: number): void;
 }
 
-export interface Engine {
+/** Bits of `exchangePublisherOpen`. */
+export const PUBLISH_MANDATORY = 1;
+export const PUBLISH_REQUIRE_CONSUMER = 2;
+/** Bit of `queueSubscribe`. */
+export const SUBSCRIBE_EXCLUSIVE = 1;
+
+/**
+ * Exchanges and queues. A namespace has one space: its routes, its queues, the
+ * journal that their messages are stored in, and the log of what became of them.
+ */
+export interface QueueEngine {
+  /** Opens a space, and recovers it when no worker has yet; idempotent. @param version offset of its record in the metadata log. */
+  spaceOpen(spaceId: number, journalLogId: number, ackLogId: number, version: number): void;
+  /**
+   * Changes what a space routes by (src/routing has the changes).
+   *
+   * @param version offset of the change in the metadata log; a change that the space has already, from another worker, is passed over.
+   */
+  spaceApply(spaceId: number, version: number, change: Uint8Array): void;
+  /** Asks for, or does, something about a queue's messages; msgpack in and out. */
+  spaceRequest(spaceId: number, request: Uint8Array): Uint8Array;
+  /** @param flags PUBLISH_MANDATORY, PUBLISH_REQUIRE_CONSUMER. */
+  exchangePublisherOpen(
+    connection: number,
+    pub: number,
+    spaceId: number,
+    exchangeId: number,
+    flags: number,
+    producerId: number,
+    producerEpoch: number,
+  ): void;
+  /**
+   * @param prefetch the most unsettled messages.
+   * @param flags SUBSCRIBE_EXCLUSIVE.
+   * @param leaseMs 0 takes the queue's.
+   */
+  queueSubscribe(
+    connection: number,
+    sub: number,
+    spaceId: number,
+    queueId: number,
+    prefetch: number,
+    priority: number,
+    flags: number,
+    leaseMs: number,
+  ): void;
+}
+
+export interface Engine extends QueueEngine {
   /** Names the shared core, for `attach` in another worker. */
   readonly engineId: number;
   readonly worker: number;

@@ -50,6 +50,7 @@ const CLOSE = 6;
 const SOURCE_END = 7;
 const MAIL = 8;
 const SYNCED = 9;
+const TIMER = 10;
 
 const MORE = 1;
 const MOVED = 2;
@@ -242,6 +243,26 @@ class LogEngine implements Engine {
     return this.#native.newProducerId();
   }
 
+  spaceOpen(spaceId: number, journalLogId: number, ackLogId: number, version: number): void {
+    translated(() => this.#native.spaceOpen(spaceId, journalLogId, ackLogId, version));
+  }
+
+  spaceApply(spaceId: number, version: number, change: Uint8Array): void {
+    translated(() => this.#native.spaceApply(spaceId, version, change));
+  }
+
+  spaceRequest(spaceId: number, request: Uint8Array): Uint8Array {
+    return translated(() => this.#native.spaceRequest(spaceId, request));
+  }
+
+  exchangePublisherOpen(...args: Parameters<Engine["exchangePublisherOpen"]>): void {
+    translated(() => this.#native.exchangePublisherOpen(...args));
+  }
+
+  queueSubscribe(...args: Parameters<Engine["queueSubscribe"]>): void {
+    translated(() => this.#native.queueSubscribe(...args));
+  }
+
   turn(sink: TurnSink): boolean {
     const flags = this.#native.turn();
     if (flags & MOVED) {
@@ -288,6 +309,9 @@ class LogEngine implements Engine {
       case SYNCED:
         this.#synced(a, b);
         return at + 3;
+      case TIMER:
+        sink.timer(a);
+        return at + 2;
       default:
         throw new MillraceError("internal", `plan word ${at} is no operation: ${words[at]}`);
     }

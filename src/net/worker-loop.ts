@@ -19,6 +19,7 @@ export interface DataPlane {
   written(connection: number): boolean;
   isArena(bytes: Uint8Array): boolean;
   onWake(callback: () => void): void;
+  now(): number;
 }
 
 export interface LoopOptions {
@@ -48,6 +49,9 @@ const PAUSE = 8;
  */
 const INPUT_BYTES_PER_TURN = 256 * 1024;
 
+/** A timer takes at most this long at once (the limit of setTimeout is 2^31 ms); a manual clock is looked at again as often. */
+const TIMER_MS_MAX = 60_000;
+
 export class WorkerLoop implements ConnectionHost {
   readonly connectionOutBytesMax: number;
   readonly #options: LoopOptions;
@@ -62,6 +66,9 @@ export class WorkerLoop implements ConnectionHost {
   /** Taken in since the last turn. */
   #inputBytes = 0;
   #stopped = false;
+  #timer: Timer | undefined;
+  /** When the timer runs, on the engine's clock. */
+  #timerMs = Number.POSITIVE_INFINITY;
   readonly #run = (): void => this.#turn();
 
   constructor(options: LoopOptions) {
@@ -131,6 +138,7 @@ export class WorkerLoop implements ConnectionHost {
   /** Ends turns for good, and who is still sending last bytes: the engine, whose maps they may lie in, is closed next. */
   stop(): void {
     this.#stopped = true;
+    clearTimeout(this.#timer);
     for (const connection of [...this.#lingering]) connection.terminate();
   }
 
@@ -214,6 +222,18 @@ export class WorkerLoop implements ConnectionHost {
     } catch (error) {
       this.#options.logger.error("mail from another worker could not be handled", { error });
     }
+  }
+
+  /** One timer stands for all: the earliest. A turn that runs too early asks for the rest of the time. */
+  timer(atMs: number): void {
+    if (this.#stopped || atMs >= this.#timerMs) return;
+    clearTimeout(this.#timer);
+    this.#timerMs = atMs;
+    const delayMs = Math.min(Math.max(0, Math.ceil(atMs - this.#engine.now())), TIMER_MS_MAX);
+    this.#timer = setTimeout(() => {
+      this.#timerMs = Number.POSITIVE_INFINITY;
+      this.turnSoon();
+    }, delayMs);
   }
 
   #turn(): void {

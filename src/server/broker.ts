@@ -80,7 +80,10 @@ export class Broker implements AsyncDisposable {
 
   /** Moves a clock that was started with `manualClockMs`. */
   setClock(nowMs: number): void {
-    this.#parts.runtime.engine.setClock(nowMs);
+    const { engine, loop } = this.#parts.runtime;
+    engine.setClock(nowMs);
+    // What is due by then is done in a turn, and the timer that would bring it runs by the time of day.
+    loop.turnSoon();
   }
 
   /** Refuses new work, finishes what is in flight, says goodbye to clients, syncs, and leaves the clean mark. */

@@ -152,6 +152,7 @@ export class OpenLog implements AsyncDisposable {
     close: refuse,
     sourceEnd: refuse,
     mail: (message) => void this.mail.push(message),
+    timer: () => undefined,
   };
 
   #turnOnWake(): void {

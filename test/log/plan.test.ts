@@ -38,6 +38,7 @@ class EndsSink implements TurnSink {
   resume(): void {}
   close(): void {}
   mail(): void {}
+  timer(): void {}
 }
 
 test("a plan that outgrows the memory it began with is carried out to its end", async () => {

@@ -65,6 +65,10 @@ class FakeEngine implements DataPlane {
   }
 
   onWake(): void {}
+
+  now(): number {
+    return performance.now();
+  }
 }
 
 function loopOver(engine: FakeEngine): WorkerLoop {
@@ -118,4 +122,25 @@ test("when the loop stops nobody holds views of maps any more, also who was only
   const { writes } = transport;
   connection?.drained();
   expect(transport.writes).toBe(writes);
+});
+
+test("of several timers the earliest runs a turn, once, and a later one has to be asked for again", async () => {
+  const engine = new FakeEngine();
+  const loop = loopOver(engine);
+  const startMs = engine.now();
+  loop.timer(startMs + 60_000);
+  loop.timer(startMs + 5);
+  loop.timer(startMs + 20);
+  while (engine.turns === 0 && engine.now() < startMs + 5_000) await Bun.sleep(1);
+  expect(engine.now() - startMs).toBeGreaterThanOrEqual(5);
+  expect(engine.turns).toBe(1);
+  await Bun.sleep(30);
+  expect(engine.turns).toBe(1);
+  loop.timer(0);
+  await Bun.sleep(20);
+  expect(engine.turns).toBe(2);
+  loop.timer(engine.now() + 5);
+  loop.stop();
+  await Bun.sleep(20);
+  expect(engine.turns).toBe(2);
 });
