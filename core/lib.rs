@@ -11,6 +11,7 @@ pub mod error;
 pub mod error_codes;
 pub mod log;
 pub mod mmap;
+pub mod queue;
 pub mod ring;
 pub mod stdx;
 pub mod wire;

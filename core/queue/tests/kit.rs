@@ -1,0 +1,63 @@
+//! A queue with a clock that stands where the test puts it, and shorthand for what tests do with it.
+
+use crate::queue::{Arrival, ConsumerConfig, Dispatch, Effect, Fault, Number, Outcome, Queue, QueueConfig};
+
+pub struct Kit {
+    pub queue: Queue,
+    pub now_ms: u64,
+    pub effects: Vec<Effect>,
+}
+
+impl Kit {
+    pub fn new(config: QueueConfig) -> Self {
+        Self { queue: Queue::new(config), now_ms: 1_000_000, effects: Vec::new() }
+    }
+
+    pub fn plain() -> Self {
+        Self::new(QueueConfig::default())
+    }
+
+    pub fn consumer(&mut self, id: u64, prefetch: u32) {
+        let config = ConsumerConfig { prefetch, priority: 0, lease_ms: None };
+        self.queue.consumer_add(id, config, &mut self.effects);
+    }
+
+    /// Messages of 100 bytes.
+    pub fn enqueue(&mut self, first: Number, count: u32) {
+        self.queue.enqueue_run(first, count, u64::from(count) * 100, self.now_ms, &mut self.effects);
+    }
+
+    pub fn enqueue_one(&mut self, arrival: Arrival) {
+        self.queue.enqueue(&arrival, self.now_ms, &mut self.effects);
+    }
+
+    pub fn dispatch(&mut self) -> Vec<Dispatch> {
+        let mut out = Vec::new();
+        self.queue.dispatch(self.now_ms, usize::MAX, &mut out, &mut self.effects);
+        out
+    }
+
+    /// Who got which numbers, in order.
+    pub fn given(&mut self) -> Vec<(u64, Number)> {
+        let each = |run: Dispatch| (run.first..run.first + u64::from(run.count)).map(move |n| (run.consumer, n));
+        self.dispatch().into_iter().flat_map(each).collect()
+    }
+
+    pub fn numbers(&mut self) -> Vec<Number> {
+        self.given().into_iter().map(|(_, number)| number).collect()
+    }
+
+    pub fn settle(&mut self, consumer: u64, tag: u64, count: u64, outcome: Outcome<'_>) -> Result<(), Fault> {
+        self.queue.settle(consumer, tag, count, outcome, self.now_ms, &mut self.effects)
+    }
+
+    /// The effects since the last call.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub fn check_counts(&self) {
+        let counts = self.queue.counts();
+        assert_eq!(counts.enqueued, counts.held() + counts.left(), "{counts:?}");
+    }
+}

@@ -1,0 +1,4 @@
+//! The queue's behaviour, feature by feature.
+
+mod kit;
+mod plain;
