@@ -1,6 +1,7 @@
 /** The state that the metadata log describes: a pure machine that applies records in order. */
 import type { StoredRecord } from "./record-batch.ts";
 import { entityKey } from "./names.ts";
+import { type RoutingEvent, RoutingState } from "./routing-state.ts";
 import type { TopicConfig } from "./topic-config.ts";
 
 export interface Topic {
@@ -35,10 +36,16 @@ interface CounterRecord {
 
 export type MetadataRecord = TopicRecord | CounterRecord;
 
-export type MetadataEvent =
+export type TopicEvent =
   | { readonly type: "topic_created"; readonly topic: Topic }
   | { readonly type: "topic_altered"; readonly topic: Topic; readonly previous: Topic }
   | { readonly type: "topic_deleted"; readonly topic: Topic };
+
+export type MetadataEvent = TopicEvent | RoutingEvent;
+
+export function isTopicEvent(event: MetadataEvent): event is TopicEvent {
+  return "topic" in event;
+}
 
 export const LOG_ID_FIRST = 16;
 const COUNTER_KEY = entityKey("counter", "logId");
@@ -50,6 +57,8 @@ export function topicKey(namespace: string, name: string): string {
 export class MetadataState {
   /** Offset of the next record to apply. */
   appliedOffset = 0;
+  /** Exchanges, bindings and queues. */
+  readonly routing = new RoutingState();
   #lastLogId = LOG_ID_FIRST - 1;
   readonly #topics = new Map<string, Topic>();
   #partitions = 0;
@@ -82,8 +91,17 @@ export class MetadataState {
       this.#lastLogId = Math.max(this.#lastLogId, value);
       return [];
     }
-    if (!record.key.startsWith("topic ")) return [];
+    if (!record.key.startsWith("topic ")) return this.#applyRouting(record);
     return record.value === null ? this.#delete(record.key) : this.#put(record.key, record.value as TopicRecord);
+  }
+
+  #applyRouting(record: StoredRecord): MetadataEvent[] {
+    const events = this.routing.apply(record) ?? [];
+    for (const event of events) {
+      if (event.type === "space_opened")
+        this.#lastLogId = Math.max(this.#lastLogId, event.space.journalLogId, event.space.ackLogId);
+    }
+    return events;
   }
 
   #put(key: string, record: TopicRecord): MetadataEvent[] {

@@ -106,6 +106,12 @@ export function internalLogConfig(defaults: TopicDefaults): LogConfig {
   };
 }
 
+/** The config of a space's logs. The broker itself takes away what no queue needs any more. */
+export function spaceLogConfig(defaults: TopicDefaults): LogConfig {
+  const unlimited = { retentionMs: -1, retentionBytes: -1, durability: "written" } as const;
+  return { ...logConfigOf(unlimited, defaults), internal: true };
+}
+
 function ruleFault(rule: Rule, value: unknown): string | undefined {
   switch (rule.kind) {
     case "boolean":

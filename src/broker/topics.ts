@@ -4,14 +4,15 @@ import type { Engine, LogConfig, PartitionInfo } from "../log/engine.ts";
 import type { MetadataLog } from "./metadata-log.ts";
 import {
   counterRecord,
-  type MetadataEvent,
   type MetadataState,
   type Topic,
+  type TopicEvent,
   topicRecord,
   topicTombstone,
 } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
 import { compilePattern, patternFault } from "./patterns.ts";
+import { unboundRecords } from "./routing-state.ts";
 import {
   checkTopicConfig,
   logConfigOf,
@@ -55,21 +56,24 @@ export class Topics {
     this.#limits = limits;
   }
 
-  /** Opens the logs of all topics and removes logs that no topic has: a crash came between a delete and its unlinking. */
-  openAll(removeOrphans: boolean): void {
-    const used = new Set<number>();
+  /**
+   * Opens the logs of all topics and removes logs that no topic has: a crash came between a delete and its unlinking.
+   *
+   * @param others ids of logs that belong to something else.
+   */
+  openAll(others: Iterable<number>): void {
+    const used = new Set(others);
     for (const topic of this.#metadata.state.topics()) {
       this.#ensure(topic);
       used.add(topic.id);
     }
-    if (!removeOrphans) return;
     for (const id of this.#engine.logIds()) {
       if (id >= 16 && !used.has(id)) this.#engine.deleteLog(id);
     }
   }
 
   /** Keeps the engine's logs in step with the metadata. A log that cannot be opened now is tried again when it is used. */
-  apply(event: MetadataEvent): void {
+  apply(event: TopicEvent): void {
     this.#open.delete(event.topic.id);
     try {
       // All workers see the event; the first one deletes.
@@ -168,7 +172,8 @@ export class Topics {
     await this.#metadata.change((state) => {
       const topic = state.topic(namespace, name);
       if (topic === undefined) throw notFound(name);
-      return [topicTombstone(topic)];
+      const bound = unboundRecords(state.routing, { kind: "topic", id: topic.id });
+      return [...bound, topicTombstone(topic)];
     });
   }
 

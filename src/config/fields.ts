@@ -218,6 +218,15 @@ export const FIELDS = {
   topicsMax: number("count", 10_000, perConnection, "Topics of the broker."),
   partitionsPerTopicMax: number("count", 10_000, perConnection, "Partitions of one topic."),
   partitionsMax: number("count", 50_000, perConnection, "Partitions of the broker, over all topics."),
+  exchangesMax: number("count", 10_000, perConnection, "Exchanges of the broker."),
+  queuesMax: number("count", 100_000, perConnection, "Queues of the broker."),
+  bindingsMax: number("count", 100_000, { min: 1, max: 10_000_000 }, "Bindings of the broker, over all exchanges."),
+  prefetchMax: number(
+    "count",
+    65_535,
+    { min: 1, max: 1_000_000 },
+    "Unsettled messages that one subscription to a queue may hold.",
+  ),
 } as const;
 
 type Fields = typeof FIELDS;

@@ -19,10 +19,23 @@ export type Operation =
   | "group.describe"
   | "group.list"
   | "group.reset"
-  | "group.delete";
+  | "group.delete"
+  | "exchange.declare"
+  | "exchange.delete"
+  | "exchange.list"
+  | "exchange.bind"
+  | "exchange.publish"
+  | "queue.declare"
+  | "queue.delete"
+  | "queue.describe"
+  | "queue.list"
+  | "queue.consume"
+  | "queue.peek"
+  | "queue.purge"
+  | "queue.redrive";
 
 export interface Resource {
-  readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group";
+  readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group" | "exchange" | "queue";
   readonly namespace: string;
   /** Empty for the namespace as a whole. */
   readonly name: string;

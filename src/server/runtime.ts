@@ -4,15 +4,23 @@
  */
 import {
   Coordinator,
+  Definitions,
   type Engine,
   EVENT_NOTICE,
+  Exchanges,
   Groups,
   internalLogConfig,
+  isTopicEvent,
   Mailroom,
   type MemberEvent,
+  type MetadataEvent,
   MetadataLog,
   OffsetsStore,
   ownerOf,
+  QueueLife,
+  Queues,
+  spaceLogConfig,
+  Spaces,
   Topics,
 } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
@@ -37,6 +45,7 @@ export interface RuntimeOptions {
 }
 
 const SWEEP_MS = 50;
+const EXPIRY_SWEEP_MS = 250;
 const DRAIN_POLL_MS = 5;
 /** This long without anything under way counts as drained. */
 const DRAIN_QUIET_MS = 30;
@@ -51,10 +60,15 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #metadata: MetadataLog;
   readonly #topics: Topics;
+  readonly #spaces: Spaces;
+  readonly #definitions: Definitions;
+  readonly #exchanges: Exchanges;
+  readonly #queues: Queues;
+  readonly #queueLife: QueueLife;
   readonly #coordinator: Coordinator;
   readonly #hub: SessionHub;
   readonly #delay = new DelayMeter();
-  readonly #sweeper: Timer;
+  readonly #sweepers: Timer[];
   #listener: TcpListener | undefined;
   #isLive = false;
   #isStopping = false;
@@ -67,15 +81,16 @@ export class Runtime {
     this.mailroom = new Mailroom(engine);
     this.#hub = new SessionHub(logger);
     const internal = internalLogConfig(config);
-    this.#metadata = new MetadataLog(engine, internal, (event) => {
-      if (!this.#isLive) return;
-      this.#topics.apply(event);
-      this.#coordinator.onMetadata(event);
-      this.#hub.onMetadata(event);
-    });
+    this.#metadata = new MetadataLog(engine, internal, (event) => this.#onMetadata(event));
     this.#topics = new Topics(engine, this.#metadata, config);
+    this.#spaces = new Spaces(engine, this.#metadata, spaceLogConfig(config));
+    const announce = (): void => this.mailroom.notifyOthers(METADATA_NOTICE, null);
+    this.#definitions = new Definitions(engine, this.#metadata, { spaces: this.#spaces, limits: config, announce });
+    this.#exchanges = new Exchanges(this.#definitions);
+    this.#queues = new Queues(this.#definitions);
+    this.#queueLife = new QueueLife(this.#definitions, this.#queues, (error) => this.#onQueueLifeFailure(error));
     this.#metadata.catchUp();
-    if (engine.worker === 0) this.#topics.openAll(true);
+    if (engine.worker === 0) this.#openAll();
     const offsets = new OffsetsStore(engine, internal);
     offsets.replay((namespace, group) => ownerOf(namespace, group, engine.workers) === engine.worker);
     const monotonicMs = options.manualClock ? () => engine.now() : () => performance.now();
@@ -88,7 +103,34 @@ export class Runtime {
     mailroom.onNotice(EVENT_NOTICE, (event: MemberEvent) => this.#hub.onMemberEvent(event));
     mailroom.onRequest(GAUGES_REQUEST, () => this.#gauges());
     this.loop = this.#createLoop(monotonicMs);
-    this.#sweeper = setInterval(() => this.#hub.tick(monotonicMs()), SWEEP_MS);
+    this.#sweepers = [setInterval(() => this.#hub.tick(monotonicMs()), SWEEP_MS)];
+    if (engine.worker === 0) {
+      this.#sweepers.push(setInterval(() => void this.#queueLife.sweep(engine.now()), EXPIRY_SWEEP_MS));
+    }
+  }
+
+  /** What only the first worker does: opens what the metadata names, and removes what did not outlive the restart. */
+  #openAll(): void {
+    // The change is applied when the call returns; that it is synced needs nobody's waiting, because it would be made again.
+    this.#queues.deleteTransient().catch((error: unknown) => this.#onQueueLifeFailure(error));
+    this.#topics.openAll(this.#spaces.logIds());
+    this.#spaces.openAll();
+  }
+
+  #onMetadata(event: MetadataEvent): void {
+    if (!isTopicEvent(event)) {
+      // The first worker hands the definitions to the core all at once when it has replayed them.
+      if (this.#isLive || this.engine.worker > 0) this.#spaces.apply(event);
+      return;
+    }
+    if (!this.#isLive) return;
+    this.#topics.apply(event);
+    this.#coordinator.onMetadata(event);
+    this.#hub.onMetadata(event);
+  }
+
+  #onQueueLifeFailure(error: unknown): void {
+    if (!this.#isStopping) this.#options.logger.warn("a queue could not be removed", { error });
   }
 
   /** @returns the port. */
@@ -152,7 +194,7 @@ export class Runtime {
     this.#listener?.stop();
     for (const connection of [...this.loop.connections()]) connection.terminate();
     this.loop.stop();
-    clearInterval(this.#sweeper);
+    for (const sweeper of this.#sweepers) clearInterval(sweeper);
     this.#coordinator.close();
     this.mailroom.close();
     this.#delay.close();
@@ -181,6 +223,9 @@ export class Runtime {
       engine,
       topics: this.#topics,
       groups: this.groups,
+      exchanges: this.#exchanges,
+      queues: this.#queues,
+      queueLife: this.#queueLife,
       hub: this.#hub,
       operations: operationTable(),
       limits: config,

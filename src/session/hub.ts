@@ -1,5 +1,5 @@
 /** The sessions of one worker, and who among them follows which topics. */
-import type { MemberEvent, MetadataEvent } from "../broker/index.ts";
+import type { MemberEvent, TopicEvent } from "../broker/index.ts";
 import { PatternSet } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { GroupSubscription } from "./group-subscription.ts";
@@ -58,7 +58,7 @@ export class SessionHub {
   }
 
   /** Attaches what came to those who follow it. Sources of deleted topics are ended by the core. */
-  onMetadata(event: MetadataEvent): void {
+  onMetadata(event: TopicEvent): void {
     const { topic } = event;
     if (event.type === "topic_deleted") {
       this.#followers.delete(topic.id);

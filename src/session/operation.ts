@@ -4,8 +4,8 @@ import type { Session } from "./session.ts";
 
 export interface Operation<Request> {
   readonly op: number;
-  /** What `authorize` is asked. */
-  readonly permission: Permission;
+  /** What `authorize` is asked; it may depend on the request where one op serves several kinds of things. */
+  readonly permission: Permission | ((request: Request) => Permission);
   /** Reads the arguments behind the correlation id. @throws invalid_argument. */
   parse(args: readonly unknown[], session: Session): Request;
   /** What the request touches. */
@@ -36,12 +36,14 @@ export interface AnyOperation {
 }
 
 export function define<Request>(operation: Operation<Request>): AnyOperation {
-  const { op, permission } = operation;
+  const { op } = operation;
   return {
     op,
     finishes: operation.finishes ?? false,
     handle(session, args) {
       const request = operation.parse(args, session);
+      const permission =
+        typeof operation.permission === "function" ? operation.permission(request) : operation.permission;
       for (const resource of operation.resources(request, session)) session.authorize(permission, resource);
       const result = operation.run(session, request);
       return { result, after: () => operation.after?.(session, request) };

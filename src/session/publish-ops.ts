@@ -2,14 +2,17 @@
  * Publishers. The publishes themselves never come here: the core takes them in.
  *
  *     40 PUBLISHER_OPEN  [40, corr, pub, {topic, producerId?, producerEpoch?}] -> {topic, partitions, config}
+ *                        [40, corr, pub, {exchange, mandatory?, requireConsumer?, producerId?, producerEpoch?}] -> {exchange, partitions: 1}
  *     41 PUBLISHER_CLOSE [41, corr, pub] -> {}
  *     42 PRODUCER_INIT   [42, corr, {producerId?, producerEpoch?}] -> {producerId, producerEpoch}
  */
+import { PUBLISH_MANDATORY, PUBLISH_REQUIRE_CONSUMER } from "../broker/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
-import { asHandle, asInteger, asText, fieldsAt, invalid, optional } from "./arguments.ts";
+import { asBoolean, asHandle, asInteger, asText, type Fields, fieldsAt, invalid, optional } from "./arguments.ts";
 import { type AnyOperation, define } from "./operation.ts";
-import { namespaceResource, topicResource } from "./resources.ts";
+import { exchangeResource, namespaceResource, topicResource } from "./resources.ts";
+import type { Session } from "./session.ts";
 
 const EPOCH_MAX = 0xffff;
 
@@ -21,29 +24,67 @@ function asProducerId(value: unknown, field: string): number {
   return asInteger(value, field, 1);
 }
 
-const open = define({
+interface OpenRequest {
+  readonly pub: number;
+  readonly to: { readonly topic: string } | { readonly exchange: string; readonly flags: number };
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+function asTarget(fields: Fields): OpenRequest["to"] {
+  const exchange = optional(fields["exchange"], "exchange", asText);
+  if (exchange === undefined) return { topic: asText(fields["topic"], "topic") };
+  if (fields["topic"] !== undefined && fields["topic"] !== null) throw invalid("topic", "absent beside an exchange");
+  const isMandatory = optional(fields["mandatory"], "mandatory", asBoolean) ?? false;
+  const needsConsumer = optional(fields["requireConsumer"], "requireConsumer", asBoolean) ?? false;
+  return { exchange, flags: (isMandatory ? PUBLISH_MANDATORY : 0) | (needsConsumer ? PUBLISH_REQUIRE_CONSUMER : 0) };
+}
+
+const open = define<OpenRequest>({
   op: Op.PUBLISHER_OPEN,
-  permission: "topic.publish",
+  permission: ({ to }) => ("topic" in to ? "topic.publish" : "exchange.publish"),
   parse(args) {
     const fields = fieldsAt(args, 1);
     return {
       pub: asHandle(args[0], "pub"),
-      topic: asText(fields["topic"], "topic"),
+      to: asTarget(fields),
       producerId: optional(fields["producerId"], "producerId", (value, field) => asInteger(value, field)) ?? 0,
       producerEpoch: optional(fields["producerEpoch"], "producerEpoch", asEpoch) ?? 0,
     };
   },
-  resources: ({ topic }, session) => [topicResource(session, topic)],
-  run(session, { pub, topic: name, producerId, producerEpoch }) {
-    const { engine, topics } = session.services;
-    const topic = topics.require(session.namespace, name);
-    if (session.publishers.has(pub)) throw new MillraceError("publisher_exists", `the publisher ${pub} is open`);
-    if (producerId === 0 && producerEpoch !== 0) throw invalid("producerEpoch", "absent without a producerId");
-    engine.publisherOpen(session.connectionId, pub, topic.id, producerId, producerEpoch);
-    session.publishers.set(pub, topic.name);
-    return { topic: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
-  },
+  resources: ({ to }, session) => [
+    "topic" in to ? topicResource(session, to.topic) : exchangeResource(session, to.exchange),
+  ],
+  run: (session, request) =>
+    "topic" in request.to
+      ? openOnTopic(session, request, request.to.topic)
+      : openOnExchange(session, request, request.to.exchange, request.to.flags),
 });
+
+function openOnTopic(session: Session, request: OpenRequest, name: string): unknown {
+  const { engine, topics } = session.services;
+  const topic = topics.require(session.namespace, name);
+  checkNew(session, request);
+  const { pub, producerId, producerEpoch } = request;
+  engine.publisherOpen(session.connectionId, pub, topic.id, producerId, producerEpoch);
+  session.publishers.set(pub, topic.name);
+  return { topic: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
+}
+
+function openOnExchange(session: Session, request: OpenRequest, name: string, flags: number): unknown {
+  const { engine, exchanges } = session.services;
+  const { id, spaceId } = exchanges.requirePublishable(session.namespace, name);
+  checkNew(session, request);
+  const { pub, producerId, producerEpoch } = request;
+  engine.exchangePublisherOpen(session.connectionId, pub, spaceId, id, flags, producerId, producerEpoch);
+  session.publishers.set(pub, name);
+  return { exchange: name, partitions: 1 };
+}
+
+function checkNew(session: Session, { pub, producerId, producerEpoch }: OpenRequest): void {
+  if (session.publishers.has(pub)) throw new MillraceError("publisher_exists", `the publisher ${pub} is open`);
+  if (producerId === 0 && producerEpoch !== 0) throw invalid("producerEpoch", "absent without a producerId");
+}
 
 const close = define({
   op: Op.PUBLISHER_CLOSE,

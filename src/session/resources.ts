@@ -20,3 +20,11 @@ export function patternResource({ namespace }: InNamespace, name: string): Resou
 export function groupResource({ namespace }: InNamespace, name: string): Resource {
   return { kind: "group", namespace, name };
 }
+
+export function exchangeResource({ namespace }: InNamespace, name: string): Resource {
+  return { kind: "exchange", namespace, name };
+}
+
+export function queueResource({ namespace }: InNamespace, name: string): Resource {
+  return { kind: "queue", namespace, name };
+}

@@ -1,5 +1,5 @@
 /** What sessions share on one worker; the composition root (src/server) fills it. */
-import type { Engine, Groups, Topics } from "../broker/index.ts";
+import type { Engine, Exchanges, Groups, QueueLife, Queues, Topics } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import type { Authorize } from "../security/index.ts";
 import type { SessionHub } from "./hub.ts";
@@ -17,12 +17,16 @@ export interface SessionLimits {
   readonly handshakeTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly sessionTimeoutMs: number;
+  readonly prefetchMax: number;
 }
 
 export interface SessionServices {
   readonly engine: Engine;
   readonly topics: Topics;
   readonly groups: Groups;
+  readonly exchanges: Exchanges;
+  readonly queues: Queues;
+  readonly queueLife: QueueLife;
   readonly hub: SessionHub;
   readonly operations: ReadonlyMap<number, AnyOperation>;
   readonly limits: SessionLimits;

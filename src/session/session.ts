@@ -26,6 +26,8 @@ export class Session implements ConnectionHandler {
   readonly services: SessionServices;
   readonly publishers = new Map<number, string>();
   readonly subscriptions = new Map<number, Subscription>();
+  /** Ids of the exclusive queues that belong to this connection and go with it. */
+  readonly ownQueues = new Set<number>();
   namespace = "";
   clientName = "";
   principal: Principal = anonymous("");
@@ -51,6 +53,12 @@ export class Session implements ConnectionHandler {
 
   get connectionId(): number {
     return this.#connection.id;
+  }
+
+  /** Names this connection among all that this data directory ever had. */
+  get owner(): string {
+    const { epoch, worker } = this.services.engine;
+    return `${epoch}.${worker}.${this.serial}`;
   }
 
   /** Requests that were not answered yet. */
@@ -115,6 +123,7 @@ export class Session implements ConnectionHandler {
     }
     this.subscriptions.clear();
     this.publishers.clear();
+    void this.services.queueLife.connectionClosed(this.ownQueues);
   }
 
   /** Called several times a second. */

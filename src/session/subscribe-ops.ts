@@ -4,6 +4,7 @@
  *     50 SUBSCRIBE   [50, corr, sub, {topic? | pattern? | group? + topics?, partitions?: [int], from, until?, creditBytes,
  *                     bufferBytesMax?, member?, instance?, sessionTimeoutMs?}]
  *                    -> {sources: [[source, topic, partition, offset]], member?, generation?}
+ *                    [50, corr, sub, {queue, prefetch, priority?, exclusive?, leaseMs?}] -> {queue, prefetch}
  *     51 UNSUBSCRIBE [51, corr, sub] -> {}
  *
  *     from  = "earliest" | "latest" | {offset} | {timestamp} | {offsets: {partition: offset}}     default "latest", for a group "earliest"
@@ -17,6 +18,7 @@ import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
 import type { Resource } from "../security/index.ts";
 import {
+  asBoolean,
   asHandle,
   asInteger,
   asList,
@@ -30,7 +32,8 @@ import {
 } from "./arguments.ts";
 import { type GroupSubscribeRequest, GroupSubscription } from "./group-subscription.ts";
 import { type AnyOperation, define } from "./operation.ts";
-import { groupResource, patternResource, topicResource } from "./resources.ts";
+import { type QueueSubscribeRequest, subscribeToQueue } from "./queue-subscription.ts";
+import { groupResource, patternResource, queueResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
 import { type From, PatternSubscription, type SourceRow, TopicSubscription } from "./subscriptions.ts";
 import { partitionList } from "./topic-ops.ts";
@@ -38,13 +41,15 @@ import { partitionList } from "./topic-ops.ts";
 const TOPICS_MAX = 1000;
 const SESSION_TIMEOUT_MS_MIN = 100;
 const SESSION_TIMEOUT_MS_MAX = 300_000;
+const PRIORITY_MAX = 1_000;
+const LEASE_MS_MAX = 100 * 366 * 86_400_000;
 
 interface Common {
   readonly sub: number;
   readonly creditBytes: number;
 }
 
-type SubscribeRequest = Common &
+type LogSubscribeRequest = Common &
   (
     | {
         readonly kind: "topic";
@@ -56,6 +61,8 @@ type SubscribeRequest = Common &
     | { readonly kind: "pattern"; readonly pattern: string; readonly bufferBytesMax: number }
     | ({ readonly kind: "group" } & GroupSubscribeRequest)
   );
+
+type SubscribeRequest = LogSubscribeRequest | ({ readonly kind: "queue" } & QueueSubscribeRequest);
 
 function asFrom(value: unknown, field: string): From {
   if (value === "earliest" || value === "latest") return value;
@@ -94,10 +101,13 @@ function parse(args: readonly unknown[], session: Session): SubscribeRequest {
   const sub = asHandle(args[0], "sub");
   const fields = fieldsAt(args, 1);
   const { limits } = session.services;
+  const given = ["topic", "pattern", "group", "queue"].filter(
+    (field) => fields[field] !== undefined && fields[field] !== null,
+  );
+  if (given.length !== 1) throw invalid("subscribe", 'for one of "topic", "pattern", "group" and "queue"');
+  if (given[0] === "queue") return { kind: "queue", sub, ...parseQueue(fields, limits.prefetchMax) };
   const creditBytes = asInteger(fields["creditBytes"], "creditBytes", 0, limits.subscriptionCreditBytesMax);
   const common: Common = { sub, creditBytes };
-  const given = ["topic", "pattern", "group"].filter((field) => fields[field] !== undefined && fields[field] !== null);
-  if (given.length !== 1) throw invalid("subscribe", 'for one of "topic", "pattern" and "group"');
   switch (given[0]) {
     case "topic":
       return {
@@ -122,6 +132,18 @@ function parsePattern(fields: Fields, session: Session): { pattern: string; buff
   const max = session.services.limits.patternBufferBytesMax;
   const asBuffer = (value: unknown, field: string): number => asInteger(value, field, 1, max);
   return { pattern, bufferBytesMax: optional(fields["bufferBytesMax"], "bufferBytesMax", asBuffer) ?? max };
+}
+
+function parseQueue(fields: Fields, prefetchMax: number): Omit<QueueSubscribeRequest, "sub"> {
+  const asPriority = (value: unknown, field: string): number => asInteger(value, field, -PRIORITY_MAX, PRIORITY_MAX);
+  const asLease = (value: unknown, field: string): number => asInteger(value, field, 1, LEASE_MS_MAX);
+  return {
+    queue: asText(fields["queue"], "queue"),
+    prefetch: asInteger(fields["prefetch"], "prefetch", 1, prefetchMax),
+    priority: optional(fields["priority"], "priority", asPriority) ?? 0,
+    isExclusive: optional(fields["exclusive"], "exclusive", asBoolean) ?? false,
+    leaseMs: optional(fields["leaseMs"], "leaseMs", asLease) ?? 0,
+  };
 }
 
 function parseGroup(fields: Fields, session: Session): GroupSubscribeRequest {
@@ -150,12 +172,18 @@ function resources(request: SubscribeRequest, session: Session): Resource[] {
       return [topicResource(session, request.topic)];
     case "pattern":
       return [patternResource(session, request.pattern)];
+    case "queue":
+      return [queueResource(session, request.queue)];
     case "group":
       return [groupResource(session, request.group), ...request.topics.map((topic) => topicResource(session, topic))];
   }
 }
 
 function run(session: Session, request: SubscribeRequest): unknown {
+  if (request.kind === "queue") {
+    subscribeToQueue(session, request);
+    return { queue: request.queue, prefetch: request.prefetch };
+  }
   const { engine } = session.services;
   if (session.subscriptions.has(request.sub)) {
     throw new MillraceError("subscription_exists", `the subscription ${request.sub} is open`);
@@ -211,7 +239,7 @@ async function openGroup(session: Session, request: Extract<SubscribeRequest, { 
 
 const subscribe = define<SubscribeRequest>({
   op: Op.SUBSCRIBE,
-  permission: "topic.consume",
+  permission: ({ kind }) => (kind === "queue" ? "queue.consume" : "topic.consume"),
   parse,
   resources,
   run,

@@ -5,7 +5,7 @@
 import { MillraceError } from "../../errors/index.ts";
 import type { Engine } from "../../log/engine.ts";
 import type { Mailroom } from "../mailroom.ts";
-import type { MetadataEvent, Topic } from "../metadata-state.ts";
+import type { TopicEvent, Topic } from "../metadata-state.ts";
 import { entityKey, nameFault } from "../names.ts";
 import type { Topics } from "../topics.ts";
 import { partitionKey, splitPartitionKey } from "./assignor.ts";
@@ -218,7 +218,7 @@ export class Coordinator {
   }
 
   /** Follows topics that come, grow and go. */
-  onMetadata(event: MetadataEvent): void {
+  onMetadata(event: TopicEvent): void {
     const { namespace, name: topic } = event.topic;
     for (const { name, state } of [...this.#groups.values()]) {
       if (name.namespace !== namespace || !state.subscribes(topic)) continue;

@@ -1,0 +1,258 @@
+/** Queues: declared, deleted, described and listed over the metadata log; their messages are asked of the core. */
+import { isMillraceError, MillraceError } from "../errors/index.ts";
+import {
+  checkDeadLetterLoop,
+  checkSameQueue,
+  parseQueueConfig,
+  type QueueConfig,
+  shownQueueConfig,
+} from "../routing/index.ts";
+import { checkName, type Definitions, exchangeId, requireQueue } from "./definitions.ts";
+import type { MetadataState } from "./metadata-state.ts";
+import { compilePattern, patternFault } from "./patterns.ts";
+import {
+  entityCounterRecord,
+  type MetadataChange,
+  type Queue,
+  queueKey,
+  queueRecord,
+  tombstone,
+  unboundRecords,
+} from "./routing-state.ts";
+import { spaceRecords } from "./spaces.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What the core counts of a queue; all of it is passed on. */
+export interface QueueCounts {
+  readonly ready: number;
+  readonly inFlight: number;
+  readonly delayed: number;
+  readonly deferred: number;
+  readonly consumers: number;
+  readonly [count: string]: number;
+}
+
+export interface QueueDescription {
+  readonly name: string;
+  readonly config: QueueConfig;
+  readonly createdMs: number;
+  readonly counts: Partial<QueueCounts>;
+}
+
+export interface QueueSummary {
+  readonly name: string;
+  readonly counts: Partial<QueueCounts>;
+}
+
+const LIST_LIMIT_MAX = 1_000;
+const PEEK_MAX = 1_000;
+
+export class Queues {
+  readonly #definitions: Definitions;
+
+  constructor(definitions: Definitions) {
+    this.#definitions = definitions;
+  }
+
+  /**
+   * Declares a queue.
+   *
+   * @param owner the connection, which an exclusive queue belongs to.
+   * @returns true when it is new, false when it was there, alike.
+   * @throws invalid_topic_name, invalid_config, schedule_never, argument_mismatch, queue_exists (without `ifNotExists`),
+   *   queue_exclusive, exchange_not_found (deadLetter), dead_letter_loop, limit_exceeded.
+   */
+  async declare(
+    namespace: string,
+    request: { name: string; config: Fields; ifNotExists: boolean; owner: string },
+  ): Promise<boolean> {
+    const { name } = request;
+    checkName(name);
+    const config = parseQueueConfig(request.config);
+    let created = false;
+    await this.#definitions.change((state) => {
+      created = false;
+      const existing = state.routing.queue(namespace, name);
+      if (existing !== undefined) {
+        checkAccess(existing, request.owner);
+        if (!request.ifNotExists) throw new MillraceError("queue_exists", `the queue "${name}" exists`);
+        checkSameQueue(name, existing.config, config);
+        return [];
+      }
+      created = true;
+      return this.#newQueue(state, namespace, name, config, config.exclusive === true ? request.owner : null);
+    });
+    return created;
+  }
+
+  #newQueue(
+    state: MetadataState,
+    namespace: string,
+    name: string,
+    config: QueueConfig,
+    owner: string | null,
+  ): MetadataChange[] {
+    this.#definitions.checkRoom(state.routing.queueCount, "queuesMax");
+    const { deadLetter } = config;
+    const deadLetterExchange = deadLetter === undefined ? null : exchangeId(state, namespace, deadLetter.exchange);
+    const { records, entityId: id } = spaceRecords(state, namespace);
+    const createdMs = this.#definitions.engine.now();
+    const queue: Queue = { namespace, name, id, config, deadLetterExchange, owner, createdMs };
+    checkDeadLetterLoop(state.routing.graph(namespace, { queue }), id);
+    return [...records, queueRecord(queue), entityCounterRecord(id)];
+  }
+
+  /** @throws queue_not_found, queue_exclusive, not_empty (`ifEmpty`), in_use (`ifUnused`). */
+  async delete(
+    namespace: string,
+    name: string,
+    options: { ifEmpty?: boolean; ifUnused?: boolean; owner: string },
+  ): Promise<void> {
+    await this.#definitions.change((state) => {
+      const queue = requireQueue(state, namespace, name);
+      checkAccess(queue, options.owner);
+      const { ready = 0, inFlight = 0, delayed = 0, deferred = 0, consumers = 0 } = this.#counts(queue);
+      const messages = ready + inFlight + delayed + deferred;
+      if (options.ifEmpty === true && messages > 0) {
+        throw new MillraceError("not_empty", `the queue "${name}" holds ${messages} messages`);
+      }
+      if (options.ifUnused === true && consumers > 0) {
+        throw new MillraceError("in_use", `the queue "${name}" has ${consumers} consumers`);
+      }
+      return removalOf(state, queue);
+    });
+  }
+
+  /** Removes a queue that is still this one and still meets the condition; that it is gone already is no fault. */
+  async deleteIf(id: number, condition: (counts: Partial<QueueCounts>) => boolean): Promise<void> {
+    await this.#definitions.change((state) => {
+      const queue = state.routing.queueById(id);
+      return queue !== undefined && condition(this.#counts(queue)) ? removalOf(state, queue) : [];
+    });
+  }
+
+  /** At the start: queues that did not outlive the restart. The change is applied when the call returns. */
+  async deleteTransient(): Promise<void> {
+    await this.#definitions.change((state) => {
+      const gone = [...state.routing.queues()].filter(
+        ({ config, owner }) => config.durable === false || owner !== null,
+      );
+      const records = gone.flatMap((queue) => removalOf(state, queue));
+      // A binding between two queues that go is named by both.
+      return [...new Map(records.map((record) => [record.key, record])).values()];
+    });
+  }
+
+  /** @throws queue_not_found, queue_exclusive. */
+  require(namespace: string, name: string, owner: string): { queue: Queue; spaceId: number } {
+    const { state } = this.#definitions;
+    const queue = requireQueue(state, namespace, name);
+    checkAccess(queue, owner);
+    const space = state.routing.space(namespace);
+    if (space === undefined) throw new MillraceError("internal", `the namespace "${namespace}" has no space`);
+    return { queue, spaceId: space.id };
+  }
+
+  describe(namespace: string, name: string): QueueDescription {
+    const queue = requireQueue(this.#definitions.state, namespace, name);
+    const { config, createdMs } = queue;
+    return { name, config: shownQueueConfig(config), createdMs, counts: this.#counts(queue) };
+  }
+
+  /** Queues by name order. `after` is the last name of the page before, `next` that of this one. */
+  list(
+    namespace: string,
+    request: { pattern: string | undefined; limit: number | undefined; after: string | undefined },
+  ): { queues: QueueSummary[]; next: string | null } {
+    const { pattern, after } = request;
+    const fault = pattern === undefined ? undefined : patternFault(pattern);
+    if (fault !== undefined) throw new MillraceError("invalid_argument", `pattern: ${fault}`);
+    const matches = pattern === undefined ? () => true : compilePattern(pattern);
+    const limit = Math.min(request.limit ?? LIST_LIMIT_MAX, LIST_LIMIT_MAX);
+    const found: Queue[] = [];
+    for (const queue of this.#definitions.state.routing.queues()) {
+      const isWanted = queue.namespace === namespace && (after === undefined || queue.name > after);
+      if (isWanted && matches(queue.name)) found.push(queue);
+    }
+    found.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const page = found.slice(0, limit);
+    const queues = page.map((queue) => ({ name: queue.name, counts: this.#counts(queue) }));
+    return { queues, next: found.length > limit ? (page.at(-1)?.name ?? null) : null };
+  }
+
+  /** Drops what waits. @returns how many. */
+  purge(namespace: string, name: string, owner: string): number {
+    const { queue } = this.require(namespace, name, owner);
+    return this.#ask<number>(namespace, ["purge", queue.id]);
+  }
+
+  /** Messages as they wait, from a number on, without taking them. */
+  peek(namespace: string, name: string, from: number | undefined, max: number): unknown {
+    const queue = requireQueue(this.#definitions.state, namespace, name);
+    return this.#ask(namespace, ["peek", queue.id, from ?? null, Math.min(max, PEEK_MAX)]);
+  }
+
+  /** Messages that are not due yet, in the order of their times. */
+  scheduled(namespace: string, name: string, after: number | undefined, max: number): unknown {
+    const queue = requireQueue(this.#definitions.state, namespace, name);
+    return this.#ask(namespace, ["scheduled", queue.id, after ?? null, Math.min(max, PEEK_MAX)]);
+  }
+
+  /** Takes messages that are not due yet back. @returns how many there were. */
+  cancel(namespace: string, name: string, numbers: readonly number[], owner: string): number {
+    const { queue } = this.require(namespace, name, owner);
+    return this.#ask<number>(namespace, ["cancel", queue.id, numbers]);
+  }
+
+  /** @throws exchange_not_found (`to`), bad_expression. */
+  redrive(
+    namespace: string,
+    name: string,
+    options: { readonly to?: string; readonly owner: string } & Fields,
+  ): unknown {
+    const { to, owner, ...rest } = options;
+    const { queue } = this.require(namespace, name, owner);
+    const target = to === undefined ? {} : { to: exchangeId(this.#definitions.state, namespace, to) };
+    return this.#ask(namespace, ["redrive", queue.id, { ...rest, ...target }]);
+  }
+
+  /** Has deferred messages delivered to a subscription. @returns how many. */
+  take(
+    namespace: string,
+    name: string,
+    to: { connectionId: number; sub: number; numbers: readonly number[]; owner: string },
+  ): number {
+    const { queue } = this.require(namespace, name, to.owner);
+    return this.#ask<number>(namespace, ["take", queue.id, to.connectionId, to.sub, to.numbers]);
+  }
+
+  counts(queue: Queue): Partial<QueueCounts> {
+    return this.#counts(queue);
+  }
+
+  /** Counts are told of a queue that the core lost as well, as none. */
+  #counts({ namespace, id }: Queue): Partial<QueueCounts> {
+    try {
+      return (this.#definitions.spaces.request(namespace, ["stats", id]) ?? {}) as Partial<QueueCounts>;
+    } catch (error) {
+      if (isMillraceError(error, "queue_not_found")) return {};
+      throw error;
+    }
+  }
+
+  #ask<T = unknown>(namespace: string, request: readonly unknown[]): T {
+    return this.#definitions.spaces.request(namespace, request) as T;
+  }
+}
+
+function checkAccess(queue: Queue, owner: string): void {
+  if (queue.owner === null || queue.owner === owner) return;
+  throw new MillraceError("queue_exclusive", `the queue "${queue.name}" belongs to another connection`);
+}
+
+/** A queue and the bindings to it. */
+function removalOf(state: MetadataState, queue: Queue): MetadataChange[] {
+  const bound = unboundRecords(state.routing, { kind: "queue", id: queue.id });
+  return [...bound, tombstone(queueKey(queue.namespace, queue.name))];
+}

@@ -1,0 +1,43 @@
+/** The changes of a space as the core takes them: one msgpack array each. */
+import { Packr } from "msgpackr";
+import type { BindingArguments, Target } from "./binding.ts";
+import type { ExchangeKind } from "./exchange.ts";
+
+export type Change =
+  | readonly ["exchange", id: number, kind: ExchangeKind, alternateId: number | null, { hashHeader?: string }]
+  | readonly ["exchange_delete", id: number]
+  | readonly ["bind" | "unbind", exchangeId: number, Target["kind"], id: number, key: string, BindingArguments]
+  | readonly ["queue", id: number, name: string, config: Readonly<Record<string, unknown>>]
+  | readonly ["queue_delete", id: number];
+
+export class ChangeEncoder {
+  readonly #packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+
+  encode(change: Change): Uint8Array {
+    return this.#pack(change);
+  }
+
+  /** All definitions of a space at once, for its recovery. */
+  encodeAll(changes: readonly Change[]): Uint8Array {
+    return this.#pack(["all", changes]);
+  }
+
+  /** The packer writes into a buffer that it uses again. */
+  #pack(value: unknown): Uint8Array {
+    return Uint8Array.from(this.#packr.pack(wide(value)));
+  }
+}
+
+/** msgpackr writes integers past 32 bits as floats; as BigInt they go out as integers. */
+function wide(value: unknown): unknown {
+  if (typeof value === "number") {
+    return Number.isSafeInteger(value) && (value > 0xffffffff || value < -0x80000000) ? BigInt(value) : value;
+  }
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return value.map(wide);
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, entry]) => entry !== undefined)
+      .map(([key, entry]) => [key, wide(entry)]),
+  );
+}

@@ -1,0 +1,239 @@
+/**
+ * Queues. Settlements and windows (SETTLE, PREFETCH) never come here: the core takes them in.
+ *
+ *     80 QUEUE_DECLARE   [80, corr, {name, config?: {}, ifNotExists?: true}] -> {created: bool, name, config}
+ *     81 QUEUE_DELETE    [81, corr, {name, ifEmpty?, ifUnused?}] -> {}
+ *     82 QUEUE_DESCRIBE  [82, corr, {name}] -> {name, config, createdMs, counts}
+ *     83 QUEUE_LIST      [83, corr, {pattern?, limit?, after?}] -> {queues: [{name, counts}], next: str|nil}
+ *     84 QUEUE_PURGE     [84, corr, {name}] -> {purged}
+ *     85 QUEUE_PEEK      [85, corr, {name, from?, max?: 10}] -> {messages: [{number, state, deliveries, ...}]}
+ *     86 QUEUE_GET       [86, corr, sub, {name, max?: 1, leaseMs?}] -> {}: a subscription with a window of `max`; OK comes behind what was there
+ *     87 QUEUE_REDRIVE   [87, corr, {name, to?, key?, where?, max?, ratePerSec?, dryRun?, cancel?}] -> {matched, moved}
+ *     88 QUEUE_SCHEDULED [88, corr, {name, max?: 100, after?}] -> {messages: [{number, dueMs, ...}]};  {name, cancel: [int]} -> {cancelled}
+ *     89 QUEUE_TAKE      [89, corr, {name, sub, numbers: [int]}] -> {taken}
+ */
+import { Op } from "../protocol/index.ts";
+import { MillraceError } from "../errors/index.ts";
+import {
+  asBoolean,
+  asHandle,
+  asInteger,
+  asList,
+  asText,
+  type Fields,
+  fieldsAt,
+  invalid,
+  optional,
+} from "./arguments.ts";
+import { asSettings } from "./exchange-ops.ts";
+import { type AnyOperation, define } from "./operation.ts";
+import { subscribeToQueue } from "./queue-subscription.ts";
+import { namespaceResource, queueResource } from "./resources.ts";
+
+const PEEK = 10;
+const PEEK_MAX = 1_000;
+const SCHEDULED = 100;
+const NUMBERS_MAX = 10_000;
+const LEASE_MS_MAX = 100 * 366 * 86_400_000;
+
+function named(args: readonly unknown[]): { name: string } {
+  return { name: asText(fieldsAt(args, 0)["name"], "name") };
+}
+
+function countFrom(fields: Fields, field: string, otherwise: number, max: number): number {
+  return optional(fields[field], field, (value, name) => asInteger(value, name, 1, max)) ?? otherwise;
+}
+
+const declare = define({
+  op: Op.QUEUE_DECLARE,
+  permission: "queue.declare",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      name: asText(fields["name"], "name"),
+      config: optional(fields["config"], "config", asSettings) ?? {},
+      ifNotExists: optional(fields["ifNotExists"], "ifNotExists", asBoolean) ?? true,
+    };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  async run(session, request) {
+    const { queues, queueLife } = session.services;
+    const { namespace, owner } = session;
+    const created = await queues.declare(namespace, { ...request, owner });
+    const { queue } = queues.require(namespace, request.name, owner);
+    if (queue.owner !== null) session.ownQueues.add(queue.id);
+    // The connection may have gone meanwhile, and then nobody removes its queue for it.
+    if (queue.owner !== null && session.isClosed) await queueLife.connectionClosed([queue.id]);
+    return { created, name: request.name, config: queues.describe(namespace, request.name).config };
+  },
+});
+
+const remove = define({
+  op: Op.QUEUE_DELETE,
+  permission: "queue.delete",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      name: asText(fields["name"], "name"),
+      ifEmpty: optional(fields["ifEmpty"], "ifEmpty", asBoolean) ?? false,
+      ifUnused: optional(fields["ifUnused"], "ifUnused", asBoolean) ?? false,
+    };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  async run(session, { name, ...options }) {
+    await session.services.queues.delete(session.namespace, name, { ...options, owner: session.owner });
+    return {};
+  },
+});
+
+const describe = define({
+  op: Op.QUEUE_DESCRIBE,
+  permission: "queue.describe",
+  parse: named,
+  resources: ({ name }, session) => [queueResource(session, name)],
+  run: (session, { name }) => session.services.queues.describe(session.namespace, name),
+});
+
+const list = define({
+  op: Op.QUEUE_LIST,
+  permission: "queue.list",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      pattern: optional(fields["pattern"], "pattern", asText),
+      limit: optional(fields["limit"], "limit", (value, field) => asInteger(value, field, 1)),
+      after: optional(fields["after"], "after", asText),
+    };
+  },
+  resources: (_, session) => [namespaceResource(session)],
+  run: (session, request) => session.services.queues.list(session.namespace, request),
+});
+
+const purge = define({
+  op: Op.QUEUE_PURGE,
+  permission: "queue.purge",
+  parse: named,
+  resources: ({ name }, session) => [queueResource(session, name)],
+  run: (session, { name }) => ({ purged: session.services.queues.purge(session.namespace, name, session.owner) }),
+});
+
+const peek = define({
+  op: Op.QUEUE_PEEK,
+  permission: "queue.peek",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      name: asText(fields["name"], "name"),
+      from: optional(fields["from"], "from", (value, field) => asInteger(value, field)),
+      max: countFrom(fields, "max", PEEK, PEEK_MAX),
+    };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  run: (session, { name, from, max }) => ({
+    messages: session.services.queues.peek(session.namespace, name, from, max),
+  }),
+});
+
+const get = define({
+  op: Op.QUEUE_GET,
+  permission: "queue.consume",
+  parse(args, session) {
+    const fields = fieldsAt(args, 1);
+    return {
+      sub: asHandle(args[0], "sub"),
+      name: asText(fields["name"], "name"),
+      prefetch: countFrom(fields, "max", 1, session.services.limits.prefetchMax),
+      leaseMs: optional(fields["leaseMs"], "leaseMs", (value, field) => asInteger(value, field, 1, LEASE_MS_MAX)) ?? 0,
+    };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  async run(session, { sub, name, prefetch, leaseMs }) {
+    subscribeToQueue(session, { sub, queue: name, prefetch, leaseMs, priority: 0, isExclusive: false });
+    // The turn that delivers what is there runs before this, so OK says that there is no more now.
+    await new Promise((resolve) => setImmediate(resolve));
+    return {};
+  },
+});
+
+const redrive = define({
+  op: Op.QUEUE_REDRIVE,
+  permission: "queue.redrive",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    const options = {
+      to: optional(fields["to"], "to", asText),
+      key: optional(fields["key"], "key", asText),
+      where: optional(fields["where"], "where", asText),
+      max: optional(fields["max"], "max", (value, field) => asInteger(value, field, 1)),
+      ratePerSec: optional(fields["ratePerSec"], "ratePerSec", (value, field) => asInteger(value, field, 1)),
+      dryRun: optional(fields["dryRun"], "dryRun", asBoolean),
+      cancel: optional(fields["cancel"], "cancel", asBoolean),
+    };
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    return { name: asText(fields["name"], "name"), options: Object.fromEntries(given) as Fields & { to?: string } };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  run: (session, { name, options }) =>
+    session.services.queues.redrive(session.namespace, name, { ...options, owner: session.owner }),
+});
+
+function asNumbers(value: unknown, field: string): number[] {
+  return asList(value, field, NUMBERS_MAX, (item, name) => asInteger(item, name));
+}
+
+const scheduled = define({
+  op: Op.QUEUE_SCHEDULED,
+  permission: "queue.peek",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      name: asText(fields["name"], "name"),
+      max: countFrom(fields, "max", SCHEDULED, PEEK_MAX),
+      after: optional(fields["after"], "after", (value, field) => asInteger(value, field)),
+      cancel: optional(fields["cancel"], "cancel", asNumbers),
+    };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  run(session, { name, max, after, cancel }) {
+    const { namespace, owner, services } = session;
+    if (cancel === undefined) return { messages: services.queues.scheduled(namespace, name, after, max) };
+    session.authorize("queue.purge", queueResource(session, name));
+    return { cancelled: services.queues.cancel(namespace, name, cancel, owner) };
+  },
+});
+
+const take = define({
+  op: Op.QUEUE_TAKE,
+  permission: "queue.consume",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      name: asText(fields["name"], "name"),
+      sub: asHandle(fields["sub"], "sub"),
+      numbers: asNumbers(fields["numbers"], "numbers"),
+    };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  run(session, { name, sub, numbers }) {
+    if (!session.subscriptions.has(sub))
+      throw new MillraceError("subscription_not_found", `there is no subscription ${sub}`);
+    if (numbers.length === 0) throw invalid("numbers", "at least one");
+    const { connectionId, namespace, owner, services } = session;
+    const taken = services.queues.take(namespace, name, { connectionId, sub, numbers, owner });
+    services.turnSoon();
+    return { taken };
+  },
+});
+
+export const queueOps: readonly AnyOperation[] = [
+  declare,
+  remove,
+  describe,
+  list,
+  purge,
+  peek,
+  get,
+  redrive,
+  scheduled,
+  take,
+];
