@@ -13,5 +13,6 @@ pub mod log;
 pub mod mmap;
 pub mod queue;
 pub mod ring;
+pub mod route;
 pub mod stdx;
 pub mod wire;
