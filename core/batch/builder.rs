@@ -2,7 +2,8 @@
 //! Clients build their own; single records are gathered without a copy.
 
 use super::compression;
-use super::header::{Attributes, BatchFault, BatchHeader, BodyCrc};
+use super::crc::BodyCrc;
+use super::header::{Attributes, BatchFault, BatchHeader};
 use super::sparse;
 use crate::stdx::msgpack::{write_array, write_bin, write_nil, write_uint};
 

@@ -18,6 +18,7 @@
 
 use crc32fast::Hasher;
 
+use super::crc::BodyCrc;
 use crate::error::{CoreError, ErrorCode};
 
 pub const HEADER_BYTES: usize = 64;
@@ -286,11 +287,7 @@ impl BatchHeader {
     #[inline]
     pub fn seal(&mut self, records: &BodyCrc) -> [u8; HEADER_BYTES] {
         let mut out = self.encode();
-        let mut hasher = Hasher::new();
-        hasher.update(&out[..15]);
-        hasher.update(&out[20..]);
-        hasher.combine(&records.0);
-        self.crc = hasher.finalize();
+        self.crc = crc_of(&out, records);
         out[16..20].copy_from_slice(&self.crc.to_be_bytes());
         out
     }
@@ -311,35 +308,13 @@ impl BatchHeader {
     }
 }
 
-/// The CRC of the records alone (bytes 64 to the end), which `seal` and
-/// `crc_of` combine with that of any header at a cost that does not grow with
-/// the records (0.4 µs for 64 KiB, against 1.2 µs for reading them again).
-#[derive(Clone)]
-pub struct BodyCrc(Hasher);
-
-impl BodyCrc {
-    #[inline]
-    pub fn of(records: &[u8]) -> Self {
-        Self::of_parts(&[records])
-    }
-
-    pub fn of_parts(parts: &[&[u8]]) -> Self {
-        let mut hasher = Hasher::new();
-        for part in parts {
-            hasher.update(part);
-        }
-        Self(hasher)
-    }
-}
-
 /// The CRC of a batch from its first 64 bytes and the CRC of its records.
 #[inline]
 pub fn crc_of(head: &[u8], records: &BodyCrc) -> u32 {
     let mut hasher = Hasher::new();
     hasher.update(&head[..15]);
     hasher.update(&head[20..HEADER_BYTES]);
-    hasher.combine(&records.0);
-    hasher.finalize()
+    records.behind(hasher.finalize())
 }
 
 /// Parses the batch at the start of `bytes` and checks its CRC.

@@ -3,13 +3,15 @@
 
 mod builder;
 pub mod compression;
+mod crc;
 mod header;
 pub mod murmur2;
 mod record;
 pub mod sparse;
 
 pub use builder::{BatchBuilder, finish, finish_sparse};
+pub use crc::BodyCrc;
 pub use header::{
-    Attributes, BatchFault, BatchHeader, BodyCrc, Compression, HEADER_BYTES, MARKER, RecordEncoding, crc_of, verify,
+    Attributes, BatchFault, BatchHeader, Compression, HEADER_BYTES, MARKER, RecordEncoding, crc_of, verify,
 };
 pub use record::{Record, RecordIter, Walk, read_record, records_of, span_of, walk};
