@@ -20,6 +20,9 @@ fn is_lost(error: &std::io::Error) -> bool {
 /// How many ranges may wait; a source that finds the queue full reads cold.
 const QUEUE_MAX: usize = 1024;
 
+/// How far the thread stands back when the processors are busy.
+const NICE: i32 = 10;
+
 struct Range {
     map: Arc<SegmentMap>,
     start: usize,
@@ -36,6 +39,9 @@ impl Prefaulter {
     pub fn start(inboxes: Arc<Inboxes>) -> Result<Self> {
         let (queue, ranges) = sync_channel::<Range>(QUEUE_MAX);
         let run = move || {
+            // The pages are for readers that are behind; the loop, which serves everybody,
+            // goes first. A machine that refuses is as quick for those.
+            let _ = rustix::process::setpriority_process(None, NICE);
             for Range { map, start, length, watch } in ranges {
                 let read = map.prefault(start, length);
                 let Some(inbox) = inboxes.get(watch.worker as usize) else { continue };
