@@ -20,10 +20,12 @@ const US_PER_MS = 1e3;
 const LEAD_US = 500_000;
 const QUICK_LEAD_US = 200_000;
 /**
- * Of what was freed before a run, the warming included, the part that the machine's host wants back is given back within some
- * seconds, which stalls whatever runs meanwhile. What is left stays warm.
+ * What was freed before a run (a file that was dropped, memory that was touched) the machine's host takes back within some
+ * seconds, which stalls whatever runs meanwhile. A run beside a reader waits until that is over. One that stores needs
+ * memory in hand: it begins when the worst is over and not all is gone.
  */
-const SETTLE_MS = 3_000;
+const SETTLE_MS = 8_000;
+const WARM_SETTLE_MS = 3_000;
 /** What a busy neighbour leaves on disk: little, so that its page cache is used again and again. */
 const NEIGHBOUR_KEEP_BYTES = 256 * MB;
 const NEIGHBOUR_FLAGS = ["--retention-check-ms", "500"];
@@ -53,6 +55,8 @@ interface Beside<T extends { readonly fromUs: number; readonly toUs: number }> {
   readonly port: number;
   /** Without one the server is a relay. */
   readonly topic?: string;
+  /** Whether the neighbour's bytes go into fresh page cache, which is touched before. */
+  readonly isStoring: boolean;
   work(seconds: number): Promise<T>;
 }
 
@@ -68,7 +72,7 @@ interface Times {
 async function besides<T extends { readonly fromUs: number; readonly toUs: number }>(
   stage: Stage,
   { sender, receiver, neighbour }: Trio,
-  { title, server, port, topic, work }: Beside<T>,
+  { title, server, port, topic, isStoring, work }: Beside<T>,
 ): Promise<Times & { readonly work: T }> {
   const seconds = stage.sizes.latencySeconds;
   const flow = { port, ...(topic === undefined ? {} : { topic }), ...flowOf(stage, seconds) };
@@ -77,8 +81,8 @@ async function besides<T extends { readonly fromUs: number; readonly toUs: numbe
   await request(receiver, { op: "listen", ...flow });
   const { quick } = stage.context;
   const leadUs = quick ? QUICK_LEAD_US : LEAD_US;
-  stage.warm(stage.sizes.burstBytes);
-  if (!quick) await Bun.sleep(SETTLE_MS);
+  if (isStoring) stage.warm(stage.sizes.burstBytes);
+  if (!quick) await Bun.sleep(isStoring ? WARM_SETTLE_MS : SETTLE_MS);
   const cast = { server, load: [sender, receiver, neighbour], touchBytes: 0 };
   const [sent, done] = await stage.run(title, cast, async () => {
     const startUs = nowUs() + leadUs;
@@ -110,6 +114,7 @@ async function busyFloor(stage: Stage, load: Trio, bare: Child, folder: string, 
     title: "relay beside a storing sink in one thread",
     server: bare,
     port: Number(bare.info["relay"]),
+    isStoring: true,
     work: (seconds) => ask(load.neighbour, { op: "produceFor", ...to, seconds, ...blank }),
   });
   await bare.request({ expectBytes: 0 });
@@ -152,6 +157,7 @@ export const LATENCY_BUSY: Measure = {
             server: broker,
             port: broker.port,
             topic,
+            isStoring: true,
             work: (seconds) => ask(load.neighbour, { op: "produceFor", seconds, ...to }),
           });
         }),
@@ -230,6 +236,7 @@ async function catchUp(stage: Stage, load: Trio, { dataDir, bytes, isCold }: Bac
       server: broker,
       port: broker.port,
       topic,
+      isStoring: false,
       work: (seconds) =>
         ask(load.neighbour, { op: "readFor", port: broker.port, topic: BACKLOG, bytes, passes, seconds }),
     }),
@@ -246,6 +253,7 @@ async function coldFloor(stage: Stage, load: Trio, bare: Child, { dataDir }: Bac
     title: "relay beside dd of cold files",
     server: bare,
     port: Number(bare.info["relay"]),
+    isStoring: false,
     work: () => readThrough(dataDir),
   });
 }
