@@ -14,5 +14,6 @@ pub mod mmap;
 pub mod queue;
 pub mod ring;
 pub mod route;
+pub mod space;
 pub mod stdx;
 pub mod wire;

@@ -8,7 +8,7 @@ mod views;
 
 use std::sync::Arc;
 
-use millrace_core::engine::{Engine, EngineOptions, SourceRange, Worker};
+use millrace_core::engine::{Engine, EngineOptions, QueueConsumer, SourceRange, Worker};
 use napi::bindgen_prelude::{AsyncTask, Float64Array, Function, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Task};
@@ -227,6 +227,63 @@ impl NativeEngine {
     #[napi]
     pub fn source_remove(&mut self, connection: u32, subscription: u32, source: u32) -> napi::Result<f64> {
         self.worker.source_remove(connection, subscription, source).map(convert::number).map_err(failed)
+    }
+
+    #[napi]
+    pub fn space_open(&self, space: u32, journal_log: f64, ack_log: f64) -> napi::Result<()> {
+        self.worker.space_open(space, integer(journal_log)?, integer(ack_log)?).map_err(failed)
+    }
+
+    #[napi]
+    pub fn space_apply(&self, space: u32, version: f64, change: &[u8]) -> napi::Result<()> {
+        self.worker.space_apply(space, integer(version)?, change).map_err(failed)
+    }
+
+    #[napi]
+    pub fn space_request(&self, space: u32, request: &[u8]) -> napi::Result<Uint8Array> {
+        Ok(self.worker.space_request(space, request).map_err(failed)?.into())
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost an allocation in both languages")]
+    pub fn exchange_publisher_open(
+        &mut self,
+        connection: u32,
+        publisher: u32,
+        space: u32,
+        exchange: u32,
+        flags: u32,
+        producer_id: f64,
+        producer_epoch: u16,
+    ) -> napi::Result<()> {
+        let producer_id = integer(producer_id)?;
+        let opened = self.worker.exchange_publisher_open(
+            connection,
+            publisher,
+            space,
+            exchange,
+            flags,
+            producer_id,
+            producer_epoch,
+        );
+        opened.map_err(failed)
+    }
+
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost an allocation in both languages")]
+    pub fn queue_subscribe(
+        &mut self,
+        connection: u32,
+        subscription: u32,
+        space: u32,
+        queue: u32,
+        prefetch: u32,
+        priority: i32,
+        flags: u32,
+        lease_ms: f64,
+    ) -> napi::Result<()> {
+        let consumer = QueueConsumer { queue, prefetch, priority, flags, lease_ms: integer(lease_ms)? };
+        self.worker.queue_subscribe(connection, subscription, space, consumer).map_err(failed)
     }
 
     #[napi]

@@ -169,6 +169,11 @@ impl Attributes {
     }
 
     #[must_use]
+    pub fn with_control(self) -> Self {
+        Self(self.0 | Self::CONTROL)
+    }
+
+    #[must_use]
     pub fn with_sparse(self) -> Self {
         Self(self.0 | Self::SPARSE)
     }

@@ -25,11 +25,21 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// The content of the value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
+    /// The headers as stored: nil or a map.
+    pub headers: &'a [u8],
     /// The whole record as stored.
     pub raw: &'a [u8],
+    /// Where the key begins in `raw`.
+    key_at: usize,
 }
 
 impl Record<'_> {
+    /// Key, value and headers as stored, without the head and the timestamp.
+    #[inline]
+    pub fn after_timestamp(&self) -> &[u8] {
+        &self.raw[self.key_at..]
+    }
+
     /// The record's time in ms since the epoch. Where the broker stamped the batch,
     /// all of its records have the base timestamp, whatever they say themselves.
     pub fn timestamp_ms(&self, header: &BatchHeader) -> u64 {
@@ -53,8 +63,10 @@ pub fn read_record(bytes: &[u8]) -> Result<Record<'_>, Fault> {
         return Err(Fault::Malformed);
     }
     let timestamp = reader.optional_uint()?;
+    let key_at = reader.position();
     let key = reader.optional_blob()?;
     let value = reader.optional_blob()?;
+    let headers_at = reader.position();
     if !reader.nil()? {
         for _ in 0..reader.map()? {
             if !matches!(reader.peek()?, 0xa0..=0xbf | 0xd9..=0xdb) {
@@ -64,7 +76,8 @@ pub fn read_record(bytes: &[u8]) -> Result<Record<'_>, Fault> {
             reader.skip_scalar()?;
         }
     }
-    Ok(Record { position: 0, timestamp, key, value, raw: &bytes[..reader.position()] })
+    let raw = &bytes[..reader.position()];
+    Ok(Record { position: 0, timestamp, key, value, headers: &raw[headers_at..], raw, key_at })
 }
 
 /// The records of a plain (decompressed) payload with their positions.

@@ -2,7 +2,7 @@
 //! single records to one partition are answered by one entry of one frame.
 
 use super::partition_state::PartitionState;
-use crate::error::CoreError;
+use crate::error::{CoreError, ErrorCode};
 use crate::log::Partition;
 use crate::wire::out::{self, AckRun};
 
@@ -27,6 +27,8 @@ pub(super) struct AckEvent {
     pub run: AckRun,
     /// Set when the publishes of the run were refused.
     pub error: Option<CoreError>,
+    /// Set when the record was stored and reached nobody: its publisher is told first.
+    pub returned: Option<ErrorCode>,
 }
 
 impl AckEvent {

@@ -9,6 +9,7 @@ use super::options::EngineOptions;
 use super::source::Subscription;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{Log, Partition};
+use crate::space::{PublishTo, Space};
 use crate::wire::{FRAME_HEAD_BYTES, Scanner, out};
 
 /// Bits that `Worker::ingest` returns.
@@ -34,6 +35,21 @@ pub(super) struct Publisher {
     /// Where records without a key go during one chunk: staying with one
     /// partition a while keeps batches and runs of acks long.
     pub sticky: u32,
+    /// Set when it publishes to an exchange: the log is its journal then.
+    pub exchange: Option<ExchangeTarget>,
+}
+
+/// An exchange that a publisher publishes to.
+#[derive(Clone)]
+pub(super) struct ExchangeTarget {
+    pub space: Arc<Space>,
+    pub to: PublishTo,
+}
+
+/// A connection's consumer of a queue.
+pub(super) struct QueueSubscription {
+    pub space: Arc<Space>,
+    pub consumer: u64,
 }
 
 impl Publisher {
@@ -64,6 +80,9 @@ pub(super) struct Peer {
     pub subscriptions: Numbered<Subscription>,
     /// Sources that have something to read: subscription and source.
     pub ready: VecDeque<(u32, u32)>,
+    pub queues: Numbered<QueueSubscription>,
+    /// Of these: whose consumers are owed something.
+    pub ready_queues: VecDeque<u32>,
     pub answers: Answers,
     pub credit: Credit,
     /// The socket still has bytes of an earlier turn.
@@ -141,6 +160,8 @@ impl Connection {
                 publishers: Numbered::default(),
                 subscriptions: Numbered::default(),
                 ready: VecDeque::new(),
+                queues: Numbered::default(),
+                ready_queues: VecDeque::new(),
                 answers: Answers::default(),
                 credit: Credit::new(options),
                 writing: false,
@@ -176,7 +197,7 @@ impl Peer {
 
     /// True when a turn would write something for this connection.
     pub fn has_output(&self) -> bool {
-        !self.answers.is_empty() || !self.ready.is_empty()
+        !self.answers.is_empty() || !self.ready.is_empty() || !self.ready_queues.is_empty()
     }
 }
 

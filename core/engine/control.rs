@@ -11,7 +11,8 @@ use super::deliver;
 use super::drain;
 use super::partition_state::{Watch, state_of};
 use super::source::{Source, State, Subscription};
-use super::worker::Worker;
+use super::spaces;
+use super::worker::{Worker, no_connection};
 use crate::batch::{HEADER_BYTES, verify};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Log, LogConfig, Partition};
@@ -127,7 +128,8 @@ impl Worker {
             return Err(CoreError::new(ErrorCode::PUBLISHER_EXISTS, format!("publisher {id} is open already")));
         }
         check_room(peer.publishers.len(), limit, "publishersPerConnectionMax")?;
-        let mut publisher = Publisher { log, partitions: Vec::new(), producer_id, producer_epoch, sticky: connection };
+        let mut publisher =
+            Publisher { log, partitions: Vec::new(), producer_id, producer_epoch, sticky: connection, exchange: None };
         publisher.refresh();
         peer.publishers.insert(id, publisher);
         Ok(())
@@ -158,7 +160,7 @@ impl Worker {
         let credit_bytes = credit_bytes.min(options.subscription_credit_bytes_max);
         let Connection { input, peer } = self.connection(connection)?;
         input.greeted = true;
-        if peer.subscriptions.contains(id) {
+        if peer.subscriptions.contains(id) || peer.queues.contains(id) {
             return Err(CoreError::new(ErrorCode::SUBSCRIPTION_EXISTS, format!("subscription {id} is open already")));
         }
         check_room(peer.subscriptions.len(), limit, "subscriptionsPerConnectionMax")?;
@@ -177,7 +179,11 @@ impl Worker {
     /// # Errors
     /// `invalid_argument` for a connection that is not open.
     pub fn subscription_close(&mut self, connection: u32, id: u32) -> Result<()> {
-        close_subscription(&mut self.connection(connection)?.peer, id);
+        let Self { hub, connections, .. } = self;
+        let found = connections.get_mut(connection as usize).and_then(Option::as_mut);
+        let peer = &mut found.ok_or_else(|| no_connection(connection))?.peer;
+        spaces::close(hub, peer, id);
+        close_subscription(peer, id);
         Ok(())
     }
 
@@ -264,7 +270,7 @@ pub(super) fn close_subscription(peer: &mut Peer, id: u32) {
 }
 
 /// The limit counts what is open: numbers are the peer's to choose.
-fn check_room(open: usize, limit: usize, name: &str) -> Result<()> {
+pub(super) fn check_room(open: usize, limit: usize, name: &str) -> Result<()> {
     if open < limit {
         return Ok(());
     }

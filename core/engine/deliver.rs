@@ -40,9 +40,24 @@ pub(super) fn connection(hub: &mut Hub, peer: &mut Peer) -> usize {
     {
         step(hub, peer, &mut write, subscription, source);
     }
+    while write.has_room()
+        && let Some(subscription) = peer.ready_queues.pop_front()
+    {
+        queue(hub, peer, &mut write, subscription);
+    }
     hub.plan.write_arena_from(peer.sender.connection, write.start);
     peer.writing = write.planned > 0;
     write.planned
+}
+
+/// Writes what a consumer of a queue is owed.
+fn queue(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription: u32) {
+    let Some(found) = peer.queues.get_mut(subscription) else { return };
+    let delivered = found.space.deliver(found.consumer, &mut hub.plan.arena, write.budget.min(write.room));
+    write.spend(delivered.bytes);
+    if delivered.more {
+        peer.ready_queues.push_back(subscription);
+    }
 }
 
 /// The turn's budget of one connection, and where its unsent arena bytes begin.

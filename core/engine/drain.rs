@@ -242,7 +242,7 @@ fn close(hub: &mut Hub, partition: &Arc<Partition>, run: &Open, error: Option<&C
         base_offset: run.base_offset,
         level: acks::level_after_append(partition),
     };
-    let event = AckEvent { sender, run: ack, error: error.cloned() };
+    let event = AckEvent { sender, run: ack, error: error.cloned(), returned: None };
     if event.error.is_none() && entry.acks == LEVEL_SYNCED && !partition.is_memory() {
         acks::defer(state_of(partition), partition.next_offset(), event);
         return true;

@@ -12,6 +12,7 @@ use super::acks::{AckEvent, Waiting};
 use super::partition_state::{Watch, state_of};
 use crate::error::CoreError;
 use crate::log::{Partition, StoreEvents};
+use crate::space::Address;
 
 #[derive(Default)]
 pub(super) struct Items {
@@ -20,6 +21,10 @@ pub(super) struct Items {
     /// Sources whose next pages the disk does not give.
     pub unreadable: Vec<Watch>,
     pub acks: Vec<AckEvent>,
+    /// Consumers of queues that are owed something.
+    pub queues: Vec<Address>,
+    /// Frames for connections, whole.
+    pub frames: Vec<(Address, Vec<u8>)>,
     /// Control-plane syncs that ended: token, and the error if it failed.
     pub synced: Vec<(u64, Option<CoreError>)>,
     pub retired_maps: Vec<u64>,

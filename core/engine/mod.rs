@@ -6,6 +6,7 @@ mod connection;
 mod control;
 mod deliver;
 mod drain;
+mod exchange;
 mod inbox;
 mod maps;
 mod numbered;
@@ -15,6 +16,7 @@ mod plan;
 mod prefault;
 mod publish;
 mod source;
+mod spaces;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -26,11 +28,13 @@ pub use connection::Flags;
 pub use control::SourceRange;
 pub use options::EngineOptions;
 pub use plan::{Plan, op};
+pub use spaces::QueueConsumer;
 pub use worker::Worker;
 
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{LogStore, RecoveryReport};
+use crate::space::Spaces;
 use inbox::{Inbox, Inboxes};
 use prefault::Prefaulter;
 
@@ -45,6 +49,7 @@ pub struct Engine {
     inboxes: Arc<Inboxes>,
     prefaulter: Prefaulter,
     next_producer: AtomicU64,
+    spaces: Spaces,
 }
 
 impl Engine {
@@ -63,7 +68,17 @@ impl Engine {
         let prefaulter = Prefaulter::start(inboxes.clone())?;
         // The epoch rises at every start, so ids below it were never given before.
         let next_producer = AtomicU64::new((u64::from(store.epoch()) << 32) | 1);
-        let engine = Self { options, recovery, store, clock, manual_clock, inboxes, prefaulter, next_producer };
+        let engine = Self {
+            options,
+            recovery,
+            store,
+            clock,
+            manual_clock,
+            inboxes,
+            prefaulter,
+            next_producer,
+            spaces: Spaces::default(),
+        };
         Ok(Arc::new(engine))
     }
 
@@ -116,6 +131,10 @@ impl Engine {
     /// `storage_failed` when the last sync fails; the next start then recovers.
     pub fn close(&self) -> Result<()> {
         self.prefaulter.stop();
+        for space in self.spaces.all() {
+            // Without its snapshot a space replays its logs at the next start.
+            let _ = space.close(self.now_ms());
+        }
         self.store.close()
     }
 }

@@ -21,6 +21,8 @@ pub mod op {
     pub const MAIL: u32 = 8;
     /// token, error code (0: synced)
     pub const SYNCED: u32 = 9;
+    /// ms since the epoch: a turn is due then
+    pub const TIMER: u32 = 10;
 }
 
 #[derive(Default)]

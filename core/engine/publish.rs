@@ -6,8 +6,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED};
-use super::connection::{Peer, Publisher};
+use super::connection::{ExchangeTarget, Peer, Publisher};
 use super::drain;
+use super::exchange;
 use super::partition_state::state_of;
 use super::worker::Hub;
 use crate::batch::{
@@ -31,15 +32,16 @@ pub(super) struct Pending<'c> {
     batches: SmallVec<[Checked<'c>; 8]>,
 }
 
-struct Checked<'c> {
+pub(super) struct Checked<'c> {
     partition: Arc<Partition>,
     config: Arc<LogConfig>,
-    header: BatchHeader,
-    body: [&'c [u8]; 1],
-    body_crc: BodyCrc,
+    pub header: BatchHeader,
+    pub body: [&'c [u8]; 1],
+    pub body_crc: BodyCrc,
     condition: Condition<'c>,
-    run: AckRun,
-    acks: u8,
+    pub run: AckRun,
+    pub acks: u8,
+    exchange: Option<ExchangeTarget>,
 }
 
 impl Pending<'_> {
@@ -63,6 +65,12 @@ pub(super) fn batch<'c>(hub: &mut Hub, peer: &mut Peer, pending: &mut Pending<'c
         Err(error) => {
             flush(hub, peer, pending);
             peer.answers.nack(&run, &error);
+        }
+        Ok(checked) if checked.exchange.is_some() => {
+            flush(hub, peer, pending);
+            if let Some(target) = &checked.exchange {
+                exchange::batch(hub, peer, &checked, target);
+            }
         }
         Ok(checked) => {
             if !pending.goes_with(&checked) {
@@ -115,12 +123,17 @@ fn single(publisher: u32, correlation: u32) -> AckRun {
 
 fn check<'c>(hub: &Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut AckRun) -> Result<Checked<'c>> {
     let publisher = peer.publisher(frame.publisher)?;
+    let exchange = publisher.exchange.clone();
+    if exchange.is_some() {
+        exchange::check(frame.partition, frame.condition != Condition::None, None)?;
+    }
     let partition = choose(publisher, frame.partition, None)?.clone();
     run.partition = partition.index;
     let config = publisher.log.config();
     let (header, body_crc) = check_batch(hub, publisher, &config, frame.batch)?;
     let body = [&frame.batch[HEADER_BYTES..]];
-    Ok(Checked { partition, config, header, body, body_crc, condition: frame.condition, run: *run, acks: frame.acks })
+    let (condition, acks) = (frame.condition, frame.acks);
+    Ok(Checked { partition, config, header, body, body_crc, condition, run: *run, acks, exchange })
 }
 
 /// A client's batch is what its header says, and allowed on this topic.
@@ -135,6 +148,10 @@ fn check_batch(hub: &Hub, publisher: &Publisher, config: &LogConfig, bytes: &[u8
         return Err(CoreError::new(ErrorCode::BAD_BATCH, "the frame holds more than one batch"));
     }
     check_attributes(header.attributes)?;
+    if publisher.exchange.is_some() && header.attributes.compression() != Compression::None {
+        let message = "an exchange looks at every record, so batches for it are not compressed";
+        return Err(CoreError::new(ErrorCode::COMPRESSION_REFUSED, message));
+    }
     if header.record_count == 0 {
         return Err(CoreError::new(ErrorCode::BAD_BATCH, "the batch holds no record"));
     }
@@ -200,12 +217,12 @@ fn base_of(outcome: AppendOutcome) -> Result<Option<u64>> {
 }
 
 /// Answers an appended publish now, or leaves the answer for the sync it asked for.
-fn answer(hub: &Hub, peer: &mut Peer, partition: &Arc<Partition>, mut run: AckRun, asked: u8) {
+pub(super) fn answer(hub: &Hub, peer: &mut Peer, partition: &Arc<Partition>, mut run: AckRun, asked: u8) {
     if asked == LEVEL_NONE {
         return;
     }
     if asked == LEVEL_SYNCED && !partition.is_memory() {
-        let event = AckEvent { sender: peer.sender, run, error: None };
+        let event = AckEvent { sender: peer.sender, run, error: None, returned: None };
         acks::defer(state_of(partition), partition.next_offset(), event);
         hub.engine.store.request_sync(partition);
         return;
@@ -220,6 +237,13 @@ pub(super) fn one(hub: &mut Hub, peer: &mut Peer, frame: &PublishOneFrame<'_>) {
     let mut run = single(frame.publisher, frame.correlation);
     let sender = peer.sender;
     let result = peer.publisher(frame.publisher).and_then(|publisher| {
+        if let Some(target) = &publisher.exchange {
+            let config = publisher.log.config();
+            check_one(publisher, &config, frame)?;
+            exchange::check(frame.partition, frame.condition != Condition::None, frame.sequence)?;
+            exchange::one(hub, sender, target, frame);
+            return Ok(None);
+        }
         let partition = choose(publisher, frame.partition, frame.key)?;
         run.partition = partition.index;
         let config = publisher.log.config();

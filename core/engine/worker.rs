@@ -9,13 +9,16 @@ use super::acks::{AckEvent, Sender, UNREAD_BYTES_FATAL};
 use super::connection::{Connection, Flags, Input, Peer};
 use super::deliver;
 use super::drain;
+use super::exchange::{self, Staged};
 use super::inbox::Items;
 use super::maps::Maps;
 use super::partition_state::{Watch, state_of};
 use super::plan::{Plan, op};
 use super::publish;
+use super::spaces;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, Partition};
+use crate::space::{NEVER_MS, Space};
 use crate::wire::Frame;
 use crate::wire::out;
 
@@ -34,6 +37,12 @@ pub(super) struct Hub {
     pub woken: Vec<Watch>,
     pub source_ends: Vec<[u64; 5]>,
     pub records_dropped: u64,
+    /// Single records for exchanges, for the next turn.
+    pub exchange_staged: Vec<Staged>,
+    pub spaces: Vec<Arc<Space>>,
+    pub spaces_generation: u64,
+    /// When TypeScript's timer runs a turn.
+    pub timer_ms: u64,
     index: u32,
 }
 
@@ -66,6 +75,13 @@ impl Hub {
         if (!self.woken.is_empty() || !self.answers.is_empty())
             && let Some(inbox) = self.engine.inboxes.get(self.index as usize)
         {
+            inbox.put(|_| {});
+        }
+    }
+
+    /// Wakes this worker's loop: something outside of a chunk has given it work.
+    pub fn wake_own(&self) {
+        if let Some(inbox) = self.engine.inboxes.get(self.index as usize) {
             inbox.put(|_| {});
         }
     }
@@ -104,6 +120,10 @@ impl Worker {
                 woken: Vec::new(),
                 source_ends: Vec::new(),
                 records_dropped: 0,
+                exchange_staged: Vec::new(),
+                spaces: Vec::new(),
+                spaces_generation: 0,
+                timer_ms: NEVER_MS,
                 index,
             },
             connections: Vec::new(),
@@ -152,6 +172,9 @@ impl Worker {
     pub fn connection_close(&mut self, id: u32) {
         let Some(mut connection) = self.connections.get_mut(id as usize).and_then(Option::take) else { return };
         let peer = &mut connection.peer;
+        for subscription in peer.queues.numbers().collect::<Vec<_>>() {
+            spaces::close(&self.hub, peer, subscription);
+        }
         for subscription in peer.subscriptions.numbers().collect::<Vec<_>>() {
             super::control::close_subscription(peer, subscription);
         }
@@ -198,6 +221,8 @@ impl Worker {
                 Frame::Publish(frame) => publish::batch(hub, peer, &mut pending, &frame),
                 Frame::PublishOne(frame) => publish::one(hub, peer, &frame),
                 Frame::BadPublish(bad) => publish::refuse(peer, bad),
+                Frame::Settle(frame) => spaces::settle(hub, peer, &frame),
+                Frame::Prefetch { subscription, prefetch } => spaces::set_prefetch(peer, subscription, prefetch),
                 Frame::Flow { subscription, bytes } => deliver::flow(peer, subscription, bytes, flow_bytes_max),
                 Frame::Control { bytes, .. } => control.extend_from_slice(bytes),
             }
@@ -249,6 +274,8 @@ impl Worker {
             || !hub.staged.is_empty()
             || !hub.answers.is_empty()
             || !hub.woken.is_empty()
+            || !hub.exchange_staged.is_empty()
+            || hub.spaces.iter().any(|space| space.is_dirty())
             || !self.withheld.is_empty()
             || hub.engine.inboxes.get(hub.index as usize).is_some_and(super::inbox::Inbox::has_items)
     }
@@ -279,7 +306,9 @@ impl Worker {
             state_of(&partition).unstage();
             drain::partition(&mut self.hub, &partition);
         }
+        exchange::flush(&mut self.hub);
         self.take_inbox();
+        self.turn_spaces();
         for watch in std::mem::take(&mut self.hub.woken) {
             self.make_ready(watch);
         }
@@ -299,7 +328,13 @@ impl Worker {
     fn take_inbox(&mut self) {
         let inboxes = self.hub.engine.inboxes.clone();
         let Some(items) = inboxes.get(self.hub.index as usize).and_then(super::inbox::Inbox::take) else { return };
-        let Items { ready, unreadable, acks, synced, retired_maps, mail } = items;
+        let Items { ready, unreadable, acks, queues, frames, synced, retired_maps, mail } = items;
+        for address in queues {
+            self.make_queue_ready(address);
+        }
+        for (address, frame) in frames {
+            self.receive_frame(address, &frame);
+        }
         for event in acks {
             self.receive(&event);
         }
@@ -332,13 +367,19 @@ impl Worker {
         self.enqueue(watch.connection);
     }
 
-    fn peer(&mut self, connection: u32, generation: u32) -> Option<&mut Peer> {
+    pub(super) fn peer(&mut self, connection: u32, generation: u32) -> Option<&mut Peer> {
         let peer = &mut self.connections.get_mut(connection as usize)?.as_mut()?.peer;
         (peer.sender.generation == generation).then_some(peer)
     }
 
     fn receive(&mut self, event: &AckEvent) {
         let Some(peer) = self.peer(event.sender.connection, event.sender.generation) else { return };
+        if let Some(code) = event.returned.filter(|_| event.error.is_none()) {
+            out::write_returned(peer.answers.frame(), event.run.publisher, event.run.correlation, code, &[0]);
+            out::write_acks(peer.answers.frame(), &[event.run]);
+            self.enqueue(event.sender.connection);
+            return;
+        }
         match &event.error {
             None => peer.answers.ack(event.run),
             Some(error) => peer.answers.nack(&event.run, error),
@@ -443,6 +484,6 @@ fn enqueue(queue: &mut VecDeque<u32>, peer: &mut Peer) {
     }
 }
 
-fn no_connection(id: u32) -> CoreError {
+pub(super) fn no_connection(id: u32) -> CoreError {
     CoreError::new(ErrorCode::INVALID_ARGUMENT, format!("connection {id} is not open"))
 }

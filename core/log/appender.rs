@@ -165,6 +165,12 @@ impl<'p> AppenderGuard<'p> {
         self.inner.next_offset
     }
 
+    /// Whether a batch would be stored now: its producer has none, or it is what comes
+    /// next of its producer.
+    pub fn is_next(&self, header: &BatchHeader) -> bool {
+        !header.has_producer() || matches!(self.inner.producers.check(header, header.record_count), Ok(Verdict::Next))
+    }
+
     /// The sequence that an idempotent producer's next record has to have.
     pub fn expected_sequence(&self, producer_id: u64, epoch: u16) -> u32 {
         self.inner.producers.expected(producer_id, epoch)

@@ -4,7 +4,7 @@
 mod appender;
 pub mod compact;
 mod config;
-mod files;
+pub(crate) mod files;
 mod index;
 mod keyindex;
 mod partition;

@@ -45,6 +45,8 @@ pub struct Partition {
     next: AtomicU64,
     pub(super) watermark: AtomicU64,
     pub(super) synced: AtomicU64,
+    /// What lies below is needed by nobody (`release_below`).
+    pub(super) released: AtomicU64,
     /// The directory itself has entries that are not synced yet.
     pub(super) directory_dirty: AtomicBool,
     pub(super) parents_dirty: AtomicBool,
@@ -95,6 +97,7 @@ impl Partition {
             next: origin.next_offset.into(),
             watermark: origin.next_offset.into(),
             synced: origin.synced_offset.into(),
+            released: 0.into(),
             directory_dirty: false.into(),
             parents_dirty: false.into(),
             checkpoint_due: false.into(),

@@ -45,16 +45,24 @@ impl Partition {
         if noted.is_err() { self.checkpoint() } else { Ok(()) }
     }
 
+    /// Nobody needs what lies below `offset` any more; whole segments go with the next
+    /// round of maintenance.
+    pub fn release_below(&self, offset: u64) {
+        self.released.fetch_max(offset, Ordering::AcqRel);
+    }
+
     /// How many of `segments`, from the oldest on, are to go.
     fn expired(&self, segments: &[Arc<Segment>], past: &impl Fn(u64, i64) -> bool) -> usize {
         let config = self.config();
+        let released = self.released.load(Ordering::Acquire);
         let mut bytes: u64 = segments.iter().map(|segment| segment.written()).sum();
         let mut expired = 0;
         for segment in segments {
+            let unneeded = segment.next_offset() <= released;
             let aged = past(segment.appended_ms(), config.retention_ms);
             let oversize = u64::try_from(config.retention_bytes)
                 .is_ok_and(|limit| bytes.saturating_sub(segment.written()) >= limit);
-            if !self.is_droppable(segment) || !(aged || oversize) {
+            if !self.is_droppable(segment) || !(unneeded || aged || oversize) {
                 break;
             }
             bytes -= segment.written();

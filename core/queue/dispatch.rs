@@ -48,8 +48,7 @@ impl Queue {
     #[inline]
     pub(super) fn deliver(&mut self, slot: Slot, piece: Piece, now_ms: u64, out: &mut Vec<Dispatch>) {
         let run = piece.run;
-        let deliveries =
-            if run.marked { self.extras.get(&run.first).map_or(0, |extra| extra.deliveries) } else { 0 };
+        let deliveries = if run.marked { self.extras.get(&run.first).map_or(0, |extra| extra.deliveries) } else { 0 };
         let queue_lease_ms = self.config.lease_ms;
         let warning_ms = self.config.lease_warning_ms;
         let Some(consumer) = self.consumers.get_mut(slot) else { return };

@@ -27,17 +27,41 @@ impl Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// These left the queue for good. Consecutive ones are one effect.
-    Settled { first: Number, count: u32 },
+    Settled {
+        first: Number,
+        count: u32,
+    },
     /// Ready again, after so many deliveries.
-    Returned { number: Number, deliveries: u32 },
-    Delayed { number: Number, due_ms: u64, deliveries: u32 },
-    Deferred { number: Number, deliveries: u32 },
+    Returned {
+        number: Number,
+        deliveries: u32,
+    },
+    Delayed {
+        number: Number,
+        due_ms: u64,
+        deliveries: u32,
+    },
+    Deferred {
+        number: Number,
+        deliveries: u32,
+    },
     /// Left the queue; the space routes it to the dead-letter exchange and logs this with the result.
-    DeadLetter { number: Number, reason: Reason, deliveries: u32 },
+    DeadLetter {
+        number: Number,
+        reason: Reason,
+        deliveries: u32,
+    },
     /// The lease of a message in flight is about to end.
-    LeaseWarning { consumer: u64, tag: u64, number: Number },
+    LeaseWarning {
+        consumer: u64,
+        tag: u64,
+        number: Number,
+    },
     /// The consumer is now the single active one, or no longer.
-    Active { consumer: u64, active: bool },
+    Active {
+        consumer: u64,
+        active: bool,
+    },
 }
 
 const SETTLED: u64 = 0;
@@ -83,9 +107,7 @@ impl Effect {
         Some(match (kind, length) {
             (SETTLED, 3) => Self::Settled { first: number, count: reader.uint32().ok()? },
             (RETURNED, 3) => Self::Returned { number, deliveries: reader.uint32().ok()? },
-            (DELAYED, 4) => {
-                Self::Delayed { number, due_ms: reader.uint().ok()?, deliveries: reader.uint32().ok()? }
-            }
+            (DELAYED, 4) => Self::Delayed { number, due_ms: reader.uint().ok()?, deliveries: reader.uint32().ok()? },
             (DEFERRED, 3) => Self::Deferred { number, deliveries: reader.uint32().ok()? },
             (DEAD_LETTER, 4) => {
                 let reason = reason_of(reader.uint().ok()?)?;

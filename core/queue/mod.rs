@@ -24,7 +24,8 @@ mod types;
 pub use config::{Overflow, PRIORITY_MAX, QueueConfig, ReleaseConfig, Retry, RetryKind, RetryPolicy, Window};
 pub use effect::{Effect, Reason, merge_settled};
 pub use types::{
-    Arrival, Browsed, ConsumerConfig, Counts, Dispatch, Fault, NUMBER_MAX, Number, Outcome, RetryAfter, Scheduled, State,
+    Arrival, Browsed, ConsumerConfig, Counts, Dispatch, Fault, NUMBER_MAX, Number, Outcome, RetryAfter, Scheduled,
+    State,
 };
 
 use consumers::Consumers;
@@ -77,12 +78,7 @@ impl Queue {
 
     pub fn counts(&self) -> Counts {
         let held = self.counts;
-        Counts {
-            ready: self.lanes.len,
-            bytes_ready: self.lanes.bytes,
-            consumers: self.consumers.len() as u64,
-            ..held
-        }
+        Counts { ready: self.lanes.len, bytes_ready: self.lanes.bytes, consumers: self.consumers.len() as u64, ..held }
     }
 
     /// A consumer of a known id keeps what it has in flight and gets the new settings.

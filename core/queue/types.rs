@@ -79,9 +79,14 @@ pub enum RetryAfter<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Settled before, or never given to this consumer; `tag` is the first such. All before it are settled.
-    UnknownDelivery { tag: u64 },
+    UnknownDelivery {
+        tag: u64,
+    },
     /// No message more can be deferred; `tag` is the first that was not. All before it are.
-    DeferredFull { tag: u64, limit: u64 },
+    DeferredFull {
+        tag: u64,
+        limit: u64,
+    },
     UnknownConsumer,
 }
 

@@ -302,6 +302,20 @@ pub fn write_uint(out: &mut Vec<u8>, value: u64) {
     }
 }
 
+pub fn write_int(out: &mut Vec<u8>, value: i64) {
+    if let Ok(value) = u64::try_from(value) {
+        write_uint(out, value);
+    } else if value >= -32 {
+        out.push((value as i8).cast_unsigned());
+    } else if let Ok(value) = i32::try_from(value) {
+        out.push(0xd2);
+        out.extend_from_slice(&value.to_be_bytes());
+    } else {
+        out.push(0xd3);
+        out.extend_from_slice(&value.to_be_bytes());
+    }
+}
+
 pub fn write_optional_uint(out: &mut Vec<u8>, value: Option<u64>) {
     match value {
         Some(value) => write_uint(out, value),

@@ -65,7 +65,8 @@ fn check(frame: &Frame<'_>) {
         Frame::Publish(batch) => assert!(batch.frame_bytes as usize > FRAME_HEAD_BYTES + batch.batch.len()),
         Frame::BadPublish(bad) => assert!(bad.fault.at <= bad.frame_bytes as usize),
         Frame::Control { bytes, .. } => assert_eq!(parse_frame(bytes), Ok(*frame)),
-        Frame::Flow { .. } => {}
+        Frame::Settle(settle) => assert!(settle.ranges().count() <= settle.ranges.len()),
+        Frame::Flow { .. } | Frame::Prefetch { .. } => {}
     }
 }
 

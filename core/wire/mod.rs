@@ -46,6 +46,13 @@ pub enum Frame<'a> {
         subscription: u32,
         bytes: u64,
     },
+    /// The consumer settles deliveries of a queue.
+    Settle(SettleFrame<'a>),
+    /// The consumer changes how many unsettled messages it takes.
+    Prefetch {
+        subscription: u32,
+        prefetch: u32,
+    },
     /// Any other frame, its msgpack checked: `bytes` is the whole frame with its head.
     Control {
         op: u8,
@@ -88,6 +95,36 @@ pub struct PublishOneFrame<'a> {
     pub value: Option<&'a [u8]>,
     /// The whole frame with its head: what it costs in credit.
     pub frame_bytes: u32,
+}
+
+/// SETTLE: what became of messages that a queue's consumer was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SettleFrame<'a> {
+    pub subscription: u32,
+    /// The request to answer; without one only refusals are answered.
+    pub correlation: Option<u32>,
+    /// 0 ack, 1 requeue, 2 reject, 3 defer, 4 renew, 5 release, 6 retry.
+    pub outcome: u8,
+    pub argument: SettleArgument<'a>,
+    /// First tags and counts in turn, checked: msgpack uints.
+    pub ranges: &'a [u8],
+}
+
+impl SettleFrame<'_> {
+    /// The ranges: first tag and how many.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let mut reader = crate::stdx::msgpack::Reader::new(self.ranges);
+        std::iter::from_fn(move || Some((reader.uint().ok()?, reader.uint().ok()?)))
+    }
+}
+
+/// What a retry is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SettleArgument<'a> {
+    None,
+    DelayMs(u64),
+    /// The class of the error, whose policy the queue looks up.
+    Class(&'a [u8]),
 }
 
 /// What has to hold for a publish to be appended.

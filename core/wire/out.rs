@@ -9,6 +9,12 @@
 //! SOURCE_END  [25, sub, source, next offset, code, message]
 //! DROPPED     [26, sub, source, records]
 //! GOODBYE     [4, code, message]
+//! OK          [5, corr, {}]
+//! ERROR       [6, corr, code, name, message, retryable, nil]
+//! SETTLE_FAILED [18, sub, outcome, first tag, count, code, name, message]
+//! QUEUE_EVENT [19, sub, kind, details]
+//! MESSAGES    [28, sub, first tag, numbers, redelivered] batch
+//! RETURNED    [29, pub, corr, code, name, positions]
 //! ```
 
 use super::{BIN32, FRAME_HEAD_BYTES, ops};
@@ -145,6 +151,96 @@ pub fn write_goodbye(out: &mut Vec<u8>, code: ErrorCode, message: &str) {
         write_uint(out, code.0.into());
         write_str(out, message);
     });
+}
+
+/// Appends one OK frame without a result of its own.
+pub fn write_ok(out: &mut Vec<u8>, correlation: u32) {
+    write_frame(out, 0, |out| {
+        write_array(out, 3);
+        write_op(out, ops::OK);
+        write_uint(out, correlation.into());
+        write_map(out, 0);
+    });
+}
+
+/// Appends one ERROR frame.
+pub fn write_error(out: &mut Vec<u8>, correlation: u32, error: &CoreError) {
+    write_frame(out, 0, |out| {
+        write_array(out, 7);
+        write_op(out, ops::ERROR);
+        write_uint(out, correlation.into());
+        write_code(out, error);
+        write_bool(out, error.code.retryable());
+        write_nil(out);
+    });
+}
+
+/// Appends one `SETTLE_FAILED` frame: nothing became of these tags.
+pub fn write_settle_failed(out: &mut Vec<u8>, subscription: u32, outcome: u8, tags: (u64, u64), error: &CoreError) {
+    write_frame(out, 0, |out| {
+        write_array(out, 8);
+        write_op(out, ops::SETTLE_FAILED);
+        write_uint(out, subscription.into());
+        write_uint(out, outcome.into());
+        write_uint(out, tags.0);
+        write_uint(out, tags.1);
+        write_code(out, error);
+    });
+}
+
+/// Appends one `QUEUE_EVENT` frame; `details` writes one msgpack map.
+pub fn write_queue_event(out: &mut Vec<u8>, subscription: u32, kind: &str, details: impl FnOnce(&mut Vec<u8>)) {
+    write_frame(out, 0, |out| {
+        write_array(out, 4);
+        write_op(out, ops::QUEUE_EVENT);
+        write_uint(out, subscription.into());
+        write_str(out, kind);
+        details(out);
+    });
+}
+
+/// Appends the head of a MESSAGES frame, which one batch of `batch_bytes` has to follow.
+/// `numbers` and `redelivered` are msgpack values, ready.
+pub fn write_messages_head(
+    out: &mut Vec<u8>,
+    subscription: u32,
+    first_tag: u64,
+    numbers: &[u8],
+    redelivered: &[u8],
+    batch_bytes: usize,
+) {
+    write_frame(out, batch_bytes, |out| {
+        write_array(out, 5);
+        write_op(out, ops::MESSAGES);
+        write_uint(out, subscription.into());
+        write_uint(out, first_tag);
+        out.extend_from_slice(numbers);
+        out.extend_from_slice(redelivered);
+    });
+}
+
+/// Appends one RETURNED frame: these records of a publish reached nobody.
+pub fn write_returned(out: &mut Vec<u8>, publisher: u32, correlation: u32, code: ErrorCode, positions: &[u32]) {
+    write_frame(out, 0, |out| {
+        write_array(out, 6);
+        write_op(out, ops::RETURNED);
+        write_uint(out, publisher.into());
+        write_uint(out, correlation.into());
+        write_uint(out, code.0.into());
+        write_str(out, code.name());
+        write_array(out, positions.len());
+        for position in positions {
+            write_uint(out, u64::from(*position));
+        }
+    });
+}
+
+/// Code, name and message; what an `internal` error says stays inside.
+fn write_code(out: &mut Vec<u8>, error: &CoreError) {
+    let is_internal = error.code == ErrorCode::INTERNAL;
+    write_uint(out, error.code.0.into());
+    write_str(out, error.code.name());
+    write_str(out, if is_internal { "internal error" } else { error.message.as_str() });
 }
 
 fn write_op(out: &mut Vec<u8>, op: u8) {

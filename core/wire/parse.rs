@@ -4,6 +4,8 @@
 //! PUBLISH      c6 length | 96  0a pub corr partition acks cond      | batch (64 + records bytes)
 //! PUBLISH_ONE  c6 length | 98  0b pub corr partition acks seq  cond   94 timestamp key value headers
 //! FLOW         c6 length | 93  0c sub bytes
+//! SETTLE       c6 length | 96  0d sub corr outcome argument ranges
+//! PREFETCH     c6 length | 93  0e sub prefetch
 //!
 //! pub corr sub bytes   uint (sub, pub, corr: u32)
 //! partition            nil or u32
@@ -15,11 +17,15 @@
 //! headers              nil, or a map of str to nil, bool, number, str or bin
 //! ```
 //!
+//! outcome              0..=6
+//! argument             nil | uint ms | str error class
+//! ranges               array of uints: first tag, count, first tag, count, ...
+//!
 //! Every integer and length may come in any of msgpack's encodings.
 
 use super::{
-    BadPublish, Condition, FRAME_HEAD_BYTES, Frame, PublishFrame, PublishOneFrame, TIMESTAMP_MAX, WireFault, control,
-    fast, ops,
+    BadPublish, Condition, FRAME_HEAD_BYTES, Frame, PublishFrame, PublishOneFrame, SettleArgument, SettleFrame,
+    TIMESTAMP_MAX, WireFault, control, fast, ops,
 };
 use crate::batch::{HEADER_BYTES, MARKER, read_record};
 use crate::error::ErrorCode;
@@ -28,7 +34,11 @@ use crate::stdx::msgpack::{Fault, Reader};
 const PUBLISH_VALUES: usize = 6;
 const PUBLISH_ONE_VALUES: usize = 8;
 const FLOW_VALUES: usize = 3;
+const SETTLE_VALUES: usize = 6;
+const PREFETCH_VALUES: usize = 3;
 const ACKS_MAX: u64 = 3;
+const OUTCOME_MAX: u64 = 6;
+const CLASS_BYTES_MAX: usize = 255;
 
 /// Parses a whole frame, whose head (not looked at) must state its length.
 ///
@@ -56,6 +66,8 @@ pub fn parse_any(frame: &[u8]) -> Result<Frame<'_>, WireFault> {
         ops::PUBLISH_ONE => publish(frame, reader, |addressed| publish_one(addressed, count)),
         ops::PUBLISH => publish(frame, reader, |addressed| publish_batch(addressed, count)),
         ops::FLOW => flow(reader, count),
+        ops::SETTLE => settle(frame, reader, count),
+        ops::PREFETCH => prefetch(reader, count),
         op => control::check(reader, count).map(|()| Frame::Control { op, bytes: frame }),
     }
 }
@@ -153,6 +165,63 @@ fn flow(mut reader: Reader<'_>, count: usize) -> Result<Frame<'_>, WireFault> {
         return Err(WireFault::malformed(reader.position(), "bytes follow the array"));
     }
     Ok(Frame::Flow { subscription, bytes })
+}
+
+fn settle<'a>(frame: &'a [u8], mut reader: Reader<'a>, count: usize) -> Result<Frame<'a>, WireFault> {
+    let reader = &mut reader;
+    expect_count(reader, count, SETTLE_VALUES)?;
+    let subscription = argument(reader, "the subscription is a u32", Reader::uint32)?;
+    let correlation = argument(reader, "the correlation id is nil or a u32", optional_uint32)?;
+    let at = reader.position();
+    let outcome = argument(reader, "the outcome is an integer", Reader::uint)?;
+    if outcome > OUTCOME_MAX {
+        return Err(WireFault::malformed(at, "the outcome is 0 to 6"));
+    }
+    let what = "the argument is nil, a delay in ms or an error class of at most 255 bytes";
+    let argument = argument(reader, what, settle_argument)?;
+    let at = reader.position();
+    let ranges =
+        settle_ranges(frame, reader).map_err(|_| WireFault::malformed(at, "ranges are first tags and counts"))?;
+    if !reader.is_at_end() {
+        return Err(WireFault::malformed(reader.position(), "bytes follow the array"));
+    }
+    let outcome = outcome as u8;
+    Ok(Frame::Settle(SettleFrame { subscription, correlation, outcome, argument, ranges }))
+}
+
+fn settle_argument<'a>(reader: &mut Reader<'a>) -> Result<SettleArgument<'a>, Fault> {
+    if reader.nil()? {
+        return Ok(SettleArgument::None);
+    }
+    if matches!(reader.peek()?, 0xa0..=0xbf | 0xd9..=0xdb) {
+        let class = reader.blob()?;
+        return if class.len() > CLASS_BYTES_MAX { Err(Fault::Malformed) } else { Ok(SettleArgument::Class(class)) };
+    }
+    reader.uint().map(SettleArgument::DelayMs)
+}
+
+/// The ranges' bytes, after their array's head, with every value looked at.
+fn settle_ranges<'a>(frame: &'a [u8], reader: &mut Reader<'a>) -> Result<&'a [u8], Fault> {
+    let values = reader.array()?;
+    if values % 2 != 0 {
+        return Err(Fault::Malformed);
+    }
+    let start = reader.position();
+    for _ in 0..values {
+        reader.uint()?;
+    }
+    Ok(&frame[start..reader.position()])
+}
+
+fn prefetch(mut reader: Reader<'_>, count: usize) -> Result<Frame<'_>, WireFault> {
+    let reader = &mut reader;
+    expect_count(reader, count, PREFETCH_VALUES)?;
+    let subscription = argument(reader, "the subscription is a u32", Reader::uint32)?;
+    let prefetch = argument(reader, "the prefetch is a u32", Reader::uint32)?;
+    if !reader.is_at_end() {
+        return Err(WireFault::malformed(reader.position(), "bytes follow the array"));
+    }
+    Ok(Frame::Prefetch { subscription, prefetch })
 }
 
 #[inline]

@@ -53,6 +53,8 @@ pub struct Rig {
     pub synced: Vec<(u64, u64)>,
     /// Connections that were told to read from their sockets again.
     pub resumed: Vec<u32>,
+    /// When the loop's timer would run a turn.
+    pub timer_ms: u64,
 }
 
 impl Rig {
@@ -63,6 +65,7 @@ impl Rig {
             maps: Vec::new(),
             synced: Vec::new(),
             resumed: Vec::new(),
+            timer_ms: 0,
         }
     }
 
@@ -127,6 +130,10 @@ impl Rig {
                 op::CLOSE => at += 4,
                 op::SOURCE_END => at += 6,
                 op::MAIL => at += 1,
+                op::TIMER => {
+                    self.timer_ms = words[at + 1];
+                    at += 2;
+                }
                 op::SYNCED => {
                     self.synced.push((words[at + 1], words[at + 2]));
                     at += 3;

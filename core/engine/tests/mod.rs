@@ -6,3 +6,4 @@ mod deliver;
 mod kit;
 mod lifecycle;
 mod publish;
+mod queues;

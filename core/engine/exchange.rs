@@ -1,0 +1,195 @@
+//! Publishes to exchanges. A batch goes to its space at once; single records are
+//! gathered until the turn, or until there are many, and go there as one batch.
+
+use std::sync::Arc;
+
+use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED, Sender};
+use super::connection::{ExchangeTarget, Peer};
+use super::drain;
+use super::publish::{self, Checked};
+use super::worker::Hub;
+use crate::batch::{BodyCrc, HEADER_BYTES};
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::ring::{Entry, NO_TIMESTAMP};
+use crate::space::{Piece, PublishTo, Published};
+use crate::wire::PublishOneFrame;
+use crate::wire::out::{self, AckRun};
+
+/// Gathered records are at most so many bytes.
+const STAGED_BYTES_MAX: usize = 1 << 20;
+
+/// Single records for one exchange that wait for the turn.
+pub(super) struct Staged {
+    target: ExchangeTarget,
+    records: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// Refuses what a publish to an exchange cannot carry.
+pub(super) fn check(partition: Option<u32>, has_condition: bool, sequence: Option<u32>) -> Result<()> {
+    let what = if partition.is_some() {
+        "an exchange has no partitions"
+    } else if has_condition {
+        "a publish to an exchange has no condition"
+    } else if sequence.is_some() {
+        "single records have no sequence where they go to an exchange; batches may have one"
+    } else {
+        return Ok(());
+    };
+    Err(CoreError::new(ErrorCode::INVALID_ARGUMENT, what))
+}
+
+/// Publishes a checked batch and answers it.
+pub(super) fn batch(hub: &mut Hub, peer: &mut Peer, checked: &Checked<'_>, target: &ExchangeTarget) {
+    // What came before it as single records is stored before it.
+    flush(hub);
+    let piece = Piece { header: checked.header, body: checked.body[0], body_crc: checked.body_crc.clone() };
+    let Published { outcome, returned, topics } = target.space.publish(&piece, target.to, hub.engine.now_ms());
+    for partition in &topics {
+        hub.wake_watchers(partition);
+    }
+    let mut run = checked.run;
+    match outcome {
+        Err(error) => peer.answers.nack(&run, &error),
+        Ok(base_offset) => {
+            run.base_offset = base_offset;
+            let Some((_, code)) = returned.first().copied() else {
+                publish::answer(hub, peer, &target.space.journal, run, checked.acks);
+                return;
+            };
+            let positions: Vec<u32> = returned.iter().map(|(position, _)| *position).collect();
+            out::write_returned(peer.answers.frame(), run.publisher, run.correlation, code, &positions);
+            answer_in_order(hub, peer, target, run, checked.acks);
+        }
+    }
+}
+
+/// An ack that must not come before the frames that were written so far.
+fn answer_in_order(hub: &Hub, peer: &mut Peer, target: &ExchangeTarget, mut run: AckRun, asked: u8) {
+    if asked == LEVEL_NONE || asked == LEVEL_SYNCED {
+        publish::answer(hub, peer, &target.space.journal, run, asked);
+        return;
+    }
+    run.level = acks::level_after_append(&target.space.journal);
+    out::write_acks(peer.answers.frame(), &[run]);
+}
+
+/// Gathers a single record.
+pub(super) fn one(hub: &mut Hub, sender: Sender, target: &ExchangeTarget, frame: &PublishOneFrame<'_>) {
+    let entry = Entry {
+        timestamp: frame.timestamp.unwrap_or(NO_TIMESTAMP),
+        worker: sender.worker,
+        connection: sender.connection,
+        generation: sender.generation,
+        publisher: frame.publisher,
+        correlation: frame.correlation,
+        acks: frame.acks,
+        ..Entry::default()
+    };
+    let same = |staged: &Staged| Arc::ptr_eq(&staged.target.space, &target.space) && staged.target.to == target.to;
+    let at = hub.exchange_staged.iter().position(same).unwrap_or_else(|| {
+        let staged = Staged { target: target.clone(), records: Vec::new(), entries: Vec::new() };
+        hub.exchange_staged.push(staged);
+        hub.exchange_staged.len() - 1
+    });
+    let staged = &mut hub.exchange_staged[at];
+    staged.records.extend_from_slice(frame.record);
+    staged.entries.push(entry);
+    if staged.records.len() >= STAGED_BYTES_MAX {
+        flush(hub);
+    }
+}
+
+/// Publishes what is gathered, and has its senders answered.
+pub(super) fn flush(hub: &mut Hub) {
+    if hub.exchange_staged.is_empty() {
+        return;
+    }
+    for staged in std::mem::take(&mut hub.exchange_staged) {
+        flush_one(hub, &staged);
+    }
+}
+
+fn flush_one(hub: &mut Hub, staged: &Staged) {
+    let now_ms = hub.engine.now_ms();
+    let header = drain::header_of(now_ms, &staged.entries, staged.records.len());
+    debug_assert_eq!(header.batch_bytes(), HEADER_BYTES + staged.records.len());
+    let piece = Piece { header, body: &staged.records, body_crc: BodyCrc::of(&staged.records) };
+    let published = staged.target.space.publish(&piece, staged.target.to, now_ms);
+    for partition in &published.topics {
+        hub.wake_watchers(partition);
+    }
+    let mut returned = published.returned.iter().peekable();
+    let mut wants_sync = false;
+    let mut open: Option<(Entry, AckEvent)> = None;
+    for (index, entry) in staged.entries.iter().enumerate() {
+        let refused = returned.next_if(|(position, _)| *position as usize == index).map(|(_, code)| *code);
+        if let Some((first, event)) = &mut open
+            && refused.is_none()
+            && event.returned.is_none()
+            && continues(first, event.run.count, entry)
+        {
+            event.run.count += 1;
+            continue;
+        }
+        if let Some((first, event)) = open.take() {
+            wants_sync |= send(hub, staged, &first, event);
+        }
+        open = Some((*entry, event_of(staged, entry, index, &published, refused)));
+    }
+    if let Some((first, event)) = open {
+        wants_sync |= send(hub, staged, &first, event);
+    }
+    if wants_sync {
+        hub.engine.store.request_sync(&staged.target.space.journal);
+    }
+}
+
+fn event_of(
+    staged: &Staged,
+    entry: &Entry,
+    index: usize,
+    published: &Published,
+    returned: Option<ErrorCode>,
+) -> AckEvent {
+    let base = published.outcome.as_ref().ok().copied().flatten();
+    let run = AckRun {
+        publisher: entry.publisher,
+        correlation: entry.correlation,
+        count: 1,
+        partition: 0,
+        base_offset: base.map(|base| base + index as u64),
+        level: acks::level_after_append(&staged.target.space.journal),
+    };
+    let sender = Sender { worker: entry.worker, connection: entry.connection, generation: entry.generation };
+    AckEvent { sender, run, error: published.outcome.as_ref().err().cloned(), returned }
+}
+
+fn continues(first: &Entry, count: u32, next: &Entry) -> bool {
+    next.correlation == first.correlation.wrapping_add(count)
+        && next.connection == first.connection
+        && next.generation == first.generation
+        && next.publisher == first.publisher
+        && next.acks == first.acks
+}
+
+/// Sends an answer on its way. Returns whether it waits for a sync.
+fn send(hub: &mut Hub, staged: &Staged, entry: &Entry, event: AckEvent) -> bool {
+    let journal = &staged.target.space.journal;
+    if entry.acks == LEVEL_NONE && event.error.is_none() && event.returned.is_none() {
+        return false;
+    }
+    if event.error.is_none() && entry.acks == LEVEL_SYNCED && !journal.is_memory() {
+        acks::defer(super::partition_state::state_of(journal), journal.next_offset(), event);
+        return true;
+    }
+    hub.answer(event);
+    false
+}
+
+/// The flags of `exchangePublisherOpen`.
+pub(super) fn publish_to(exchange: u32, flags: u32) -> PublishTo {
+    const MANDATORY: u32 = 1;
+    const REQUIRE_CONSUMER: u32 = 2;
+    PublishTo { exchange, mandatory: flags & MANDATORY != 0, require_consumer: flags & REQUIRE_CONSUMER != 0 }
+}

@@ -1,0 +1,197 @@
+//! From numbers to bytes: MESSAGES frames. Records are copied out of the journal's map
+//! behind a batch header of their own, with absolute timestamps.
+
+use super::journal::Backlog;
+use super::ledger::{Death, write_deaths};
+use super::state::State;
+use crate::batch::{Attributes, BatchHeader, BodyCrc};
+use crate::error::Result;
+use crate::queue::Dispatch;
+use crate::stdx::msgpack::{write_array, write_int, write_map, write_nil, write_str, write_uint};
+use crate::wire::out;
+
+/// One frame holds at most so much, so that control frames pass between.
+const FRAME_BYTES_MAX: usize = 256 << 10;
+const FRAME_RECORDS_MAX: usize = 4096;
+
+/// What a consumer was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Delivered {
+    pub bytes: usize,
+    /// It is owed more.
+    pub more: bool,
+}
+
+/// A frame in the making.
+#[derive(Default)]
+struct Sheet {
+    records: Vec<u8>,
+    numbers: Vec<u64>,
+    redelivered: Vec<(u32, u32, Vec<Death>)>,
+    first_tag: u64,
+    earliest_ms: u64,
+    latest_ms: u64,
+}
+
+impl State {
+    /// Writes events and messages of a consumer, at most `budget` bytes or one frame more.
+    pub fn deliver(&mut self, id: u64, out: &mut Vec<u8>, budget: usize) -> Delivered {
+        let start = out.len();
+        let Some(consumer) = self.consumers.get_mut(&id) else { return Delivered::default() };
+        out.append(&mut consumer.events);
+        let (queue, subscription) = (consumer.queue, consumer.address.subscription);
+        let mut outbox = std::mem::take(&mut consumer.outbox);
+        while !outbox.is_empty() && out.len() - start < budget {
+            let room = (budget - (out.len() - start)).min(FRAME_BYTES_MAX);
+            let mut sheet = Sheet::default();
+            self.fill(queue, &mut outbox, &mut sheet, room);
+            sheet.write(subscription, out);
+        }
+        let more = !outbox.is_empty();
+        if let Some(consumer) = self.consumers.get_mut(&id) {
+            consumer.outbox = outbox;
+            consumer.woken = more;
+        }
+        if !more
+            && let Some(slot) = self.slot(queue)
+            && slot.queue.counts().ready == 0
+        {
+            slot.backlog.release();
+        }
+        Delivered { bytes: out.len() - start, more }
+    }
+
+    /// Takes dispatches with consecutive tags until the frame is full.
+    fn fill(
+        &mut self,
+        queue: u32,
+        outbox: &mut std::collections::VecDeque<Dispatch>,
+        sheet: &mut Sheet,
+        bytes_max: usize,
+    ) {
+        let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else {
+            outbox.clear();
+            return;
+        };
+        while let Some(dispatch) = outbox.front_mut() {
+            let next_tag = sheet.first_tag + sheet.numbers.len() as u64;
+            if !sheet.numbers.is_empty() && dispatch.first_tag != next_tag {
+                return;
+            }
+            while dispatch.count > 0 {
+                if sheet.is_full(bytes_max) {
+                    return;
+                }
+                let deaths = if slot.deaths.is_empty() { None } else { slot.deaths.get(&dispatch.first) };
+                // A message that cannot be read any more is given out empty: its consumer
+                // settles it, and the loss is seen.
+                let _ = sheet.add(&mut self.journal, &mut slot.backlog, dispatch, deaths);
+                dispatch.first += 1;
+                dispatch.first_tag += 1;
+                dispatch.count -= 1;
+            }
+            outbox.pop_front();
+        }
+    }
+}
+
+impl Sheet {
+    fn is_full(&self, bytes_max: usize) -> bool {
+        self.records.len() >= bytes_max || self.numbers.len() >= FRAME_RECORDS_MAX
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        journal: &mut super::journal::Journal,
+        backlog: &mut Backlog,
+        dispatch: &Dispatch,
+        deaths: Option<&Vec<Death>>,
+    ) -> Result<()> {
+        if self.numbers.is_empty() {
+            self.first_tag = dispatch.first_tag;
+            self.earliest_ms = u64::MAX;
+        }
+        if dispatch.deliveries > 0 || deaths.is_some() {
+            let position = self.numbers.len() as u32;
+            self.redelivered.push((position, dispatch.deliveries, deaths.cloned().unwrap_or_default()));
+        }
+        self.numbers.push(dispatch.first);
+        match journal.read(backlog, dispatch.first) {
+            Ok(stored) => {
+                self.earliest_ms = self.earliest_ms.min(stored.timestamp_ms);
+                self.latest_ms = self.latest_ms.max(stored.timestamp_ms);
+                self.records.push(0x94);
+                write_uint(&mut self.records, stored.timestamp_ms);
+                self.records.extend_from_slice(stored.record.after_timestamp());
+                Ok(())
+            }
+            Err(error) => {
+                self.records.extend_from_slice(&[0x94, 0xc0, 0xc0, 0xc0, 0xc0]);
+                Err(error)
+            }
+        }
+    }
+
+    fn write(&self, subscription: u32, out: &mut Vec<u8>) {
+        if self.numbers.is_empty() {
+            return;
+        }
+        let base_timestamp = if self.earliest_ms == u64::MAX { 0 } else { self.earliest_ms };
+        let mut header = BatchHeader {
+            base_offset: 0,
+            epoch: 0,
+            crc: 0,
+            attributes: Attributes::PLAIN.with_absolute(),
+            record_count: self.numbers.len() as u32,
+            base_timestamp,
+            max_timestamp_delta: u32::try_from(self.latest_ms.saturating_sub(base_timestamp)).unwrap_or(u32::MAX),
+            producer_id: 0,
+            producer_epoch: 0,
+            base_sequence: 0,
+            records_bytes: self.records.len() as u32,
+        };
+        let head = header.seal(&BodyCrc::of(&self.records));
+        let (mut numbers, mut redelivered) = (Vec::new(), Vec::new());
+        self.write_numbers(&mut numbers);
+        self.write_redelivered(&mut redelivered);
+        out::write_messages_head(out, subscription, self.first_tag, &numbers, &redelivered, header.batch_bytes());
+        out.extend_from_slice(&head);
+        out.extend_from_slice(&self.records);
+    }
+
+    /// One number where they are consecutive, else the first and the differences.
+    fn write_numbers(&self, out: &mut Vec<u8>) {
+        let first = self.numbers.first().copied().unwrap_or(0);
+        if self.numbers.iter().zip(first..).all(|(number, expected)| *number == expected) {
+            write_uint(out, first);
+            return;
+        }
+        write_array(out, self.numbers.len());
+        let mut before = 0;
+        for number in &self.numbers {
+            write_int(out, number.wrapping_sub(before).cast_signed());
+            before = *number;
+        }
+    }
+
+    fn write_redelivered(&self, out: &mut Vec<u8>) {
+        if self.redelivered.is_empty() {
+            write_nil(out);
+            return;
+        }
+        write_array(out, self.redelivered.len());
+        for (position, deliveries, deaths) in &self.redelivered {
+            write_array(out, 3);
+            write_uint(out, u64::from(*position));
+            write_uint(out, u64::from(*deliveries));
+            if deaths.is_empty() {
+                write_nil(out);
+            } else {
+                write_map(out, 1);
+                write_str(out, "deaths");
+                write_deaths(out, deaths);
+            }
+        }
+    }
+}

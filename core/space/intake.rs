@@ -1,0 +1,265 @@
+//! Publishing: a batch is routed record by record, appended once with the result in
+//! front of it, and handed to the queues as runs.
+
+use std::sync::Arc;
+
+use super::properties::Properties;
+use super::routing::{self, RouteRun};
+use super::state::State;
+use crate::batch::{BatchHeader, BodyCrc, records_of};
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::{AppendOutcome, BatchIn, Partition};
+use crate::route::{Message, SetId, Target};
+
+/// Where a publisher's messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishTo {
+    pub exchange: u32,
+    /// Tell of messages that reach nobody.
+    pub mandatory: bool,
+    /// Tell of messages whose queues have no consumer.
+    pub require_consumer: bool,
+}
+
+/// A checked batch: header, records and their CRC.
+pub struct Piece<'a> {
+    pub header: BatchHeader,
+    /// Plain records.
+    pub body: &'a [u8],
+    pub body_crc: BodyCrc,
+}
+
+/// What became of a batch.
+pub struct Published {
+    /// The number of its first message; `None` for a duplicate of long ago.
+    pub outcome: Result<Option<u64>>,
+    /// Records that reached nobody, and why; for publishers that asked.
+    pub returned: Vec<(u32, ErrorCode)>,
+    /// Partitions of topics that have got something as well.
+    pub topics: Vec<Arc<Partition>>,
+}
+
+impl State {
+    pub fn publish(&mut self, piece: &Piece<'_>, to: PublishTo, now_ms: u64) -> Published {
+        let mut published = Published { outcome: Ok(None), returned: Vec::new(), topics: Vec::new() };
+        published.outcome = self.take_in(piece, to, now_ms, &mut published);
+        published
+    }
+
+    fn take_in(
+        &mut self,
+        piece: &Piece<'_>,
+        to: PublishTo,
+        now_ms: u64,
+        published: &mut Published,
+    ) -> Result<Option<u64>> {
+        let specials = self.route(piece, to, &mut published.returned)?;
+        self.check_room()?;
+        let Some(base) = self.append(piece, now_ms)? else { return Ok(self.duplicate()) };
+        let copied = self.copy_to_topics(piece);
+        self.journal_bytes_since_snapshot += piece.header.batch_bytes() as u64;
+        let starts = std::mem::take(&mut self.starts);
+        // Without a place in the table the messages are found by walking the log.
+        let _ = self.journal.note(base, &starts);
+        if specials {
+            self.enqueue_one_by_one(piece, base, now_ms);
+        } else {
+            self.enqueue_runs(base, now_ms);
+        }
+        self.starts = starts;
+        published.topics = copied?;
+        Ok(Some(base))
+    }
+
+    /// Fills `runs` and `starts`. Returns whether any message has properties that a
+    /// queue has to look at one by one.
+    fn route(&mut self, piece: &Piece<'_>, to: PublishTo, returned: &mut Vec<(u32, ErrorCode)>) -> Result<bool> {
+        self.runs.clear();
+        self.starts.clear();
+        let (mut at, mut specials) = (0, false);
+        for record in records_of(piece.body, piece.header.attributes)? {
+            let record = record?;
+            let message = Message {
+                routing_key: record.key.unwrap_or(&[]),
+                headers: if record.headers.len() > 1 { record.headers } else { &[] },
+                value: record.value.unwrap_or(&[]),
+            };
+            let set = self.router.route(to.exchange, &message);
+            specials |= record.headers.len() > 1 && !Properties::of(record.headers).is_plain();
+            if set == 0 {
+                self.unroutable += 1;
+            }
+            if let Some(code) = self.refusal(set, to) {
+                returned.push((record.position, code));
+            }
+            let bytes = record.raw.len() as u64;
+            match self.runs.last_mut() {
+                Some((run, run_bytes)) if run.set == set => {
+                    run.count += 1;
+                    *run_bytes += bytes;
+                }
+                _ => self.runs.push((RouteRun { count: 1, set }, bytes)),
+            }
+            self.starts.push(at);
+            at += bytes as u32;
+        }
+        Ok(specials || self.runs.iter().any(|(run, _)| self.wants_each(run.set)))
+    }
+
+    /// Whether a queue of the set looks at every message's key or headers.
+    fn wants_each(&self, set: SetId) -> bool {
+        self.router.targets(set).iter().any(|target| match target {
+            Target::Queue(id) => {
+                let slot = self.queues.get(*id as usize).and_then(Option::as_deref);
+                slot.is_some_and(|slot| slot.queue.config().ordered)
+            }
+            Target::Topic(_) => false,
+        })
+    }
+
+    #[inline]
+    fn refusal(&self, set: SetId, to: PublishTo) -> Option<ErrorCode> {
+        if !to.mandatory && !to.require_consumer {
+            return None;
+        }
+        let targets = self.router.targets(set);
+        if targets.is_empty() {
+            return Some(ErrorCode::UNROUTABLE);
+        }
+        let has_consumer = targets.iter().any(|target| match target {
+            Target::Queue(id) => {
+                let slot = self.queues.get(*id as usize).and_then(Option::as_deref);
+                slot.is_some_and(|slot| slot.consumers > 0)
+            }
+            Target::Topic(_) => true,
+        });
+        (to.require_consumer && !has_consumer).then_some(ErrorCode::NO_RESPONDER)
+    }
+
+    /// Whether all queues that may refuse have room; nothing is stored when one has not.
+    fn check_room(&mut self) -> Result<()> {
+        for (run, bytes) in &self.runs {
+            for target in self.router.targets(run.set) {
+                let Target::Queue(id) = target else { continue };
+                let Some(slot) = self.queues.get(*id as usize).and_then(Option::as_deref) else { continue };
+                if !slot.queue.admits(u64::from(run.count), *bytes) {
+                    let message = format!("the queue {} is full and refuses what is published", slot.name);
+                    return Err(CoreError::new(ErrorCode::QUEUE_FULL, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the routing result and the batch. `None`: the batch is a duplicate, whose
+    /// base stands in `outcomes`.
+    fn append(&mut self, piece: &Piece<'_>, now_ms: u64) -> Result<Option<u64>> {
+        let partition = Arc::clone(&self.journal.partition);
+        let mut appender = partition.appender();
+        let batch = BatchIn {
+            header: piece.header,
+            body: &[piece.body],
+            body_crc: piece.body_crc.clone(),
+            expect_next: None,
+            expect_key: None,
+        };
+        self.outcomes.clear();
+        if !appender.is_next(&piece.header) {
+            // A duplicate or a refusal: the log says which, and stores nothing.
+            appender.append(&[batch], &mut self.outcomes);
+            return self.stored(0);
+        }
+        let base = appender.next_offset() + 1;
+        let mut body = Vec::with_capacity(64);
+        self.write_routing(&mut body, base);
+        let control = BatchIn {
+            header: routing::control_header(now_ms, body.len()),
+            body: &[&body],
+            body_crc: routing::crc_of_body(&body),
+            expect_next: None,
+            expect_key: None,
+        };
+        appender.append(&[control, batch], &mut self.outcomes);
+        drop(appender);
+        self.stored(1)
+    }
+
+    fn stored(&mut self, at: usize) -> Result<Option<u64>> {
+        match self.outcomes.get(at) {
+            Some(AppendOutcome::Appended { base_offset }) => Ok(Some(*base_offset)),
+            Some(AppendOutcome::Duplicate { .. }) => Ok(None),
+            Some(AppendOutcome::Rejected(error)) => Err(error.clone()),
+            None => Err(CoreError::new(ErrorCode::INTERNAL, "the appender gave no outcome")),
+        }
+    }
+
+    fn duplicate(&self) -> Option<u64> {
+        match self.outcomes.first() {
+            Some(AppendOutcome::Duplicate { base_offset }) => *base_offset,
+            _ => None,
+        }
+    }
+
+    fn write_routing(&mut self, body: &mut Vec<u8>, base: u64) {
+        let runs: Vec<RouteRun> = self.runs.iter().map(|(run, _)| *run).collect();
+        let mut new_sets = Vec::new();
+        for run in &runs {
+            if run.set != 0 && self.name_set(run.set) {
+                new_sets.push(run.set);
+            }
+        }
+        let router = &self.router;
+        routing::write_body(body, base, &runs, &new_sets, |set| router.targets(set).to_vec());
+    }
+
+    /// The common way: nothing to know of a message but its number.
+    fn enqueue_runs(&mut self, base: u64, now_ms: u64) {
+        let mut first = base;
+        for at in 0..self.runs.len() {
+            let (run, bytes) = self.runs[at];
+            for index in 0..self.router.targets(run.set).len() {
+                let Some(Target::Queue(id)) = self.router.targets(run.set).get(index).copied() else { continue };
+                self.enqueue_run(id, first, run.count, bytes, now_ms);
+            }
+            first += u64::from(run.count);
+        }
+    }
+
+    #[inline]
+    fn enqueue_run(&mut self, queue: u32, first: u64, count: u32, bytes: u64, now_ms: u64) {
+        let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else { return };
+        slot.queue.enqueue_run(first, count, bytes, now_ms, &mut self.effects);
+        self.note_live(first, u64::from(count));
+        self.carry_out(queue, now_ms);
+        self.activate(queue);
+    }
+
+    fn enqueue_one_by_one(&mut self, piece: &Piece<'_>, base: u64, now_ms: u64) {
+        let Ok(records) = records_of(piece.body, piece.header.attributes) else { return };
+        let mut runs = std::mem::take(&mut self.runs);
+        let mut sets = runs.iter().flat_map(|(run, _)| std::iter::repeat_n(run.set, run.count as usize));
+        for record in records.flatten() {
+            let Some(set) = sets.next() else { break };
+            let number = base + u64::from(record.position);
+            let properties = Properties::of(record.headers);
+            let bytes = record.raw.len() as u32;
+            let arrival = properties.arrival(number, bytes, record.key.unwrap_or(&[]), now_ms);
+            for index in 0..self.router.targets(set).len() {
+                let Some(Target::Queue(id)) = self.router.targets(set).get(index).copied() else { continue };
+                self.enqueue(id, &arrival, now_ms);
+            }
+        }
+        drop(sets);
+        runs.clear();
+        self.runs = runs;
+    }
+
+    /// One message into one queue.
+    pub fn enqueue(&mut self, queue: u32, arrival: &crate::queue::Arrival, now_ms: u64) {
+        let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else { return };
+        slot.queue.enqueue(arrival, now_ms, &mut self.effects);
+        self.note_live(arrival.number, 1);
+        self.carry_out(queue, now_ms);
+        self.activate(queue);
+    }
+}

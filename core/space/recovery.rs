@@ -1,0 +1,146 @@
+//! A space's start: the snapshot, then what the journal has behind it by its routing
+//! results, then what the ack log says became of it. The order of the last two does not
+//! matter, because what is settled stays settled.
+
+use super::ledger::{self, Entry};
+use super::properties::Properties;
+use super::routing::{self, RouteRun, Routing};
+use super::snapshot::Point;
+use super::state::State;
+use crate::batch::{BatchHeader, HEADER_BYTES, records_of};
+use crate::error::Result;
+use crate::log::Partition;
+use crate::route::{SetId, Target};
+
+const RUN_BYTES: usize = 1 << 20;
+
+/// Destination sets as the journal names them.
+type Sets = std::collections::HashMap<SetId, Vec<Target>>;
+
+impl State {
+    /// Recovers once; until then the space takes nothing in.
+    ///
+    /// # Errors
+    /// `corrupt_batch`, `storage_failed`; the next call tries again from the start.
+    pub fn ensure_recovered(&mut self, now_ms: u64) -> Result<()> {
+        if self.recovered {
+            return Ok(());
+        }
+        let point = match self.snapshot_path.clone() {
+            Some(path) => self.read_snapshot(&path),
+            None => Point::default(),
+        };
+        self.replay_journal(&point)?;
+        self.replay_acks(&point)?;
+        for slot in self.queues.iter_mut().filter_map(Option::as_deref_mut) {
+            slot.queue.recovered(now_ms);
+        }
+        self.count_live();
+        self.recovered = true;
+        for queue in 0..self.queues.len() as u32 {
+            self.activate(queue);
+        }
+        let mut out = super::SpaceTurn::default();
+        self.turn(now_ms, &mut out)
+    }
+
+    fn replay_journal(&mut self, point: &Point) -> Result<()> {
+        let partition = std::sync::Arc::clone(&self.journal.partition);
+        let mut sets = Sets::new();
+        let mut routing: Option<(Routing, u64)> = None;
+        let from = point.journal_next.max(partition.start_offset());
+        each_batch(&partition, from, |header, body| {
+            if header.attributes.is_control() {
+                let record = crate::batch::read_record(body).ok();
+                let found = record.and_then(|record| routing::read(record.value.unwrap_or(&[])));
+                routing = found.map(|found| (found, header.base_timestamp));
+                if let Some((found, _)) = &mut routing {
+                    sets.extend(found.sets.drain(..));
+                }
+                return;
+            }
+            // A batch without a result in front of it was never acknowledged.
+            let Some((found, now_ms)) = routing.take() else { return };
+            if found.base == header.base_offset && found.count == u64::from(header.record_count) {
+                self.restore_batch(header, body, &found.runs, &sets, now_ms);
+            }
+        })
+    }
+
+    fn restore_batch(&mut self, header: &BatchHeader, body: &[u8], runs: &[RouteRun], sets: &Sets, now_ms: u64) {
+        let Ok(records) = records_of(body, header.attributes) else { return };
+        let mut of_runs = runs.iter().flat_map(|run| std::iter::repeat_n(run.set, run.count as usize));
+        for record in records.flatten() {
+            let Some(set) = of_runs.next() else { return };
+            let number = header.base_offset + u64::from(record.position);
+            let bytes = record.raw.len() as u32;
+            let properties = Properties::of(record.headers);
+            let arrival = properties.arrival(number, bytes, record.key.unwrap_or(&[]), now_ms);
+            for target in sets.get(&set).into_iter().flatten() {
+                let Target::Queue(id) = target else { continue };
+                if let Some(slot) = self.slot(*id).filter(|slot| !slot.meta.transient) {
+                    slot.queue.restore(&arrival, now_ms);
+                }
+            }
+        }
+    }
+
+    fn replay_acks(&mut self, point: &Point) -> Result<()> {
+        let partition = std::sync::Arc::clone(&self.ledger.partition);
+        let from = point.acks_next.max(partition.start_offset());
+        let mut outcome = Ok(());
+        each_batch(&partition, from, |header, body| {
+            let value = crate::batch::read_record(body).ok().and_then(|record| record.value);
+            let now_ms = header.base_timestamp;
+            let read = ledger::entries(value.unwrap_or(&[]), |entry| self.replay_entry(entry, now_ms));
+            outcome = std::mem::replace(&mut outcome, Ok(())).and(read);
+        })?;
+        outcome
+    }
+
+    fn replay_entry(&mut self, entry: Entry, now_ms: u64) {
+        match entry {
+            Entry::Effect { queue, effect } => {
+                if let Some(slot) = self.slot(queue) {
+                    slot.queue.replay(&effect);
+                    super::slot::forget_deaths(slot, &effect);
+                }
+            }
+            Entry::Moved { queue, arrival, deaths } => {
+                let Some(slot) = self.slot(queue).filter(|slot| !slot.meta.transient) else { return };
+                slot.queue.restore(&arrival, now_ms);
+                if !deaths.is_empty() {
+                    slot.deaths.insert(arrival.number, deaths);
+                }
+            }
+        }
+    }
+
+    /// Counts what the queues hold, so that the journal knows what it may let go.
+    fn count_live(&mut self) {
+        let Self { queues, live, .. } = self;
+        for slot in queues.iter().filter_map(Option::as_deref) {
+            slot.queue.visit(&mut |first, count| live.add(first, u64::from(count)));
+        }
+    }
+}
+
+/// Goes over the batches of a log from `from` to its end.
+fn each_batch(partition: &Partition, from: u64, mut each: impl FnMut(&BatchHeader, &[u8])) -> Result<()> {
+    if from >= partition.high_watermark() {
+        return Ok(());
+    }
+    let mut cursor = partition.cursor_at(from)?;
+    while let Some(run) = partition.read_run(&mut cursor, RUN_BYTES, None)? {
+        let bytes = run.bytes();
+        let mut at = 0;
+        while let Some(Ok(header)) = bytes.get(at..).filter(|rest| !rest.is_empty()).map(BatchHeader::parse) {
+            let end = at + header.batch_bytes();
+            if header.base_offset >= from {
+                each(&header, bytes.get(at + HEADER_BYTES..end).unwrap_or(&[]));
+            }
+            at = end;
+        }
+    }
+    Ok(())
+}

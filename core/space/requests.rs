@@ -1,0 +1,316 @@
+//! What the control plane tells and asks, as msgpack arrays.
+//!
+//! ```text
+//! changes   [all, [change...]]
+//!           [exchange, id, kind, alternate id|nil, {hashHeader?}]           [exchange_delete, id]
+//!           [bind, exchange id, "queue"|"exchange"|"topic", id, key, arguments]   [unbind, the same]
+//!           [queue, id, name, config]                                       [queue_delete, id]
+//! requests  [purge, id]                      -> how many
+//!           [peek, id, from|nil, max]        -> [message...]
+//!           [scheduled, id, after|nil, max]  -> [[number, due ms]...]   after: [due ms, number] of the last one
+//!           [cancel, id, [number...]]        -> how many
+//!           [stats, id]                      -> {count: uint...}
+//!           [take, id, connection, subscription, [number...]] -> how many
+//!           [redrive, id, {to?, where?, max?, dryRun?}]       -> {matched, moved}
+//! message   {number, state, deliveries, dueMs, timestampMs, key, value, headers, deaths}
+//! ```
+
+use super::ledger::write_deaths;
+use super::slot::{Meta, Slot};
+use super::state::State;
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::queue::{Browsed, QueueConfig, Scheduled};
+use crate::route::{Arguments, Destination, ExchangeKind, Target};
+use crate::stdx::msgpack::{
+    Fault, Kind, Reader, write_array, write_bin, write_map, write_nil, write_optional_uint, write_str, write_uint,
+};
+
+/// What one answer may hold.
+const PEEK_MAX: usize = 1_000;
+const PEEK_BYTES_MAX: usize = 8 << 20;
+const CONFIG_DEPTH_MAX: usize = 8;
+
+fn malformed(_: Fault) -> CoreError {
+    CoreError::new(ErrorCode::INVALID_ARGUMENT, "this is no change or request that a space knows")
+}
+
+impl State {
+    /// Applies a change.
+    ///
+    /// # Errors
+    /// `invalid_argument`, `limit_exceeded`, `bad_expression`, `invalid_config`.
+    pub fn apply(&mut self, change: &[u8], now_ms: u64) -> Result<()> {
+        self.apply_next(&mut Reader::new(change), now_ms)
+    }
+
+    fn apply_next(&mut self, reader: &mut Reader<'_>, now_ms: u64) -> Result<()> {
+        reader.array().map_err(malformed)?;
+        match reader.str().map_err(malformed)? {
+            "all" => {
+                for _ in 0..reader.array().map_err(malformed)? {
+                    self.apply_next(reader, now_ms)?;
+                }
+                Ok(())
+            }
+            "exchange" => self.put_exchange(reader),
+            "exchange_delete" => {
+                self.router.exchange_remove(reader.uint32().map_err(malformed)?);
+                Ok(())
+            }
+            "bind" => self.bind(reader, true),
+            "unbind" => self.bind(reader, false),
+            "queue" => self.put_queue(reader, now_ms),
+            "queue_delete" => {
+                self.remove_queue(reader.uint32().map_err(malformed)?);
+                Ok(())
+            }
+            _ => Err(malformed(Fault::Malformed)),
+        }
+    }
+
+    fn put_exchange(&mut self, reader: &mut Reader<'_>) -> Result<()> {
+        let id = reader.uint32().map_err(malformed)?;
+        let kind = ExchangeKind::from_name(reader.str().map_err(malformed)?);
+        let kind = kind.ok_or_else(|| malformed(Fault::Malformed))?;
+        let alternate = reader.optional_uint().map_err(malformed)?.and_then(|id| u32::try_from(id).ok());
+        let mut hash_header = None;
+        for _ in 0..reader.map().map_err(malformed)? {
+            match reader.str().map_err(malformed)? {
+                "hashHeader" => hash_header = Some(reader.str().map_err(malformed)?),
+                _ => reader.skip(CONFIG_DEPTH_MAX).map_err(malformed)?,
+            }
+        }
+        self.router.exchange_put(id, kind, alternate, hash_header)
+    }
+
+    fn bind(&mut self, reader: &mut Reader<'_>, on: bool) -> Result<()> {
+        let exchange = reader.uint32().map_err(malformed)?;
+        let kind = reader.str().map_err(malformed)?;
+        let id = reader.uint().map_err(malformed)?;
+        let id32 = u32::try_from(id).map_err(|_| malformed(Fault::Malformed));
+        let to = match kind {
+            "queue" => Destination::Target(Target::Queue(id32?)),
+            "exchange" => Destination::Exchange(id32?),
+            "topic" => Destination::Target(Target::Topic(id)),
+            _ => return Err(malformed(Fault::Malformed)),
+        };
+        let key = reader.blob().map_err(malformed)?;
+        let arguments = Arguments::read(reader)?;
+        if on {
+            return self.router.bind(exchange, to, key, arguments);
+        }
+        self.router.unbind(exchange, to, key, &arguments);
+        Ok(())
+    }
+
+    fn put_queue(&mut self, reader: &mut Reader<'_>, now_ms: u64) -> Result<()> {
+        let id = reader.uint32().map_err(malformed)?;
+        let name = reader.str().map_err(malformed)?.to_owned();
+        let start = reader.rest();
+        reader.skip(CONFIG_DEPTH_MAX).map_err(malformed)?;
+        let config = &start[..start.len() - reader.rest().len()];
+        let (config, meta) = (QueueConfig::read(config)?, Meta::read(config)?);
+        self.router.name_put(name.as_bytes(), id);
+        if self.queues.len() <= id as usize {
+            self.queues.resize_with(id as usize + 1, || None);
+        }
+        if let Some(slot) = self.queues[id as usize].as_deref_mut() {
+            let mut effects = std::mem::take(&mut self.effects);
+            slot.queue.reconfigure(config, now_ms, &mut effects);
+            slot.meta = meta;
+            self.effects = effects;
+            self.carry_out(id, now_ms);
+        } else {
+            self.queues[id as usize] = Some(Box::new(Slot::new(name, config, meta)));
+        }
+        self.activate(id);
+        Ok(())
+    }
+
+    /// Answers a request of a worker.
+    ///
+    /// # Errors
+    /// `queue_not_found`, `invalid_argument`, `bad_expression`.
+    pub fn request(&mut self, request: &[u8], worker: u32, now_ms: u64) -> Result<Vec<u8>> {
+        let reader = &mut Reader::new(request);
+        reader.array().map_err(malformed)?;
+        let what = reader.str().map_err(malformed)?;
+        let queue = reader.uint32().map_err(malformed)?;
+        self.require(queue)?;
+        let mut out = Vec::new();
+        match what {
+            "purge" => write_uint(&mut out, self.purge(queue, now_ms)),
+            "peek" => self.peek(queue, reader, &mut out)?,
+            "scheduled" => self.scheduled(queue, reader, &mut out)?,
+            "cancel" => {
+                let numbers = read_numbers(reader).map_err(malformed)?;
+                write_uint(&mut out, self.cancel(queue, &numbers, now_ms));
+            }
+            "stats" => self.stats(queue, &mut out),
+            "take" => {
+                let taken = self.take_deferred(queue, worker, reader, now_ms)?;
+                write_uint(&mut out, taken);
+            }
+            "redrive" => self.redrive(queue, reader, now_ms, &mut out)?,
+            _ => return Err(malformed(Fault::Malformed)),
+        }
+        Ok(out)
+    }
+
+    fn purge(&mut self, queue: u32, now_ms: u64) -> u64 {
+        let mut effects = std::mem::take(&mut self.effects);
+        let purged = self.slot(queue).map_or(0, |slot| slot.queue.purge(now_ms, &mut effects));
+        self.effects = effects;
+        self.carry_out(queue, now_ms);
+        self.activate(queue);
+        purged
+    }
+
+    fn cancel(&mut self, queue: u32, numbers: &[u64], now_ms: u64) -> u64 {
+        let mut effects = std::mem::take(&mut self.effects);
+        let cancelled = self.slot(queue).map_or(0, |slot| slot.queue.cancel(numbers, &mut effects));
+        self.effects = effects;
+        self.carry_out(queue, now_ms);
+        self.activate(queue);
+        cancelled
+    }
+
+    fn peek(&mut self, queue: u32, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let from = reader.optional_uint().map_err(malformed)?;
+        let max = (reader.uint().map_err(malformed)? as usize).min(PEEK_MAX);
+        let mut found: Vec<Browsed> = Vec::new();
+        self.require(queue)?.queue.browse(from, max, &mut found);
+        let mut messages = Vec::new();
+        let mut count = 0;
+        for browsed in &found {
+            if messages.len() >= PEEK_BYTES_MAX {
+                break;
+            }
+            self.write_message(queue, browsed, &mut messages);
+            count += 1;
+        }
+        write_array(out, count);
+        out.extend_from_slice(&messages);
+        Ok(())
+    }
+
+    fn write_message(&mut self, queue: u32, browsed: &Browsed, out: &mut Vec<u8>) {
+        let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else { return };
+        let deaths = slot.deaths.get(&browsed.number).cloned().unwrap_or_default();
+        let stored = self.journal.read(&mut slot.backlog, browsed.number).ok();
+        write_map(out, 9);
+        write_str(out, "number");
+        write_uint(out, browsed.number);
+        write_str(out, "state");
+        write_str(out, state_name(browsed.state));
+        write_str(out, "deliveries");
+        write_uint(out, u64::from(browsed.deliveries));
+        write_str(out, "dueMs");
+        write_optional_uint(out, browsed.due_ms);
+        write_str(out, "timestampMs");
+        write_optional_uint(out, stored.as_ref().map(|stored| stored.timestamp_ms));
+        for (name, part) in [
+            ("key", stored.as_ref().and_then(|stored| stored.record.key)),
+            ("value", stored.as_ref().and_then(|stored| stored.record.value)),
+        ] {
+            write_str(out, name);
+            match part {
+                Some(bytes) => write_bin(out, bytes),
+                None => write_nil(out),
+            }
+        }
+        write_str(out, "headers");
+        out.extend_from_slice(stored.as_ref().map_or(&[0xc0], |stored| stored.record.headers));
+        write_str(out, "deaths");
+        write_deaths(out, &deaths);
+    }
+
+    fn scheduled(&mut self, queue: u32, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let after = match reader.kind().map_err(malformed)? {
+            Kind::Array => {
+                reader.array().map_err(malformed)?;
+                let due_ms = reader.uint().map_err(malformed)?;
+                Some(Scheduled { due_ms, number: reader.uint().map_err(malformed)? })
+            }
+            _ => reader.optional_uint().map_err(malformed)?.map(|due_ms| Scheduled { due_ms, number: u64::MAX }),
+        };
+        let max = (reader.uint().map_err(malformed)? as usize).min(PEEK_MAX);
+        let mut found = Vec::new();
+        self.require(queue)?.queue.scheduled(after, max, &mut found);
+        write_array(out, found.len());
+        for Scheduled { due_ms, number } in found {
+            write_array(out, 2);
+            write_uint(out, number);
+            write_uint(out, due_ms);
+        }
+        Ok(())
+    }
+
+    fn stats(&mut self, queue: u32, out: &mut Vec<u8>) {
+        let Some(slot) = self.slot(queue) else { return };
+        let counts = slot.queue.counts();
+        let memory_bytes = slot.queue.memory_bytes() as u64;
+        let entries = [
+            ("ready", counts.ready),
+            ("inFlight", counts.in_flight),
+            ("delayed", counts.delayed),
+            ("deferred", counts.deferred),
+            ("bytes", counts.bytes),
+            ("consumers", counts.consumers),
+            ("enqueued", counts.enqueued),
+            ("delivered", counts.delivered),
+            ("redelivered", counts.redelivered),
+            ("acked", counts.acked),
+            ("expired", counts.expired),
+            ("rejected", counts.rejected),
+            ("exhausted", counts.exhausted),
+            ("dropped", counts.dropped),
+            ("duplicates", counts.duplicates),
+            ("cancelled", counts.cancelled),
+            ("purged", counts.purged),
+            ("removed", counts.removed),
+            ("deadLettered", counts.dead_lettered),
+            ("memoryBytes", memory_bytes),
+        ];
+        write_map(out, entries.len());
+        for (name, value) in entries {
+            write_str(out, name);
+            write_uint(out, value);
+        }
+    }
+
+    fn take_deferred(&mut self, queue: u32, worker: u32, reader: &mut Reader<'_>, now_ms: u64) -> Result<u64> {
+        let connection = reader.uint32().map_err(malformed)?;
+        let subscription = reader.uint32().map_err(malformed)?;
+        let numbers = read_numbers(reader).map_err(malformed)?;
+        let is_asked = |address: &super::Address| {
+            (address.worker, address.connection, address.subscription) == (worker, connection, subscription)
+        };
+        let found = self.consumers.iter().find(|(_, consumer)| consumer.queue == queue && is_asked(&consumer.address));
+        let Some(id) = found.map(|(id, _)| *id) else {
+            let message = format!("subscription {subscription} is no consumer of that queue");
+            return Err(CoreError::new(ErrorCode::SUBSCRIPTION_NOT_FOUND, message));
+        };
+        let (mut effects, mut given) = (std::mem::take(&mut self.effects), Vec::new());
+        let slot = self.slot(queue);
+        let taken = slot.map(|slot| slot.queue.take_deferred(&numbers, id, now_ms, &mut given, &mut effects));
+        self.effects = effects;
+        self.carry_out(queue, now_ms);
+        self.hand_out(given);
+        self.activate(queue);
+        Ok(taken.and_then(std::result::Result::ok).unwrap_or(0))
+    }
+}
+
+fn state_name(state: crate::queue::State) -> &'static str {
+    match state {
+        crate::queue::State::Ready => "ready",
+        crate::queue::State::InFlight => "in_flight",
+        crate::queue::State::Delayed => "delayed",
+        crate::queue::State::Deferred => "deferred",
+    }
+}
+
+fn read_numbers(reader: &mut Reader<'_>) -> std::result::Result<Vec<u64>, Fault> {
+    (0..reader.array()?).map(|_| reader.uint()).collect()
+}

@@ -1,0 +1,80 @@
+//! What consumers say of their deliveries.
+
+use super::state::State;
+use crate::error::{CoreError, ErrorCode};
+use crate::queue::{Fault, Outcome, RetryAfter};
+use crate::wire::out;
+use crate::wire::{SettleArgument, SettleFrame};
+
+impl State {
+    /// Settles range by range. With a correlation id the first refusal is the answer, and
+    /// success is answered when the ack log has it; without one only refusals are sent.
+    pub fn settle(&mut self, consumer: u64, frame: &SettleFrame<'_>, now_ms: u64, answer: &mut Vec<u8>) {
+        for (first, count) in frame.ranges() {
+            let Err((tag, error)) = self.settle_range(consumer, frame, (first, count), now_ms) else { continue };
+            if let Some(correlation) = frame.correlation {
+                out::write_error(answer, correlation, &error);
+                return;
+            }
+            let left = first.saturating_add(count).saturating_sub(tag);
+            out::write_settle_failed(answer, frame.subscription, frame.outcome, (tag, left), &error);
+        }
+        let (Some(correlation), Some(found)) = (frame.correlation, self.consumers.get(&consumer)) else { return };
+        let mut ok = Vec::new();
+        out::write_ok(&mut ok, correlation);
+        self.answers.push((found.address, ok));
+    }
+
+    /// The refusal and the tag from which on nothing was done.
+    fn settle_range(
+        &mut self,
+        consumer: u64,
+        frame: &SettleFrame<'_>,
+        (first, count): (u64, u64),
+        now_ms: u64,
+    ) -> Result<(), (u64, CoreError)> {
+        let outcome = outcome_of(frame).map_err(|error| (first, error))?;
+        let gone = || (first, unknown(first));
+        let queue = self.consumers.get(&consumer).map(|consumer| consumer.queue).ok_or_else(gone)?;
+        let mut effects = std::mem::take(&mut self.effects);
+        let slot = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut);
+        let settled = slot.map(|slot| slot.queue.settle(consumer, first, count, outcome, now_ms, &mut effects));
+        self.effects = effects;
+        self.carry_out(queue, now_ms);
+        self.activate(queue);
+        match settled {
+            Some(Ok(())) => Ok(()),
+            Some(Err(Fault::UnknownDelivery { tag })) => Err((tag, unknown(tag))),
+            Some(Err(Fault::DeferredFull { tag, limit })) => {
+                let message = format!("{limit} messages of the queue are deferred, deferredMax");
+                Err((tag, CoreError::new(ErrorCode::LIMIT_EXCEEDED, message)))
+            }
+            Some(Err(Fault::UnknownConsumer)) | None => Err(gone()),
+        }
+    }
+}
+
+fn outcome_of<'a>(frame: &SettleFrame<'a>) -> Result<Outcome<'a>, CoreError> {
+    Ok(match frame.outcome {
+        0 => Outcome::Ack,
+        1 => Outcome::Requeue,
+        2 => Outcome::Reject,
+        3 => Outcome::Defer,
+        4 => Outcome::Renew,
+        5 => Outcome::Release,
+        _ => Outcome::Retry(match frame.argument {
+            SettleArgument::None => RetryAfter::Policy,
+            SettleArgument::DelayMs(delay_ms) => RetryAfter::DelayMs(delay_ms),
+            SettleArgument::Class(class) => {
+                let class = std::str::from_utf8(class);
+                let bad = |_| CoreError::new(ErrorCode::INVALID_ARGUMENT, "an error class is UTF-8");
+                RetryAfter::Class(class.map_err(bad)?)
+            }
+        }),
+    })
+}
+
+fn unknown(tag: u64) -> CoreError {
+    let message = format!("delivery {tag} was settled before, returned to its queue, or never given to this consumer");
+    CoreError::new(ErrorCode::UNKNOWN_DELIVERY, message)
+}

@@ -1,0 +1,98 @@
+//! What the space keeps of one queue beside its machine.
+
+use std::collections::HashMap;
+
+use super::journal::Backlog;
+use super::ledger::Death;
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::queue::{Effect, Queue, QueueConfig};
+use crate::stdx::msgpack::{Fault, Reader};
+
+/// A queue in its space.
+pub(super) struct Slot {
+    pub name: String,
+    pub queue: Queue,
+    pub meta: Meta,
+    pub backlog: Backlog,
+    pub consumers: u32,
+    pub has_exclusive_consumer: bool,
+    /// On the list of queues that the next turn looks at.
+    pub active: bool,
+    /// As it stands among the deadlines.
+    pub deadline_ms: Option<u64>,
+    /// Of the messages here that were dead-lettered before.
+    pub deaths: HashMap<u64, Vec<Death>>,
+    /// Effects for the ack log, since it was last written.
+    pub logged: Vec<Effect>,
+}
+
+/// The settings of a queue that its machine knows nothing of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Meta {
+    /// Gone with the process.
+    pub transient: bool,
+    pub dead_letter_exchange: Option<u32>,
+    /// In place of the message's own.
+    pub dead_letter_key: Option<Vec<u8>>,
+}
+
+impl Meta {
+    /// Reads them from a queue's configuration (src/routing); unknown keys are other parts'.
+    ///
+    /// # Errors
+    /// `invalid_argument` when it is no map.
+    pub fn read(config: &[u8]) -> Result<Self> {
+        Self::read_map(&mut Reader::new(config))
+            .map_err(|_| CoreError::new(ErrorCode::INVALID_ARGUMENT, "a queue's configuration is a map"))
+    }
+
+    fn read_map(reader: &mut Reader<'_>) -> std::result::Result<Self, Fault> {
+        let mut meta = Self::default();
+        for _ in 0..reader.map()? {
+            match reader.blob()? {
+                b"durable" => meta.transient = reader.take(1)? == [0xc2],
+                b"deadLetterExchange" => {
+                    meta.dead_letter_exchange = reader.optional_uint()?.and_then(|id| u32::try_from(id).ok());
+                }
+                b"deadLetterRoutingKey" => meta.dead_letter_key = reader.optional_blob()?.map(<[u8]>::to_vec),
+                _ => reader.skip(8)?,
+            }
+        }
+        Ok(meta)
+    }
+}
+
+impl Slot {
+    pub fn new(name: String, config: QueueConfig, meta: Meta) -> Self {
+        Self {
+            name,
+            queue: Queue::new(config),
+            meta,
+            backlog: Backlog::default(),
+            consumers: 0,
+            has_exclusive_consumer: false,
+            active: false,
+            deadline_ms: None,
+            deaths: HashMap::new(),
+            logged: Vec::new(),
+        }
+    }
+}
+
+/// What a message died of is forgotten with it.
+pub(super) fn forget_deaths(slot: &mut Slot, effect: &Effect) {
+    if slot.deaths.is_empty() {
+        return;
+    }
+    match effect {
+        Effect::Settled { first, count } => {
+            for number in *first..*first + u64::from(*count) {
+                slot.deaths.remove(&number);
+            }
+        }
+        Effect::DeadLetter { number, .. } => {
+            slot.deaths.remove(number);
+        }
+        _ => {}
+    }
+}

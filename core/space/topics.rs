@@ -1,0 +1,80 @@
+//! Bindings to topics: what an exchange routes to a topic is published there as well,
+//! by its key to a partition. The topic has a copy of its own: it has offsets, retention
+//! and readers of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::intake::Piece;
+use super::state::State;
+use crate::batch::{BatchHeader, BodyCrc, murmur2::partition_of, records_of};
+use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::{AppendOutcome, BatchIn, Partition};
+use crate::route::Target;
+
+/// Records for one partition of a topic, one after another as they came.
+#[derive(Default)]
+struct Copy {
+    records: Vec<u8>,
+    count: u32,
+}
+
+impl State {
+    /// Publishes what `runs` say to topics. Returns the partitions whose readers have
+    /// something new.
+    ///
+    /// # Errors
+    /// `disk_full`, `storage_failed`: the publish is refused, although the queues have it.
+    pub(super) fn copy_to_topics(&mut self, piece: &Piece<'_>) -> Result<Vec<Arc<Partition>>> {
+        let has_topic = |target: &Target| matches!(target, Target::Topic(_));
+        if !self.runs.iter().any(|(run, _)| self.router.targets(run.set).iter().any(has_topic)) {
+            return Ok(Vec::new());
+        }
+        let copies = self.gather(piece)?;
+        copies.into_iter().map(|((log, partition), copy)| self.append_copy(piece, (log, partition), &copy)).collect()
+    }
+
+    fn gather(&self, piece: &Piece<'_>) -> Result<BTreeMap<(u64, u32), Copy>> {
+        let mut copies: BTreeMap<(u64, u32), Copy> = BTreeMap::new();
+        let mut sets = self.runs.iter().flat_map(|(run, _)| std::iter::repeat_n(run.set, run.count as usize));
+        for record in records_of(piece.body, piece.header.attributes)? {
+            let record = record?;
+            let Some(set) = sets.next() else { break };
+            for target in self.router.targets(set) {
+                let Target::Topic(log) = *target else { continue };
+                // A topic that is being deleted takes no more; its bindings go with it.
+                let Some(count) = self.store.log(log).map(|log| log.partition_count()) else { continue };
+                let partition = record.key.map_or(0, |key| partition_of(key, count));
+                let copy = copies.entry((log, partition)).or_default();
+                copy.records.extend_from_slice(record.raw);
+                copy.count += 1;
+            }
+        }
+        Ok(copies)
+    }
+
+    fn append_copy(&mut self, piece: &Piece<'_>, (log, index): (u64, u32), copy: &Copy) -> Result<Arc<Partition>> {
+        let found = self.store.log(log).and_then(|log| log.partition(index));
+        let partition = found.ok_or_else(|| CoreError::new(ErrorCode::TOPIC_DELETED, "the topic was deleted"))?;
+        let header = BatchHeader {
+            record_count: copy.count,
+            records_bytes: copy.records.len() as u32,
+            producer_id: 0,
+            producer_epoch: 0,
+            base_sequence: 0,
+            ..piece.header
+        };
+        let batch = BatchIn {
+            header,
+            body: &[&copy.records],
+            body_crc: BodyCrc::of(&copy.records),
+            expect_next: None,
+            expect_key: None,
+        };
+        partition.appender().append(&[batch], &mut self.outcomes);
+        match self.outcomes.pop() {
+            Some(AppendOutcome::Rejected(error)) => Err(error),
+            _ => Ok(partition),
+        }
+    }
+}
