@@ -34,6 +34,21 @@ export {
   writePublishHead,
   writePublishOne,
 } from "./publish.ts";
+export {
+  type Death,
+  encodeMessages,
+  encodePrefetch,
+  encodeSettle,
+  type MessagesHead,
+  numberOf,
+  Outcome,
+  readMessagesHead,
+  readSettle,
+  type Redelivery,
+  type Settle,
+  SETTLE_RANGES_MAX,
+  type TagRanges,
+} from "./queue-frames.ts";
 export { Record, type RecordBatch } from "./record.ts";
 export type { Content, Headers, HeaderValue } from "./record-writer.ts";
 export { Bitmap, encodeBitmap } from "./sparse.ts";

@@ -168,6 +168,21 @@ export class Cursor {
     return value;
   }
 
+  /** An integer in any of msgpack's encodings, between -2^53 and 2^53. */
+  int(): number {
+    const start = this.at;
+    const head = this.peek();
+    if (head >= 0xe0) return this.byte() - 0x100;
+    if (head < 0xd0 || head > 0xd3) return this.uint();
+    this.at++;
+    if (head === 0xd0) return signed(this.byte(), 0x80);
+    if (head === 0xd1) return signed(this.be16(), 0x8000);
+    if (head === 0xd2) return signed(this.be32(), 0x80000000);
+    const value = signed(this.be32(), 0x80000000) * TWO_32 + this.be32();
+    if (value < -INTEGER_MAX || value > INTEGER_MAX) throw malformed(start, "an integer out of range");
+    return value;
+  }
+
   uintOrNil(): number | null {
     return this.nil() ? null : this.uint();
   }

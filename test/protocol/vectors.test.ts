@@ -10,6 +10,8 @@ import {
   partitionOf,
   readAck,
   readDeliverHead,
+  readMessagesHead,
+  readSettle,
   type Record,
   skip,
   unpack,
@@ -93,6 +95,16 @@ describe("frames", () => {
         expect([...decodeBatches(bytes, arrayEnd, end)].length).toBe(vector["batches"] as number);
         if (opOf(bytes, start, end) === Op.DELIVER) {
           expect(readDeliverHead(bytes, start, end)).toEqual({ subscription: 2, source: 0, batchesStart: arrayEnd });
+        }
+        if (opOf(bytes, start, end) === Op.MESSAGES) {
+          const { batchStart, firstTag } = readMessagesHead(bytes, start, end);
+          expect([batchStart, firstTag]).toEqual([arrayEnd, (vector["content"] as number[])[2] as number]);
+        }
+        if (opOf(bytes, start, end) === Op.SETTLE) {
+          const { ranges, argument } = readSettle(bytes, start, end);
+          expect([argument, ranges]).toEqual(
+            (vector["content"] as [never, never, never, never, null, number[]]).slice(4),
+          );
         }
         if (opOf(bytes, start, end) === Op.ACK) {
           const runs: unknown[] = [];

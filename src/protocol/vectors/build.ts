@@ -9,11 +9,14 @@ import {
   encodeError,
   encodeFlow,
   encodeFrame,
+  encodeMessages,
   encodeOk,
   encodePublish,
+  encodeSettle,
   type Headers,
   murmur2,
   Op,
+  Outcome,
   partitionOf,
   publishOneBytesMax,
   readHeader,
@@ -323,6 +326,74 @@ export function frameVectors(): Vector[] {
     ]),
     frame("CREDIT", encodeFrame(Op.CREDIT, 4096), [Op.CREDIT, 4096]),
     frame("DELIVER of two batches", deliver(batch), [Op.DELIVER, 2, 0], 2),
+    ...queueFrameVectors(frame),
+  ];
+}
+
+function queueFrameVectors(
+  frame: (name: string, bytes: Uint8Array, content: unknown[], batches?: number) => Vector,
+): Vector[] {
+  const batch = encode(ROWS.slice(0, 3), true);
+  const settle = { subscription: 4, correlation: null, outcome: Outcome.ACK, argument: null, ranges: [1, 100, 205, 1] };
+  const death = { queue: "work", reason: "rejected", count: 2, atMs: NOW, exchange: "orders", routingKey: "eu.new" };
+  const deaths = [["work", "rejected", 2, NOW, "orders", "eu.new"]];
+  const plain = { subscription: 4, firstTag: 1, numbers: 2 ** 33, redelivered: null };
+  const again = {
+    subscription: 4,
+    firstTag: 300,
+    numbers: new Float64Array([70_000, 12, 13]),
+    redelivered: new Map([
+      [0, { deliveries: 1, deaths: [] }],
+      [2, { deliveries: 0, deaths: [death] }],
+    ]),
+  };
+  return [
+    frame("SETTLE: two ranges of acks", encodeSettle(settle), [Op.SETTLE, 4, null, 0, null, [1, 100, 205, 1]]),
+    frame(
+      "SETTLE: retry by error class, answered",
+      encodeSettle({ ...settle, correlation: 7, outcome: Outcome.RETRY, argument: "timeout", ranges: [2 ** 33, 1] }),
+      [Op.SETTLE, 4, 7, 6, "timeout", [2 ** 33, 1]],
+    ),
+    frame(
+      "SETTLE: retry after 90,000 ms",
+      encodeSettle({ ...settle, outcome: Outcome.RETRY, argument: 90_000, ranges: [5, 1] }),
+      [Op.SETTLE, 4, null, 6, 90_000, [5, 1]],
+    ),
+    frame("PREFETCH", encodeFrame(Op.PREFETCH, 4, 1000), [Op.PREFETCH, 4, 1000]),
+    frame(
+      "SETTLE_FAILED",
+      encodeFrame(Op.SETTLE_FAILED, 4, 0, 9, 1, 183, "unknown_delivery", "delivery 9 is not open"),
+      [Op.SETTLE_FAILED, 4, 0, 9, 1, 183, "unknown_delivery", "delivery 9 is not open"],
+    ),
+    frame(
+      "QUEUE_EVENT: a lease runs out",
+      encodeFrame(Op.QUEUE_EVENT, 4, "lease_warning", { tag: 9, number: 70_000, leaseMs: 30_000 }),
+      [Op.QUEUE_EVENT, 4, "lease_warning", { tag: 9, number: 70_000, leaseMs: 30_000 }],
+    ),
+    frame("MESSAGES in a row", encodeMessages(plain, batch), [Op.MESSAGES, 4, 1, 2 ** 33, null], 1),
+    frame(
+      "MESSAGES with steps, redelivered and dead-lettered",
+      encodeMessages(again, batch),
+      [
+        Op.MESSAGES,
+        4,
+        300,
+        [70_000, -69_988, 1],
+        [
+          [0, 1, null],
+          [2, 0, { deaths }],
+        ],
+      ],
+      1,
+    ),
+    frame("RETURNED", encodeFrame(Op.RETURNED, 3, 8, 173, "unroutable", [0, 2]), [
+      Op.RETURNED,
+      3,
+      8,
+      173,
+      "unroutable",
+      [0, 2],
+    ]),
   ];
 }
 
