@@ -131,6 +131,8 @@ impl ErrorCode {
     pub const ROUTING_CYCLE: Self = Self(175);
     /// The expression cannot be understood.
     pub const BAD_EXPRESSION: Self = Self(176);
+    /// The responder could not answer.
+    pub const REQUEST_FAILED: Self = Self(177);
     /// Queue `queue` does not exist.
     pub const QUEUE_NOT_FOUND: Self = Self(180);
     /// Queue `queue` exists already.
@@ -220,6 +222,7 @@ impl ErrorCode {
             Self::NO_RESPONDER => "no_responder",
             Self::ROUTING_CYCLE => "routing_cycle",
             Self::BAD_EXPRESSION => "bad_expression",
+            Self::REQUEST_FAILED => "request_failed",
             Self::QUEUE_NOT_FOUND => "queue_not_found",
             Self::QUEUE_EXISTS => "queue_exists",
             Self::ARGUMENT_MISMATCH => "argument_mismatch",
@@ -252,7 +255,6 @@ impl ErrorCode {
                 | Self::GENERATION_STALE
                 | Self::GROUP_NOT_EMPTY
                 | Self::NO_RESPONDER
-                | Self::QUEUE_FULL
                 | Self::NOT_EMPTY
                 | Self::IN_USE
         )

@@ -1,10 +1,23 @@
+import type { Content } from "../protocol/index.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { asMillraceError, clientError, type MillraceError } from "./errors.ts";
+import { Exchange, Exchanges } from "./exchange.ts";
 import { Group, Groups } from "./group.ts";
 import { type ClientOptions, type ReconnectOptions, settingsOf } from "./options.ts";
 import { PatternSubscription, type PatternOptions } from "./pattern.ts";
 import { Producer } from "./producer.ts";
-import type { ProducerOptions } from "./producer-options.ts";
+import type { ProducerOptions, ProducerTarget } from "./producer-options.ts";
+import { Queue, Queues } from "./queue.ts";
+import type { QueueConsumer } from "./queue-consumer.ts";
+import type { QueueMessage } from "./queue-message.ts";
+import {
+  type Answer,
+  type GatherOptions,
+  type Reply,
+  type ReplyOptions,
+  type RequestOptions,
+  Requests,
+} from "./requests.ts";
 import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, type Welcome } from "./session.ts";
 import { backoffMs, sleep, withSignal } from "./timing.ts";
 import { Topics } from "./topics.ts";
@@ -42,6 +55,8 @@ interface SessionWaiter {
 export class Client implements SessionHost, AsyncDisposable {
   readonly topics: Topics;
   readonly groups: Groups;
+  readonly exchanges: Exchanges;
+  readonly queues: Queues;
   state: ClientState = "connecting";
   /** Called on every change of `state`, with the error that caused it. */
   onStateChange: ((state: ClientState, error: MillraceError | null) => void) | null = null;
@@ -55,12 +70,18 @@ export class Client implements SessionHost, AsyncDisposable {
   private current: Session | null = null;
   private failure: MillraceError | null = null;
   private numbers = 0;
+  private readonly requests: Requests;
+  /** Those without options of their own, so that a publish can begin at the client each time. */
+  private readonly usualExchanges = new Map<string, Exchange>();
 
   constructor(address: Address, options: ClientOptions) {
     this.address = address;
     this.settings = settingsOf(options);
     this.topics = new Topics(this);
     this.groups = new Groups(this);
+    this.exchanges = new Exchanges(this);
+    this.queues = new Queues(this);
+    this.requests = new Requests(this);
   }
 
   /** Makes the first connection. Errors: as `connect`. */
@@ -146,14 +167,19 @@ export class Client implements SessionHost, AsyncDisposable {
   }
 
   /** Sends a request, once there is a connection. Errors: what the server answers; connection_lost (retryable: it may have been carried out), timeout, cancelled, closed. */
-  async request(op: number, args: readonly unknown[], signal?: AbortSignal): Promise<unknown> {
+  async ask(op: number, args: readonly unknown[], signal?: AbortSignal): Promise<unknown> {
     const session = await this.session(signal);
     return session.request(op, args, this.settings.requestTimeoutMs, signal);
   }
 
   /** A producer for a topic. It opens by itself; `ready()` tells when. */
   producer(topic: string, options: ProducerOptions = {}): Producer {
-    const producer = new Producer(this, ++this.numbers, topic, options);
+    return this.produceTo({ topic }, options);
+  }
+
+  /** A producer for a topic or an exchange. */
+  produceTo(target: ProducerTarget, options: ProducerOptions): Producer {
+    const producer = new Producer(this, ++this.numbers, target, options);
     this.publisherSinks.set(producer.number, producer);
     this.attach(producer);
     return producer;
@@ -169,6 +195,43 @@ export class Client implements SessionHost, AsyncDisposable {
   /** A consumer group by name; `consume` on it joins. */
   group(name: string): Group {
     return new Group(this, name);
+  }
+
+  /** An exchange by name; "" is the default one, which routes to the queue that the routing key names. */
+  exchange(name: string, options?: ProducerOptions): Exchange {
+    if (options) return new Exchange(this, name, options);
+    const known = this.usualExchanges.get(name) ?? new Exchange(this, name, {});
+    this.usualExchanges.set(name, known);
+    return known;
+  }
+
+  /** A queue by name. */
+  queue(name: string): Queue {
+    return new Queue(this, name);
+  }
+
+  /**
+   * Asks whoever replies to `name`.
+   *
+   * Errors: no_responder at once where nobody consumes; timeout, cancelled, connection_lost; what the responder threw.
+   *
+   * @example
+   * const price = (await client.request("pricing", JSON.stringify(order), { timeoutMs: 500 })).json();
+   */
+  request(name: string, body: Content, options?: RequestOptions): Promise<Reply>;
+  request(name: string, body: Content, options: GatherOptions): Promise<Reply[]>;
+  async request(name: string, body: Content, options: RequestOptions | GatherOptions = {}): Promise<Reply | Reply[]> {
+    const replies = await this.requests.request(name, body, options);
+    return "replies" in options ? replies : (replies[0] as Reply);
+  }
+
+  /** Answers requests to `name`; what the handler throws is answered as an error. */
+  reply(
+    name: string,
+    handler: (message: QueueMessage) => Answer | Promise<Answer>,
+    options: ReplyOptions = {},
+  ): QueueConsumer {
+    return this.requests.reply(name, handler, options);
   }
 
   /** Hears what is published from now on to every topic that matches the pattern, at most once. */

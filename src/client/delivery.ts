@@ -29,6 +29,8 @@ export class Outcome {
   count = 0;
   private answered = 0;
   private readonly runs: Run[] = [];
+  /** Failures of single records, among others that were stored. */
+  private exceptions: Map<number, MillraceError> | null = null;
   private promise: Promise<void> | null = null;
   private resolve: (() => void) | null = null;
 
@@ -43,7 +45,8 @@ export class Outcome {
 
   /** The first failure among the answers. */
   get failure(): MillraceError | null {
-    return this.runs.find(({ error }) => error !== null)?.error ?? null;
+    const [exception = null] = this.exceptions?.values() ?? [];
+    return exception ?? this.runs.find(({ error }) => error !== null)?.error ?? null;
   }
 
   acked(first: number, count: number, partition: number, baseOffset: number | null, level: number): void {
@@ -52,6 +55,12 @@ export class Outcome {
 
   failed(first: number, count: number, error: MillraceError): void {
     this.answer({ first, count, partition: 0, baseOffset: null, level: 0, error });
+  }
+
+  /** One record went nowhere, whatever comes of the others; its answer comes with theirs. */
+  except(index: number, error: MillraceError): void {
+    this.exceptions ??= new Map();
+    this.exceptions.set(index, error);
   }
 
   private answer(run: Run): void {
@@ -71,6 +80,8 @@ export class Outcome {
 
   /** The result of one record of a settled outcome. Errors: what the broker refused it with. */
   resultOf(index: number): PublishResult {
+    const exception = this.exceptions?.get(index);
+    if (exception) throw exception;
     const run = this.runs.find(({ first, count }) => index >= first && index < first + count);
     if (!run) throw clientError("internal", "a record was never answered");
     if (run.error) throw run.error;

@@ -274,7 +274,7 @@ export class GroupConsumer extends Subscription {
       if (offsets.length === 0) return;
       try {
         const args = { group, member: member ?? undefined, generation, offsets };
-        await this.client.request(Op.COMMIT, [args]);
+        await this.client.ask(Op.COMMIT, [args]);
         break;
       } catch (error) {
         const isStale = isMillraceError(error, "generation_stale");

@@ -42,12 +42,12 @@ export class Group {
 
   /** Errors: group_not_found. */
   async describe(signal?: AbortSignal): Promise<GroupDescription> {
-    return (await this.client.request(Op.GROUP_DESCRIBE, [{ group: this.name }], signal)) as GroupDescription;
+    return (await this.client.ask(Op.GROUP_DESCRIBE, [{ group: this.name }], signal)) as GroupDescription;
   }
 
   /** The committed offsets with their lag. Errors: group_not_found. */
   async offsets(signal?: AbortSignal): Promise<GroupOffset[]> {
-    const { offsets } = (await this.client.request(Op.GROUP_OFFSETS, [{ group: this.name }], signal)) as {
+    const { offsets } = (await this.client.ask(Op.GROUP_OFFSETS, [{ group: this.name }], signal)) as {
       offsets: [string, number, number, string | null, number, number | null][];
     };
     return offsets.map(([topic, partition, offset, metadata, lag, lagMs]) => {
@@ -61,7 +61,7 @@ export class Group {
     signal?: AbortSignal,
   ): Promise<void> {
     const rows = offsets.map(({ topic, partition, offset, metadata }) => [topic, partition, offset, metadata ?? null]);
-    await this.client.request(Op.COMMIT, [{ group: this.name, offsets: rows }], signal);
+    await this.client.ask(Op.COMMIT, [{ group: this.name, offsets: rows }], signal);
   }
 
   /** Moves the committed offsets of a group without members. Errors: group_not_empty, topic_not_found. */
@@ -71,12 +71,12 @@ export class Group {
     options: { partitions?: number[]; signal?: AbortSignal } = {},
   ): Promise<unknown> {
     const args = { group: this.name, topic, partitions: options.partitions, to };
-    return this.client.request(Op.GROUP_RESET, [args], options.signal);
+    return this.client.ask(Op.GROUP_RESET, [args], options.signal);
   }
 
   /** Errors: group_not_found, group_not_empty. */
   async delete(signal?: AbortSignal): Promise<void> {
-    await this.client.request(Op.GROUP_DELETE, [{ group: this.name }], signal);
+    await this.client.ask(Op.GROUP_DELETE, [{ group: this.name }], signal);
   }
 }
 
@@ -89,7 +89,7 @@ export class Groups {
 
   /** The groups of the namespace. */
   async list(signal?: AbortSignal): Promise<GroupDescription[]> {
-    const { groups } = (await this.client.request(Op.GROUP_LIST, [{}], signal)) as { groups: GroupDescription[] };
+    const { groups } = (await this.client.ask(Op.GROUP_LIST, [{}], signal)) as { groups: GroupDescription[] };
     return groups;
   }
 }

@@ -13,6 +13,18 @@ export {
   MillraceError,
   TimeoutError,
 } from "./errors.ts";
+export {
+  type BindingDescription,
+  type BindingOptions,
+  type BindingTarget,
+  type DeclareOptions,
+  Exchange,
+  type ExchangeConfig,
+  Exchanges,
+  type ExchangeSummary,
+  type ExchangeType,
+  type HeaderCondition,
+} from "./exchange.ts";
 export { Group, type GroupDescription, type GroupOffset, Groups, type ResetTarget } from "./group.ts";
 export {
   type AssignedPartition,
@@ -25,6 +37,22 @@ export type { ClientOptions, ReconnectOptions } from "./options.ts";
 export { type PatternOptions, PatternSubscription } from "./pattern.ts";
 export { Producer } from "./producer.ts";
 export type { ProducerOptions, ProducerRecord, SendOptions } from "./producer-options.ts";
+export {
+  type PeekedMessage,
+  Queue,
+  type QueueCounts,
+  type QueueDescription,
+  Queues,
+  type QueueSummary,
+  type RedriveOptions,
+  type RedriveResult,
+} from "./queue.ts";
+export { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
+export { type NackOptions, QueueMessage } from "./queue-message.ts";
+export type { MessageOptions, PublishOptions, QueueConfig, QueueConsumeOptions, RetryPolicy } from "./queue-options.ts";
+export type { GetOptions } from "./queue-pull.ts";
+export { QueueView } from "./queue-view.ts";
+export { type Answer, type GatherOptions, Reply, type ReplyOptions, type RequestOptions } from "./requests.ts";
 export type { SessionLimits, Welcome } from "./session.ts";
 export type { Message, SubscriptionOptions } from "./subscription.ts";
 export {

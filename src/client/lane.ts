@@ -174,6 +174,12 @@ export class Lane {
     this.pump();
   }
 
+  /** Takes word of records that went nowhere. */
+  unrouted(correlation: number, positions: readonly number[], error: MillraceError): void {
+    const parcel = this.find(correlation);
+    parcel?.unrouted((correlation - parcel.correlation) >>> 0, positions, error);
+  }
+
   /** Takes a NACK of `count` publishes. */
   refused(correlation: number, count: number, error: MillraceError): void {
     if (error.code === PRODUCER_FENCED) {

@@ -91,6 +91,11 @@ export abstract class Parcel {
     this.outcome.acked(0, this.recordCount, partition, baseOffset, level);
   }
 
+  /** Records of the publish `first` went nowhere, by their positions in it. */
+  unrouted(_first: number, positions: readonly number[], error: MillraceError): void {
+    for (const position of positions) this.outcome.except(position, error);
+  }
+
   /** They are refused for good. */
   failed(_first: number, count: number, error: MillraceError): void {
     this.outstanding -= count;

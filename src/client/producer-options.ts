@@ -32,6 +32,11 @@ export interface ProducerOptions {
   onError?: (error: MillraceError) => void;
 }
 
+/** Where a producer publishes to, as PUBLISHER_OPEN says it. */
+export type ProducerTarget =
+  | { readonly topic: string }
+  | { readonly exchange: string; readonly mandatory: boolean; readonly requireConsumer: boolean };
+
 export interface ProducerRecord {
   key?: Content;
   /** null or undefined is a tombstone. */
@@ -77,4 +82,9 @@ export function conditionOf(record: ProducerRecord, options: SendOptions): Condi
     throw clientError("invalid_argument", "expectKeyOffset needs a record with a key");
   }
   return { key: record.key, lastOffset: expectKeyOffset };
+}
+
+/** Bytes of a record that has to wait are the caller's no longer. */
+export function copyOf(content: Content): Content {
+  return content instanceof Uint8Array ? new Uint8Array(content) : content;
 }

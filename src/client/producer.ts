@@ -7,10 +7,12 @@ import { Lanes } from "./lanes.ts";
 import { BatchParcel, EncodedParcel, type Identity, type Parcel } from "./parcel.ts";
 import {
   conditionOf,
+  copyOf,
   type ProducerOptions,
   type ProducerRecord,
   producerSettings,
   type ProducerSettings,
+  type ProducerTarget,
   type SendOptions,
 } from "./producer-options.ts";
 import { BufferPool, Room } from "./room.ts";
@@ -19,13 +21,14 @@ import { SinglesParcel } from "./singles.ts";
 import { CoarseClock, every, sleep, soon } from "./timing.ts";
 import { Changes, type WaitingSend, WaitingSends } from "./waiting.ts";
 
-/** Publishes to one topic: batching, partitioning, idempotence, back-pressure. */
+/** Publishes to one topic or exchange: batching, partitioning, idempotence, back-pressure. */
 
 const SWEEP_MS = 1_000;
 const EPOCH_MAX = 0xffff;
 const OPEN_RETRY_MS = 100;
 export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposable {
   readonly number: number;
+  /** The name of the topic, or of the exchange. */
   readonly topic: string;
   /** Partitions of the topic; 0 until the producer is open. */
   partitions: number = 0;
@@ -34,6 +37,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   readonly inFlightMax: number;
   readonly isInFlightMaxGiven: boolean;
   private readonly client: Client;
+  private readonly target: ProducerTarget;
   private readonly options: ProducerOptions;
   private readonly settings: ProducerSettings;
   private readonly lanes: Lanes;
@@ -55,10 +59,11 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   private correlation = 0;
   private readonly sweep: ReturnType<typeof setInterval>;
 
-  constructor(client: Client, number: number, topic: string, options: ProducerOptions) {
+  constructor(client: Client, number: number, target: ProducerTarget, options: ProducerOptions) {
     this.client = client;
     this.number = number;
-    this.topic = topic;
+    this.target = target;
+    this.topic = "topic" in target ? target.topic : target.exchange;
     this.options = options;
     this.settings = producerSettings(options);
     this.acks = LEVELS.indexOf(this.settings.acks);
@@ -66,7 +71,8 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     this.isInFlightMaxGiven = options.inFlightMax !== undefined;
     const { bufferBytesMax, batchBytes, acks } = this.settings;
     this.room = new Room(bufferBytesMax, batchBytes, acks === "synced");
-    this.lanes = new Lanes(this, this.settings.mode === "single" && !this.settings.idempotent);
+    const isSingle = this.settings.mode === "single" && !this.settings.idempotent;
+    this.lanes = new Lanes(this, isSingle || "exchange" in target);
     this.pool = new BufferPool(this.settings.batchBytes);
     if (this.settings.compression === "zstd" && !canCompress()) {
       throw clientError("unsupported_feature", "this runtime cannot compress with zstd");
@@ -88,7 +94,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     try {
       if (this.settings.idempotent && (!this.identity || this.needsEpoch)) await this.identify(session);
       const identity = this.identity ?? {};
-      const args = [this.number, { topic: this.topic, ...identity }];
+      const args = [this.number, { ...this.target, ...identity }];
       const opened = (await session.request(Op.PUBLISHER_OPEN, args, this.settings.deliveryTimeoutMs)) as {
         partitions: number;
       };
@@ -224,6 +230,11 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     if (partition !== undefined) record.partition = partition;
     this.wait({ record, condition: null, delivery: null });
     return false;
+  }
+
+  /** Why it takes no more records, or null. */
+  get error(): MillraceError | null {
+    return this.failure;
   }
 
   private get isAccepting(): boolean {
@@ -416,6 +427,10 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     if (this.needsEpoch) this.renewIfQuiet();
   }
 
+  returned(correlation: number, positions: readonly number[], error: MillraceError): void {
+    this.lanes.ownerOf(correlation)?.unrouted(correlation, positions, error);
+  }
+
   /** Fails what has been here for longer than the delivery timeout. */
   private expire(): void {
     const { deliveryTimeoutMs } = this.settings;
@@ -481,9 +496,4 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** Bytes of a record that has to wait are the caller's no longer. */
-function copyOf(content: Content): Content {
-  return content instanceof Uint8Array ? new Uint8Array(content) : content;
 }

@@ -5,12 +5,14 @@ import {
   FRAME_BYTES_MAX,
   FrameReader,
   type FrameSink,
+  type MessagesHead,
   Op,
   opOf,
   type PartSink,
   readAck,
   readCredit,
   readDeliverHead,
+  readMessagesHead,
   VERSION_MAX,
   VERSION_MIN,
 } from "../protocol/index.ts";
@@ -25,13 +27,17 @@ export interface PublisherSink {
   acked(correlation: number, count: number, partition: number, baseOffset: number | null, level: number): void;
   refused(correlation: number, count: number, error: MillraceError): void;
   creditReturned(): void;
+  /** Records of a publish, by their positions, that went nowhere. Its answer comes behind. */
+  returned(correlation: number, positions: readonly number[], error: MillraceError): void;
 }
 
 /** Receives what concerns a subscription number. */
 export interface SubscriptionSink {
   /** Whole batches of one DELIVER frame, perhaps not all of it, stand at `start..end`; `frameBytes` is what they cost in credit. */
   delivered(source: number, bytes: Uint8Array, start: number, end: number, frameBytes: number): void;
-  /** SOURCE, SOURCE_END, DROPPED and ASSIGNMENT, without op and subscription. */
+  /** One delivery of a queue, whose batch ends at `end`. */
+  messages?(head: MessagesHead, bytes: Uint8Array, end: number): void;
+  /** SOURCE, SOURCE_END, DROPPED, ASSIGNMENT, SETTLE_FAILED and QUEUE_EVENT, without op and subscription. */
   notified(op: number, args: unknown[]): void;
 }
 
@@ -80,7 +86,14 @@ interface PendingRequest {
 const FEATURES: readonly string[] = canCompress() ? ["zstd", "patterns", "groups"] : ["patterns", "groups"];
 /** Frame heads count as credit too. */
 const FRAME_HEAD = 5;
-const SUBSCRIPTION_OPS: ReadonlySet<number> = new Set([Op.SOURCE, Op.SOURCE_END, Op.DROPPED, Op.ASSIGNMENT]);
+const SUBSCRIPTION_OPS: ReadonlySet<number> = new Set([
+  Op.SOURCE,
+  Op.SOURCE_END,
+  Op.DROPPED,
+  Op.ASSIGNMENT,
+  Op.SETTLE_FAILED,
+  Op.QUEUE_EVENT,
+]);
 
 export class Session {
   welcome!: Welcome;
@@ -184,6 +197,15 @@ export class Session {
     resolve: (result: unknown) => void,
     reject: (error: MillraceError) => void,
   ): number {
+    return this.callFrames((correlation) => [encodeFrame(op, correlation, ...args)], resolve, reject);
+  }
+
+  /** As `call`, for frames that the caller writes around the correlation id. */
+  callFrames(
+    frames: (correlation: number) => Uint8Array[],
+    resolve: (result: unknown) => void,
+    reject: (error: MillraceError) => void,
+  ): number {
     const correlation = this.correlation;
     this.correlation = (correlation + 1) >>> 0;
     if (!this.isOpen) {
@@ -191,7 +213,7 @@ export class Session {
       return correlation;
     }
     this.requests.set(correlation, { resolve, reject });
-    this.transport.write(encodeFrame(op, correlation, ...args));
+    this.sendAll(frames(correlation));
     return correlation;
   }
 
@@ -221,6 +243,10 @@ export class Session {
   /** Writes a frame that asks for no answer. */
   send(frame: Uint8Array): void {
     if (this.isOpen) this.transport.write(frame);
+  }
+
+  sendAll(frames: readonly Uint8Array[]): void {
+    for (const frame of frames) this.send(frame);
   }
 
   /** Whether a publish frame may go now; otherwise wait for `creditReturned`. One that is larger than the whole window goes when the window is untouched. */
@@ -256,6 +282,9 @@ export class Session {
       const { subscription, source, batchesStart } = readDeliverHead(bytes, start, end);
       const frameBytes = end - start + FRAME_HEAD;
       this.host.subscription(subscription)?.delivered(source, bytes, batchesStart, end, frameBytes);
+    } else if (op === Op.MESSAGES) {
+      const head = readMessagesHead(bytes, start, end);
+      this.host.subscription(head.subscription)?.messages?.(head, bytes, end);
     } else if (op === Op.ACK) {
       readAck(bytes, start, end, (publisher, correlation, count, partition, baseOffset, level) => {
         this.host.publisher(publisher)?.acked(correlation, count, partition, baseOffset, level);
@@ -276,6 +305,10 @@ export class Session {
     } else if (op === Op.NACK) {
       const [publisher, correlation, count] = args as [number, number, number];
       this.host.publisher(publisher)?.refused(correlation, count, wireError(args.slice(3)));
+    } else if (op === Op.RETURNED) {
+      const [publisher, correlation, code, name, positions] = args as [number, number, number, string, number[]];
+      const error = wireError([code, name, `the message was not routed: ${name}`, false, null]);
+      this.host.publisher(publisher)?.returned(correlation, positions, error);
     } else if (op === Op.PING) {
       this.transport.write(encodeFrame(Op.PONG, args[0]));
     } else if (op === Op.GOODBYE) {

@@ -125,6 +125,10 @@ export class SinglesParcel extends Parcel {
     }
   }
 
+  override unrouted(first: number, _positions: readonly number[], error: MillraceError): void {
+    this.outcome.except(this.records?.[first] ?? first, error);
+  }
+
   override failed(first: number, count: number, error: MillraceError): void {
     this.outstanding -= count;
     this.answers.push({ first, count, isStored: false });

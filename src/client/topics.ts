@@ -95,7 +95,7 @@ export class Topics {
   async create(name: string, options: CreateTopicOptions = {}, signal?: AbortSignal): Promise<CreatedTopic> {
     const { partitions = 1, ifNotExists = false, ...config } = options;
     const args = { name, partitions, config, ifNotExists };
-    return (await this.client.request(Op.TOPIC_CREATE, [args], signal)) as CreatedTopic;
+    return (await this.client.ask(Op.TOPIC_CREATE, [args], signal)) as CreatedTopic;
   }
 
   /** Grows `partitions` or changes the configuration. Errors: topic_not_found, invalid_config. */
@@ -106,17 +106,17 @@ export class Topics {
   ): Promise<AlteredTopic> {
     const { partitions, ...config } = change;
     const args = partitions === undefined ? { name, config } : { name, partitions, config };
-    return (await this.client.request(Op.TOPIC_ALTER, [args], signal)) as AlteredTopic;
+    return (await this.client.ask(Op.TOPIC_ALTER, [args], signal)) as AlteredTopic;
   }
 
   /** Errors: topic_not_found. */
   async describe(name: string, signal?: AbortSignal): Promise<TopicDescription> {
-    return (await this.client.request(Op.TOPIC_DESCRIBE, [{ name }], signal)) as TopicDescription;
+    return (await this.client.ask(Op.TOPIC_DESCRIBE, [{ name }], signal)) as TopicDescription;
   }
 
   /** Errors: topic_not_found. */
   async delete(name: string, signal?: AbortSignal): Promise<void> {
-    await this.client.request(Op.TOPIC_DELETE, [{ name }], signal);
+    await this.client.ask(Op.TOPIC_DELETE, [{ name }], signal);
   }
 
   /** All topics, by name. */
@@ -125,7 +125,7 @@ export class Topics {
     const all: TopicSummary[] = [];
     for (let after: string | undefined; ;) {
       const args = { pattern, limit, after };
-      const page = (await this.client.request(Op.TOPIC_LIST, [args], signal)) as {
+      const page = (await this.client.ask(Op.TOPIC_LIST, [args], signal)) as {
         topics: TopicSummary[];
         next?: string | null;
       };
@@ -142,7 +142,7 @@ export class Topics {
     options: { partitions?: number[]; signal?: AbortSignal } = {},
   ): Promise<PartitionOffset[]> {
     const args = { topic, partitions: options.partitions, at };
-    const { offsets } = (await this.client.request(Op.OFFSETS, [args], options.signal)) as {
+    const { offsets } = (await this.client.ask(Op.OFFSETS, [args], options.signal)) as {
       offsets: [partition: number, offset: number, timestamp: number | null][];
     };
     return offsets.map(([partition, offset, timestamp]) => ({ partition, offset, timestamp }));

@@ -437,6 +437,13 @@ export const ERRORS = {
     message: "the expression cannot be understood",
     action: "Correct it where the message says; src/routing/README.md has the grammar.",
   },
+  request_failed: {
+    code: 177,
+    http: 502,
+    retryable: false,
+    message: "the responder could not answer",
+    action: "The message says what the responder threw; its own log has more.",
+  },
   queue_not_found: {
     code: 180,
     http: 404,
@@ -469,7 +476,7 @@ export const ERRORS = {
   queue_full: {
     code: 184,
     http: 429,
-    retryable: true,
+    retryable: false,
     message: "queue {queue} is at its limit",
     action: "Consume from it, raise its limit, or let it drop its oldest messages (overflow).",
   },

@@ -1,0 +1,146 @@
+import type { Headers } from "../protocol/index.ts";
+import { clientError, type MillraceError } from "./errors.ts";
+import type { QueueMessage } from "./queue-message.ts";
+
+/** What queues and exchanges can be told, and what a message carries besides its value. */
+
+export interface RetryPolicy {
+  /** The same delay each time, one that grows by it, or one that doubles. Default "exponential". */
+  kind?: "fixed" | "linear" | "exponential";
+  delayMs?: number;
+  delayMaxMs?: number;
+  /** The part of a delay that is random, 0 to 1. */
+  jitter?: number;
+  /** Deliveries after which the message is dead-lettered. */
+  attemptsMax?: number;
+}
+
+/** A queue's configuration; what is left out takes the broker's default. */
+export interface QueueConfig {
+  /** False: gone with a restart of the broker, and its messages with it. Default true. */
+  durable?: boolean;
+  /** Belongs to this connection, and goes with it. */
+  exclusive?: boolean;
+  /** Goes when its last consumer has left. */
+  autoDelete?: boolean;
+  /** Goes when nobody has used it for so long. */
+  expiresMs?: number;
+  /** At most one unsettled message of each group (`group`, else the routing key), in order. */
+  ordered?: boolean;
+  /** One consumer at a time gets messages. */
+  singleActive?: boolean;
+  messageTtlMs?: number;
+  /** Messages may have priorities from 0 to this, at most 31. Default 0. */
+  priorityMax?: number;
+  lengthMax?: number;
+  bytesMax?: number;
+  /** What happens past them. Default "drop-head". */
+  overflow?: "drop-head" | "reject" | "dead-letter";
+  /** Deliveries after which a message is dead-lettered, or dropped. */
+  deliveryLimit?: number;
+  /** How long a consumer may hold a message without renewing it. */
+  leaseMs?: number;
+  leaseWarningMs?: number;
+  /** Messages whose `messageId` came within this time are dropped. */
+  dedupWindowMs?: number;
+  dedupEntriesMax?: number;
+  retry?: RetryPolicy & { classes?: { [errorClass: string]: RetryPolicy } };
+  /** Where messages go that are rejected, expire, overflow or reach the delivery limit; "" is the default exchange. */
+  deadLetter?: { exchange: string; routingKey?: string };
+  /** When and how fast messages are given out. */
+  release?: {
+    ratePerSec?: number;
+    burst?: number;
+    /** "HH:MM" each. */
+    window?: { from: string; to: string; utcOffsetMinutes?: number };
+  };
+  inFlightMax?: number;
+  deferredMax?: number;
+  delayedMax?: number;
+  groupsMax?: number;
+}
+
+export interface MessageOptions {
+  headers?: Headers | null;
+  /** 0 to 31; higher ones come first, as far as the queue's `priorityMax` goes. */
+  priority?: number;
+  /** It expires after this. */
+  ttlMs?: number;
+  /** It is given out after this. */
+  delayMs?: number;
+  /** It is given out from this time on; ms since 1970, or a Date. */
+  deliverAt?: number | Date;
+  /** For queues that drop duplicates. */
+  messageId?: string;
+  /** What an ordered queue keeps in order. Default: the routing key. */
+  group?: string;
+  /** The queue that an answer goes to. */
+  replyTo?: string;
+  correlationId?: string;
+}
+
+export interface PublishOptions extends MessageOptions {
+  /** The result fails with `unroutable` where no queue gets the message. */
+  mandatory?: boolean;
+  /** The result fails with `no_responder` where no queue with a consumer gets it, and nothing is stored. */
+  requireConsumer?: boolean;
+}
+
+export interface QueueConsumeOptions {
+  /** The most messages that are delivered and not settled. Default 100. */
+  prefetch?: number;
+  /** Handlers that run side by side. Default 1. */
+  concurrency?: number;
+  /** Consumers of higher priority get messages first. Default 0. */
+  priority?: number;
+  /** Nobody else may consume meanwhile. */
+  exclusive?: boolean;
+  /** How long each message may be held. Default: the queue's. */
+  leaseMs?: number;
+  /** Messages are acked when their handler is done, or when the next one is asked for. Default true. */
+  autoAck?: boolean;
+  /** What becomes of a message whose handler throws. Default "retry": again after the queue's retry policy, by the error's class. */
+  onThrow?: "retry" | "requeue" | "reject";
+  /** Leases of messages that are being handled are renewed when the broker warns of their end. Default false. */
+  autoRenew?: boolean;
+  /** How long `close` waits for handlers that run. Default 10,000 ms. */
+  drainTimeoutMs?: number;
+  /** Ends the consumer as `close` does; iteration ends with `cancelled`. */
+  signal?: AbortSignal;
+  /** Hears what handlers throw, and settlements that came too late. */
+  onError?: (error: unknown, message: QueueMessage | null) => void;
+  /** A lease is about to end. */
+  onLeaseWarning?: (warning: { tag: number; number: number; leaseMs: number }) => void;
+  /** Of a queue with `singleActive`: whether this consumer is the one. */
+  onActive?: (active: boolean) => void;
+}
+
+const PRIORITY_MAX = 31;
+
+function invalid(what: string, rule: string): MillraceError {
+  return clientError("invalid_argument", `${what} must be ${rule}`, { field: what });
+}
+
+function whole(what: string, value: number, max: number = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= max) return value;
+  throw invalid(what, `a whole number from 0 to ${max}`);
+}
+
+/** The headers that a message goes out with; null for none. Errors: invalid_argument. */
+export function messageHeaders(options: MessageOptions): Headers | null {
+  const { priority, ttlMs, delayMs, deliverAt, messageId, group, replyTo, correlationId } = options;
+  const headers: { -readonly [K in keyof Headers]: Headers[K] } = { ...options.headers };
+  if (priority !== undefined) headers["x-priority"] = whole("priority", priority, PRIORITY_MAX);
+  if (ttlMs !== undefined) headers["x-ttl-ms"] = whole("ttlMs", ttlMs);
+  if (delayMs !== undefined) headers["x-delay-ms"] = whole("delayMs", delayMs);
+  if (deliverAt !== undefined) {
+    if (delayMs !== undefined) throw invalid("deliverAt", "absent beside delayMs");
+    headers["x-deliver-at-ms"] = whole("deliverAt", typeof deliverAt === "number" ? deliverAt : deliverAt.getTime());
+  }
+  if (messageId !== undefined) headers["x-message-id"] = messageId;
+  if (group !== undefined) headers["x-group"] = group;
+  if (replyTo !== undefined) headers["x-reply-to"] = replyTo;
+  if (correlationId !== undefined) headers["x-correlation-id"] = correlationId;
+  for (const _ in headers) return headers;
+  return null;
+}

@@ -1,0 +1,206 @@
+import { type Content, Op } from "../protocol/index.ts";
+import type { Client } from "./client.ts";
+import type { Delivery } from "./delivery.ts";
+import type { BindingOptions, DeclareOptions, BindingDescription } from "./exchange.ts";
+import { listBindings } from "./exchange.ts";
+import { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
+import type { QueueMessage } from "./queue-message.ts";
+import type { PublishOptions, QueueConfig, QueueConsumeOptions } from "./queue-options.ts";
+import { type GetOptions, QueuePull } from "./queue-pull.ts";
+
+/** A queue by its name: declaring it, publishing to it, consuming from it, and looking after it. */
+
+/** What the broker counts of a queue; more may come. */
+export interface QueueCounts {
+  ready: number;
+  inFlight: number;
+  delayed: number;
+  deferred: number;
+  consumers: number;
+  [count: string]: number;
+}
+
+export interface QueueDescription {
+  name: string;
+  config: QueueConfig;
+  createdMs: number;
+  counts: Partial<QueueCounts>;
+}
+
+export interface QueueSummary {
+  name: string;
+  counts: Partial<QueueCounts>;
+}
+
+/** A message as `peek` and `scheduled` show it. */
+export interface PeekedMessage {
+  number: number;
+  state?: string;
+  deliveries?: number;
+  dueMs?: number;
+  timestamp?: number;
+  key?: string | Uint8Array | null;
+  value?: string | Uint8Array | null;
+  headers?: { [name: string]: unknown } | null;
+  [field: string]: unknown;
+}
+
+export interface RedriveOptions {
+  /** The exchange that messages go to. Default: where each was published to first. */
+  to?: string;
+  /** The routing key that they get. Default: their own. */
+  key?: string;
+  /** Only messages for which this holds, such as `header("x-tenant") == "a"`. */
+  where?: string;
+  /** The most messages to move. Default: all. */
+  max?: number;
+  ratePerSec?: number;
+  /** Counts what would move, and moves nothing. */
+  dryRun?: boolean;
+  /** Ends a redrive that is under way. */
+  cancel?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface RedriveResult {
+  matched: number;
+  moved: number;
+  [field: string]: unknown;
+}
+
+export class Queue {
+  readonly name: string;
+  private readonly client: Client;
+
+  constructor(client: Client, name: string) {
+    this.client = client;
+    this.name = name;
+  }
+
+  /** Declares it. Returns whether it is new. Errors: argument_mismatch, invalid_config, queue_exists, queue_exclusive, exchange_not_found, dead_letter_loop. */
+  async declare(config: QueueConfig = {}, options: DeclareOptions = {}): Promise<boolean> {
+    const { ifNotExists, signal } = options;
+    const answer = await this.client.ask(Op.QUEUE_DECLARE, [{ name: this.name, config, ifNotExists }], signal);
+    return (answer as { created: boolean }).created;
+  }
+
+  /** Errors: queue_not_found, not_empty, in_use, queue_exclusive. */
+  async delete(options: { ifEmpty?: boolean; ifUnused?: boolean; signal?: AbortSignal } = {}): Promise<void> {
+    const { ifEmpty, ifUnused, signal } = options;
+    await this.client.ask(Op.QUEUE_DELETE, [{ name: this.name, ifEmpty, ifUnused }], signal);
+  }
+
+  /** Errors: queue_not_found. */
+  async describe(signal?: AbortSignal): Promise<QueueDescription> {
+    return (await this.client.ask(Op.QUEUE_DESCRIBE, [{ name: this.name }], signal)) as QueueDescription;
+  }
+
+  /** Binds it to an exchange. Returns whether the binding is new. */
+  bind(exchange: string, binding: BindingOptions = {}, signal?: AbortSignal): Promise<boolean> {
+    return this.client.exchange(exchange).bind({ queue: this.name }, binding, signal);
+  }
+
+  unbind(exchange: string, binding: BindingOptions = {}, signal?: AbortSignal): Promise<void> {
+    return this.client.exchange(exchange).unbind({ queue: this.name }, binding, signal);
+  }
+
+  /** The bindings to it. */
+  bindings(signal?: AbortSignal): Promise<BindingDescription[]> {
+    return listBindings(this.client, { queue: this.name }, signal);
+  }
+
+  /** Publishes to this queue alone. */
+  publish(value: Content, options?: PublishOptions): Delivery {
+    return this.client.exchange("").publish(this.name, value, options);
+  }
+
+  /**
+   * Consumes. With a handler it runs for each message; a message is acked when
+   * the handler is done, and comes again when it throws. Without one the result
+   * is iterated.
+   *
+   * @example
+   * const consumer = client.queue("orders").consume(async (message) => ship(message.json()), { prefetch: 10 });
+   * for await (const message of client.queue("orders").consume({ prefetch: 10 })) ship(message.json());
+   */
+  consume(handler: QueueHandler, options?: QueueConsumeOptions): QueueConsumer;
+  consume(options?: QueueConsumeOptions): QueueConsumer;
+  consume(first: QueueHandler | QueueConsumeOptions = {}, second: QueueConsumeOptions = {}): QueueConsumer {
+    const [handler, options] = typeof first === "function" ? [first, second] : [null, first];
+    const consumer = new QueueConsumer(this.client, this.client.nextNumber(), this.name, options, handler);
+    this.client.addSubscription(consumer.number, consumer);
+    return consumer;
+  }
+
+  /** Up to `max` messages, to be settled each. Errors: queue_not_found. */
+  get(max: number = 1, options: GetOptions = {}): Promise<QueueMessage[]> {
+    const number = this.client.nextNumber();
+    const pull = new QueuePull(this.client, number, this.name, max, options);
+    this.client.addSubscription(number, pull);
+    return pull.result;
+  }
+
+  /** Has deferred messages delivered to a consumer of this client. Returns how many there were. */
+  async take(consumer: QueueConsumer, numbers: readonly number[], signal?: AbortSignal): Promise<number> {
+    const args = { name: this.name, sub: consumer.number, numbers };
+    return ((await this.client.ask(Op.QUEUE_TAKE, [args], signal)) as { taken: number }).taken;
+  }
+
+  /** Shows messages without taking them, from a number on. */
+  async peek(max: number = 10, options: { from?: number; signal?: AbortSignal } = {}): Promise<PeekedMessage[]> {
+    const args = { name: this.name, max, from: options.from };
+    const { messages } = (await this.client.ask(Op.QUEUE_PEEK, [args], options.signal)) as {
+      messages: PeekedMessage[];
+    };
+    return messages;
+  }
+
+  /** Drops what waits. Returns how many messages. */
+  async purge(signal?: AbortSignal): Promise<number> {
+    return ((await this.client.ask(Op.QUEUE_PURGE, [{ name: this.name }], signal)) as { purged: number }).purged;
+  }
+
+  /** Moves messages back to where they came from, or elsewhere: what one does with a queue of dead letters. */
+  async redrive(options: RedriveOptions = {}): Promise<RedriveResult> {
+    const { signal, ...args } = options;
+    return (await this.client.ask(Op.QUEUE_REDRIVE, [{ name: this.name, ...args }], signal)) as RedriveResult;
+  }
+
+  /** Messages that are not due yet, by their time; `after` is a time in ms. */
+  async scheduled(max: number = 100, options: { after?: number; signal?: AbortSignal } = {}): Promise<PeekedMessage[]> {
+    const args = { name: this.name, max, after: options.after };
+    const { messages } = (await this.client.ask(Op.QUEUE_SCHEDULED, [args], options.signal)) as {
+      messages: PeekedMessage[];
+    };
+    return messages;
+  }
+
+  /** Takes messages back that are not due yet. Returns how many there were. */
+  async cancel(numbers: readonly number[], signal?: AbortSignal): Promise<number> {
+    const answer = await this.client.ask(Op.QUEUE_SCHEDULED, [{ name: this.name, cancel: numbers }], signal);
+    return (answer as { cancelled: number }).cancelled;
+  }
+}
+
+export class Queues {
+  private readonly client: Client;
+
+  constructor(client: Client) {
+    this.client = client;
+  }
+
+  /** The queues of the namespace, by name. */
+  async list(options: { pattern?: string; signal?: AbortSignal } = {}): Promise<QueueSummary[]> {
+    const { pattern, signal } = options;
+    const all: QueueSummary[] = [];
+    for (let after: string | undefined; ;) {
+      const page = (await this.client.ask(Op.QUEUE_LIST, [{ pattern, after }], signal)) as {
+        queues: QueueSummary[];
+        next: string | null;
+      };
+      all.push(...page.queues);
+      if (page.next === null) return all;
+      after = page.next;
+    }
+  }
+}
