@@ -4,6 +4,7 @@
 mod engine;
 mod fixtures;
 mod parts;
+mod route;
 
 /// A piece of work, set up and ready to run.
 pub struct Prepared {
@@ -59,4 +60,9 @@ pub const WORKS: &[Work] = &[
     work("publish-singles", "record", engine::publish_singles),
     work("publish-deliver-one", "record", engine::publish_deliver_one),
     work("catch-up", "batch", engine::catch_up),
+    work("route-cached", "route", route::topic_cached),
+    work("route-uncached", "route", route::topic_uncached),
+    work("route-headers10k", "route", route::headers_10k),
+    work("route-where100", "route", route::where_100),
+    work("bind-unbind", "pair", route::bind_unbind),
 ];
