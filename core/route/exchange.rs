@@ -1,5 +1,6 @@
 //! One exchange: its table of bindings, by kind.
 
+use super::every::Every;
 use super::expression::Condition;
 use super::hits::{BindingId, Hit, NO_RULE, RuleId};
 use super::keys::Keys;
@@ -13,7 +14,7 @@ use crate::error::Result;
 enum Table {
     Direct(Keys),
     /// Fanout and headers: the key of a binding says nothing.
-    Every(Vec<Hit>),
+    Every(Box<Every>),
     Topic(Box<Topic>),
     Share(Box<Share>),
 }
@@ -33,7 +34,7 @@ impl Exchange {
     pub fn new(kind: ExchangeKind, key_bytes_max: usize) -> Self {
         let table = match kind {
             ExchangeKind::Direct => Table::Direct(Keys::default()),
-            ExchangeKind::Fanout | ExchangeKind::Headers => Table::Every(Vec::new()),
+            ExchangeKind::Fanout | ExchangeKind::Headers => Table::Every(Box::default()),
             ExchangeKind::Topic => Table::Topic(Box::new(Topic::new(key_bytes_max))),
             ExchangeKind::ConsistentHash => Table::Share(Box::default()),
         };
@@ -87,20 +88,17 @@ impl Exchange {
         let hit = Hit { to, rule, binding };
         match &mut self.table {
             Table::Direct(keys) => keys.insert(key, hit),
-            Table::Every(hits) => hits.push(hit),
+            Table::Every(every) => every.insert(hit, &self.rules),
             Table::Topic(topic) => topic.insert(key, hit),
             Table::Share(share) => share.insert(hit, weight_of(key).unwrap_or(1)),
         }
     }
 
-    pub fn remove(&mut self, key: &[u8], rule: RuleId, binding: BindingId) {
+    pub fn remove(&mut self, key: &[u8], to: Destination, rule: RuleId, binding: BindingId) {
+        let hit = Hit { to, rule, binding };
         match &mut self.table {
             Table::Direct(keys) => keys.remove(key, binding),
-            Table::Every(hits) => {
-                if let Some(at) = hits.iter().position(|hit| hit.binding == binding) {
-                    hits.swap_remove(at);
-                }
-            }
+            Table::Every(every) => every.remove(&hit, &self.rules),
             Table::Topic(topic) => topic.remove(key, binding),
             Table::Share(share) => share.remove(binding),
         }
@@ -116,7 +114,7 @@ impl Exchange {
                 taker.walk.is_by_key = true;
                 taker.take_all(keys.get(message.routing_key));
             }
-            Table::Every(hits) => taker.take_all(hits),
+            Table::Every(every) => every.matching(&mut taker),
             Table::Topic(topic) => {
                 taker.walk.is_by_key = true;
                 topic.matching(message.routing_key, route, &mut |hits| taker.take_all(hits));

@@ -5,9 +5,12 @@ mod arguments;
 mod bindings;
 mod body;
 mod cache;
+mod every;
 mod exchange;
 mod expression;
 mod fields;
+#[cfg(test)]
+mod fuzz_target;
 mod hits;
 mod keys;
 mod router;

@@ -313,7 +313,7 @@ impl Router {
         for &id in ids {
             let Some(binding) = self.bindings.remove(id) else { continue };
             if let Some(exchange) = self.exchanges.get_mut(&binding.exchange) {
-                exchange.remove(&binding.key, binding.rule, id);
+                exchange.remove(&binding.key, binding.to, binding.rule, id);
             }
         }
         if !ids.is_empty() {

@@ -2,8 +2,9 @@
 
 use super::Message;
 use super::expression::{Condition, Evidence};
-use super::fields::{Fields, Found, Slot};
+use super::fields::{Field, Fields, Found, Slot};
 use super::hits::{NO_RULE, RuleId};
+use super::scalar::Scalar;
 
 struct Rule {
     condition: Condition,
@@ -26,16 +27,45 @@ impl Rules {
         self.all.len() == self.free.len()
     }
 
+    fn get(&self, rule: RuleId) -> Option<&Rule> {
+        self.all.get((rule as usize).checked_sub(1)?)?.as_ref()
+    }
+
     pub fn condition(&self, rule: RuleId) -> Option<&Condition> {
-        let place = (rule as usize).checked_sub(1)?;
-        self.all.get(place)?.as_ref().map(|rule| &rule.condition)
+        self.get(rule).map(|rule| &rule.condition)
+    }
+
+    /// Where the rule's fields are, in the order of its condition.
+    pub fn slots(&self, rule: RuleId) -> &[Slot] {
+        self.get(rule).map_or(&[], |rule| &rule.slots)
+    }
+
+    /// The field of a rule that has this slot.
+    pub fn field(&self, rule: RuleId, slot: Slot) -> Option<&Field> {
+        let rule = self.get(rule)?;
+        let at = rule.slots.iter().position(|&other| other == slot)?;
+        rule.condition.fields.get(at)
+    }
+
+    /// What the message of this route has in a field.
+    #[inline]
+    pub fn value<'a>(&'a mut self, field: &Field, slot: Slot, route: u64, message: &Message<'a>) -> Scalar<'a> {
+        self.begin(route);
+        self.found.load(field, slot, &self.fields, message);
+        self.found.scalar(slot, message)
+    }
+
+    #[inline]
+    fn begin(&mut self, route: u64) {
+        if self.route != route {
+            self.route = route;
+            self.found.begin(&self.fields);
+        }
     }
 
     pub fn add(&mut self, condition: Condition) -> RuleId {
         let slots = condition.fields.iter().map(|field| self.fields.add(field)).collect();
         let rule = Some(Rule { condition, slots });
-        // What was found has no place for new fields.
-        self.route = 0;
         if let Some(free) = self.free.pop() {
             self.all[free as usize - 1] = rule;
             return free;
@@ -59,12 +89,9 @@ impl Rules {
         if rule == NO_RULE {
             return true;
         }
-        let Some(Some(rule)) = self.all.get(rule as usize - 1) else { return false };
-        if self.route != route {
-            self.route = route;
-            self.found.begin(&self.fields);
-        }
-        let Self { fields, found, .. } = self;
+        self.begin(route);
+        let Self { all, fields, found, .. } = self;
+        let Some(Some(rule)) = all.get(rule as usize - 1) else { return false };
         Evidence { message, fields, found, slots: &rule.slots }.decide(&rule.condition)
     }
 }

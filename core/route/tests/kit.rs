@@ -36,3 +36,34 @@ pub fn queues_of(router: &mut Router, exchange: ExchangeId, message: &Message<'_
     };
     router.targets(first).iter().map(queue).collect()
 }
+
+/// A small generator whose seed tells the whole run: xorshift64*.
+pub struct Random(pub u64);
+
+impl Random {
+    /// Prints the seed, which a failing test then shows.
+    pub fn seeded(seed: u64) -> Self {
+        println!("seed {seed:#x}");
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+
+    /// One time in `in_all`.
+    pub fn once(&mut self, in_all: usize) -> bool {
+        self.below(in_all) == 0
+    }
+
+    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+}
