@@ -122,7 +122,7 @@ impl Default for RouteLimits {
             bindings_max: 1_000_000,
             key_bytes_max: 1_024,
             route_cache_entries_max: 1 << 18,
-            destination_sets_max: 1 << 16,
+            destination_sets_max: 1 << 18,
         }
     }
 }
