@@ -43,7 +43,7 @@ pub(super) fn check(partition: Option<u32>, has_condition: bool, sequence: Optio
 pub(super) fn batch(hub: &mut Hub, peer: &mut Peer, checked: &Checked<'_>, target: &ExchangeTarget) {
     // What came before it as single records is stored before it.
     flush(hub);
-    let piece = Piece { header: checked.header, body: checked.body[0], body_crc: checked.body_crc.clone() };
+    let piece = Piece { header: checked.header, body: checked.body[0], body_crc: checked.body_crc };
     let Published { outcome, returned, topics } = target.space.publish(&piece, target.to, hub.engine.now_ms());
     for partition in &topics {
         hub.wake_watchers(partition);

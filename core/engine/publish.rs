@@ -94,7 +94,7 @@ pub(super) fn flush(hub: &mut Hub, peer: &mut Peer, pending: &mut Pending<'_>) {
 fn flush_some(hub: &mut Hub, peer: &mut Peer, checked: &[Checked<'_>]) {
     let Some(Checked { partition, config, .. }) = checked.first() else { return };
     let batches: SmallVec<[BatchIn<'_>; 8]> =
-        checked.iter().map(|one| batch_in(one.header, &one.body, one.body_crc.clone(), one.condition)).collect();
+        checked.iter().map(|one| batch_in(one.header, &one.body, one.body_crc, one.condition)).collect();
     append(hub, partition, config, &batches);
     let mut outcomes = std::mem::take(&mut hub.outcomes);
     for (one, outcome) in checked.iter().zip(outcomes.drain(..)) {

@@ -88,16 +88,13 @@ impl State {
 
 /// Notes a death; a repeated one counts up.
 fn note_death(deaths: &mut Vec<Death>, queue: &str, reason: Reason, at_ms: u64, letter: &Letter) {
-    let same = |death: &&mut Death| death.queue == queue && death.reason == reason.name();
-    if let Some(death) = deaths.iter_mut().find(same) {
-        death.count += 1;
-        death.at_ms = at_ms;
-        return;
-    }
+    let same = |death: &&Death| death.queue == queue && death.reason == reason.name();
+    let count = deaths.iter().find(same).map_or(0, |death| death.count);
+    deaths.retain(|death| death.queue != queue || death.reason != reason.name());
     deaths.push(Death {
         queue: queue.to_owned(),
         reason: reason.name().to_owned(),
-        count: 1,
+        count: count + 1,
         at_ms,
         exchange: letter.exchange,
         routing_key: letter.key.clone(),

@@ -1,8 +1,10 @@
 //! From numbers to bytes: MESSAGES frames. Records are copied out of the journal's map
 //! behind a batch header of their own, with absolute timestamps.
 
+use std::collections::HashMap;
+
 use super::journal::Backlog;
-use super::ledger::{Death, write_deaths};
+use super::ledger::Death;
 use super::state::State;
 use crate::batch::{Attributes, BatchHeader, BodyCrc};
 use crate::error::Result;
@@ -45,7 +47,7 @@ impl State {
             let room = (budget - (out.len() - start)).min(FRAME_BYTES_MAX);
             let mut sheet = Sheet::default();
             self.fill(queue, &mut outbox, &mut sheet, room);
-            sheet.write(subscription, out);
+            sheet.write(subscription, &self.exchange_names, out);
         }
         let more = !outbox.is_empty();
         if let Some(consumer) = self.consumers.get_mut(&id) {
@@ -133,7 +135,7 @@ impl Sheet {
         }
     }
 
-    fn write(&self, subscription: u32, out: &mut Vec<u8>) {
+    fn write(&self, subscription: u32, exchange_names: &HashMap<u32, String>, out: &mut Vec<u8>) {
         if self.numbers.is_empty() {
             return;
         }
@@ -154,7 +156,7 @@ impl Sheet {
         let head = header.seal(&BodyCrc::of(&self.records));
         let (mut numbers, mut redelivered) = (Vec::new(), Vec::new());
         self.write_numbers(&mut numbers);
-        self.write_redelivered(&mut redelivered);
+        self.write_redelivered(exchange_names, &mut redelivered);
         out::write_messages_head(out, subscription, self.first_tag, &numbers, &redelivered, header.batch_bytes());
         out.extend_from_slice(&head);
         out.extend_from_slice(&self.records);
@@ -175,7 +177,7 @@ impl Sheet {
         }
     }
 
-    fn write_redelivered(&self, out: &mut Vec<u8>) {
+    fn write_redelivered(&self, exchange_names: &HashMap<u32, String>, out: &mut Vec<u8>) {
         if self.redelivered.is_empty() {
             write_nil(out);
             return;
@@ -190,8 +192,26 @@ impl Sheet {
             } else {
                 write_map(out, 1);
                 write_str(out, "deaths");
-                write_deaths(out, deaths);
+                write_death_rows(out, deaths, exchange_names);
             }
         }
+    }
+}
+
+/// What a message died of, as clients read it: newest first, with names.
+///
+/// ```text
+/// [[queue, reason, count, at ms, exchange that it went to, routing key]...]
+/// ```
+pub(super) fn write_death_rows(out: &mut Vec<u8>, deaths: &[Death], exchange_names: &HashMap<u32, String>) {
+    write_array(out, deaths.len());
+    for death in deaths.iter().rev() {
+        write_array(out, 6);
+        write_str(out, &death.queue);
+        write_str(out, &death.reason);
+        write_uint(out, u64::from(death.count));
+        write_uint(out, death.at_ms);
+        write_str(out, exchange_names.get(&death.exchange).map_or("", String::as_str));
+        write_str(out, &String::from_utf8_lossy(&death.routing_key));
     }
 }

@@ -9,7 +9,7 @@ use super::state::State;
 use crate::batch::{BatchHeader, BodyCrc, records_of};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Partition};
-use crate::route::{Message, SetId, Target};
+use crate::route::{Message, NOWHERE, SetId, Target};
 
 /// Where a publisher's messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +84,15 @@ impl State {
                 headers: if record.headers.len() > 1 { record.headers } else { &[] },
                 value: record.value.unwrap_or(&[]),
             };
-            let set = self.router.route(to.exchange, &message);
-            specials |= record.headers.len() > 1 && !Properties::of(record.headers).is_plain();
-            if set == 0 {
-                self.unroutable += 1;
-            }
+            let mut set = self.router.route(to.exchange, &message);
             if let Some(code) = self.refusal(set, to) {
                 returned.push((record.position, code));
+                // A request that nobody would answer must not be answered later.
+                set = NOWHERE;
+            }
+            specials |= record.headers.len() > 1 && !Properties::of(record.headers).is_plain();
+            if set == NOWHERE {
+                self.unroutable += 1;
             }
             let bytes = record.raw.len() as u64;
             match self.runs.last_mut() {
@@ -159,7 +161,7 @@ impl State {
         let batch = BatchIn {
             header: piece.header,
             body: &[piece.body],
-            body_crc: piece.body_crc.clone(),
+            body_crc: piece.body_crc,
             expect_next: None,
             expect_key: None,
         };

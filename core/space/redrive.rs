@@ -15,6 +15,8 @@ const MOVED_MAX: u64 = 100_000;
 struct Redrive {
     /// The exchange; `None` is where each died first.
     to: Option<u32>,
+    /// In place of each message's own, with `to`.
+    key: Option<Vec<u8>>,
     filter: Option<Predicate>,
     max: u64,
     dry_run: bool,
@@ -87,6 +89,7 @@ impl State {
         let arrival = properties.arrival(number, record.raw.len() as u32, key, now_ms);
         let arrival = Arrival { message_id: 0, ..arrival };
         let set = if let Some(exchange) = redrive.to {
+            message.routing_key = redrive.key.as_deref().unwrap_or(key);
             self.router.route(exchange, &message)
         } else {
             let name = first.unwrap_or_default();
@@ -112,10 +115,11 @@ impl State {
 fn read(reader: &mut Reader<'_>) -> Result<Redrive> {
     let malformed =
         |_: Fault| CoreError::new(ErrorCode::INVALID_ARGUMENT, "a redrive is a map of to, where, max, dryRun");
-    let mut redrive = Redrive { to: None, filter: None, max: MOVED_MAX, dry_run: false };
+    let mut redrive = Redrive { to: None, key: None, filter: None, max: MOVED_MAX, dry_run: false };
     for _ in 0..reader.map().map_err(malformed)? {
         match reader.str().map_err(malformed)? {
             "to" => redrive.to = reader.optional_uint().map_err(malformed)?.and_then(|id| u32::try_from(id).ok()),
+            "key" => redrive.key = reader.optional_blob().map_err(malformed)?.map(<[u8]>::to_vec),
             "where" if reader.nil().map_err(malformed)? => {}
             "where" => redrive.filter = Some(Predicate::parse(reader.str().map_err(malformed)?)?),
             "max" => redrive.max = reader.optional_uint().map_err(malformed)?.unwrap_or(MOVED_MAX).min(MOVED_MAX),

@@ -2,20 +2,20 @@
 //!
 //! ```text
 //! changes   [all, [change...]]
-//!           [exchange, id, kind, alternate id|nil, {hashHeader?}]           [exchange_delete, id]
+//!           [exchange, id, kind, alternate id|nil, {name?, hashHeader?}]           [exchange_delete, id]
 //!           [bind, exchange id, "queue"|"exchange"|"topic", id, key, arguments]   [unbind, the same]
 //!           [queue, id, name, config]                                       [queue_delete, id]
 //! requests  [purge, id]                      -> how many
 //!           [peek, id, from|nil, max]        -> [message...]
-//!           [scheduled, id, after|nil, max]  -> [[number, due ms]...]   after: [due ms, number] of the last one
+//!           [scheduled, id, after|nil, max]  -> [message...]   after: due ms, or [due ms, number] of the last one
 //!           [cancel, id, [number...]]        -> how many
 //!           [stats, id]                      -> {count: uint...}
 //!           [take, id, connection, subscription, [number...]] -> how many
 //!           [redrive, id, {to?, where?, max?, dryRun?}]       -> {matched, moved}
-//! message   {number, state, deliveries, dueMs, timestampMs, key, value, headers, deaths}
+//! message   {number, state, deliveries, dueMs, timestamp, key, value, headers, deaths}
 //! ```
 
-use super::ledger::write_deaths;
+use super::delivery::write_death_rows;
 use super::slot::{Meta, Slot};
 use super::state::State;
 use crate::error::{CoreError, ErrorCode, Result};
@@ -54,7 +54,9 @@ impl State {
             }
             "exchange" => self.put_exchange(reader),
             "exchange_delete" => {
-                self.router.exchange_remove(reader.uint32().map_err(malformed)?);
+                let id = reader.uint32().map_err(malformed)?;
+                self.router.exchange_remove(id);
+                self.exchange_names.remove(&id);
                 Ok(())
             }
             "bind" => self.bind(reader, true),
@@ -73,14 +75,17 @@ impl State {
         let kind = ExchangeKind::from_name(reader.str().map_err(malformed)?);
         let kind = kind.ok_or_else(|| malformed(Fault::Malformed))?;
         let alternate = reader.optional_uint().map_err(malformed)?.and_then(|id| u32::try_from(id).ok());
-        let mut hash_header = None;
+        let (mut hash_header, mut name) = (None, String::new());
         for _ in 0..reader.map().map_err(malformed)? {
             match reader.str().map_err(malformed)? {
+                "name" => reader.str().map_err(malformed)?.clone_into(&mut name),
                 "hashHeader" => hash_header = Some(reader.str().map_err(malformed)?),
                 _ => reader.skip(CONFIG_DEPTH_MAX).map_err(malformed)?,
             }
         }
-        self.router.exchange_put(id, kind, alternate, hash_header)
+        self.router.exchange_put(id, kind, alternate, hash_header)?;
+        self.exchange_names.insert(id, name);
+        Ok(())
     }
 
     fn bind(&mut self, reader: &mut Reader<'_>, on: bool) -> Result<()> {
@@ -180,9 +185,15 @@ impl State {
         let max = (reader.uint().map_err(malformed)? as usize).min(PEEK_MAX);
         let mut found: Vec<Browsed> = Vec::new();
         self.require(queue)?.queue.browse(from, max, &mut found);
+        self.write_messages(queue, &found, out);
+        Ok(())
+    }
+
+    /// As many of them as one answer may hold.
+    fn write_messages(&mut self, queue: u32, found: &[Browsed], out: &mut Vec<u8>) {
         let mut messages = Vec::new();
         let mut count = 0;
-        for browsed in &found {
+        for browsed in found {
             if messages.len() >= PEEK_BYTES_MAX {
                 break;
             }
@@ -191,7 +202,6 @@ impl State {
         }
         write_array(out, count);
         out.extend_from_slice(&messages);
-        Ok(())
     }
 
     fn write_message(&mut self, queue: u32, browsed: &Browsed, out: &mut Vec<u8>) {
@@ -207,7 +217,7 @@ impl State {
         write_uint(out, u64::from(browsed.deliveries));
         write_str(out, "dueMs");
         write_optional_uint(out, browsed.due_ms);
-        write_str(out, "timestampMs");
+        write_str(out, "timestamp");
         write_optional_uint(out, stored.as_ref().map(|stored| stored.timestamp_ms));
         for (name, part) in [
             ("key", stored.as_ref().and_then(|stored| stored.record.key)),
@@ -222,7 +232,7 @@ impl State {
         write_str(out, "headers");
         out.extend_from_slice(stored.as_ref().map_or(&[0xc0], |stored| stored.record.headers));
         write_str(out, "deaths");
-        write_deaths(out, &deaths);
+        write_death_rows(out, &deaths, &self.exchange_names);
     }
 
     fn scheduled(&mut self, queue: u32, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
@@ -237,12 +247,8 @@ impl State {
         let max = (reader.uint().map_err(malformed)? as usize).min(PEEK_MAX);
         let mut found = Vec::new();
         self.require(queue)?.queue.scheduled(after, max, &mut found);
-        write_array(out, found.len());
-        for Scheduled { due_ms, number } in found {
-            write_array(out, 2);
-            write_uint(out, number);
-            write_uint(out, due_ms);
-        }
+        let waits: Vec<Browsed> = found.iter().map(delayed).collect();
+        self.write_messages(queue, &waits, out);
         Ok(())
     }
 
@@ -300,6 +306,11 @@ impl State {
         self.activate(queue);
         Ok(taken.and_then(std::result::Result::ok).unwrap_or(0))
     }
+}
+
+fn delayed(scheduled: &Scheduled) -> Browsed {
+    let Scheduled { number, due_ms } = *scheduled;
+    Browsed { number, state: crate::queue::State::Delayed, deliveries: 0, due_ms: Some(due_ms) }
 }
 
 fn state_name(state: crate::queue::State) -> &'static str {

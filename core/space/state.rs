@@ -59,6 +59,7 @@ pub(super) struct State {
     pub is_writing_snapshot: Arc<AtomicBool>,
     pub dead_letters_dropped: u64,
     pub unroutable: u64,
+    pub exchange_names: HashMap<u32, String>,
     last_consumer: u64,
     active: Vec<u32>,
     /// Queues with something for the ack log.
@@ -91,6 +92,7 @@ impl State {
             is_writing_snapshot: Arc::default(),
             dead_letters_dropped: 0,
             unroutable: 0,
+            exchange_names: HashMap::new(),
             last_consumer: 0,
             active: Vec::new(),
             logged: Vec::new(),
@@ -275,6 +277,11 @@ impl State {
             out.more |= self.dispatch(queue, now_ms);
         }
         out.woken.append(&mut self.woken);
+        if self.router.sweep_due() {
+            // Nobody keeps a set beyond a publish; the journal names those used again anew.
+            self.router.forget(|_| false);
+            self.named_sets.clear();
+        }
         self.flush(now_ms)?;
         out.frames.append(&mut self.answers);
         self.snapshot_if_due();

@@ -120,9 +120,9 @@ function changeOf(event: Exclude<RoutingEvent, { type: "space_opened" }>): Chang
   }
 }
 
-function exchangeChange({ id, kind, alternateId, config }: Exchange): Change {
+function exchangeChange({ id, name, kind, alternateId, config }: Exchange): Change {
   const { hashHeader } = config;
-  return ["exchange", id, kind, alternateId, hashHeader === undefined ? {} : { hashHeader }];
+  return ["exchange", id, kind, alternateId, hashHeader === undefined ? { name } : { name, hashHeader }];
 }
 
 function queueChange({ id, name, config, deadLetterExchange }: Queue): Change {

@@ -119,7 +119,7 @@ export interface Death {
   count: number;
   /** Of the last one, in ms since 1970. */
   atMs: number;
-  /** Where it was published to first. */
+  /** Where it went from there. */
   exchange: string;
   routingKey: string;
 }

@@ -4,7 +4,7 @@ import type { BindingArguments, Target } from "./binding.ts";
 import type { ExchangeKind } from "./exchange.ts";
 
 export type Change =
-  | readonly ["exchange", id: number, kind: ExchangeKind, alternateId: number | null, { hashHeader?: string }]
+  | readonly ["exchange", id: number, kind: ExchangeKind, alternateId: number | null, { name: string; hashHeader?: string }]
   | readonly ["exchange_delete", id: number]
   | readonly ["bind" | "unbind", exchangeId: number, Target["kind"], id: number, key: string, BindingArguments]
   | readonly ["queue", id: number, name: string, config: Readonly<Record<string, unknown>>]

@@ -86,7 +86,7 @@ describe("definitions", () => {
     expect(await broker.bind("orders", "eu", { key: "eu.#" })).toBe(true);
     expect(await broker.bind("orders", "eu", { key: "eu.#" })).toBe(false);
     expect(changes()).toEqual([
-      ["exchange", 2, "topic", null, {}],
+      ["exchange", 2, "topic", null, { name: "orders" }],
       ["queue", 3, "eu", { durable: true, lengthMax: 10 }],
       ["bind", 2, "queue", 3, "eu.#", null],
     ]);
@@ -124,7 +124,7 @@ describe("definitions", () => {
       [
         "all",
         [
-          ["exchange", 2, "direct", null, {}],
+          ["exchange", 2, "direct", null, { name: "orders" }],
           ["queue", 3, "kept", { durable: true }],
           ["bind", 2, "queue", 3, "b", null],
         ],
