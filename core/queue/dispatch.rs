@@ -5,6 +5,7 @@ use super::consumers::Slot;
 use super::effect::Effect;
 use super::flight::{ENTRY_TAGS, NO_LEASE, Piece};
 use super::run::Run;
+use super::settle::End;
 use super::types::Dispatch;
 
 /// With so many waiting for each consumer, they take turns in runs instead of singly.
@@ -13,8 +14,14 @@ const MUCH_WAITING: u64 = ENTRY_TAGS as u64;
 impl Queue {
     /// Gives out up to `messages_max` messages.
     pub fn dispatch(&mut self, now_ms: u64, messages_max: usize, out: &mut Vec<Dispatch>, effects: &mut Vec<Effect>) {
+        self.now_ms = self.now_ms.max(now_ms);
+        if self.lanes.len == 0 || self.consumers.waiting() == 0 {
+            return;
+        }
         let room = self.config.in_flight_max.saturating_sub(self.counts.in_flight);
-        let mut left = room.min(messages_max as u64);
+        let may_go = room.min(messages_max as u64).min(self.release.available(&self.config.release, now_ms));
+        self.age(now_ms);
+        let mut left = may_go;
         while left > 0 {
             let Some((slot, sharing)) = self.consumers.next() else { break };
             let Some(lane) = self.lanes.highest() else { break };
@@ -24,6 +31,7 @@ impl Queue {
             self.deliver(slot, Piece { run, lane, from_deferred: false }, now_ms, out);
             self.consumers.rotate();
         }
+        self.release.spend(&self.config.release, may_go - left);
     }
 
     /// How many the consumer gets at once.
@@ -37,34 +45,68 @@ impl Queue {
         if much { credit.min(ENTRY_TAGS) } else { 1 }
     }
 
-    /// The next messages of a lane that may be delivered; None where what stood in front could not, and left.
+    /// The next messages of a lane that may be delivered; None where what stood in front has expired, and left.
     #[inline]
-    fn take_ready(&mut self, lane: u8, count: u32, _now_ms: u64, _effects: &mut Vec<Effect>) -> Option<Run> {
-        let front = self.lanes.front(lane)?;
-        self.lanes.take(lane, if front.marked { 1 } else { count })
+    fn take_ready(&mut self, lane: u8, count: u32, now_ms: u64, effects: &mut Vec<Effect>) -> Option<Run> {
+        if self.may_expire() {
+            let expired = self.expired_in_front(lane, now_ms);
+            if expired > 0 {
+                let run = self.lanes.take(lane, expired)?;
+                self.leave(run, End::Expired, effects);
+                return None;
+            }
+        }
+        self.lanes.take(lane, count)
+    }
+
+    #[inline]
+    pub(super) fn may_expire(&self) -> bool {
+        self.config.message_ttl_ms.is_some() || self.extras.may_expire()
+    }
+
+    /// Moves the horizon of the queue's TTL.
+    #[inline]
+    pub(super) fn age(&mut self, now_ms: u64) {
+        if let Some(ttl_ms) = self.config.message_ttl_ms {
+            self.ages.advance(now_ms, ttl_ms, self.end);
+        }
+    }
+
+    /// How many messages of the front run of a lane have expired.
+    pub(super) fn expired_in_front(&self, lane: u8, now_ms: u64) -> u32 {
+        let Some(front) = self.lanes.front(lane) else { return 0 };
+        let ttl_ms = self.config.message_ttl_ms;
+        if !front.marked {
+            let below = if ttl_ms.is_some() { self.ages.horizon() } else { 0 };
+            return below.saturating_sub(front.first).min(u64::from(front.count)) as u32;
+        }
+        let expiry_ms = self.extras.get(front.first).expiry_ms(front.first, ttl_ms, &self.ages);
+        u32::from(expiry_ms.is_some_and(|expiry_ms| expiry_ms <= now_ms))
     }
 
     /// The messages are in flight now.
     #[inline]
     pub(super) fn deliver(&mut self, slot: Slot, piece: Piece, now_ms: u64, out: &mut Vec<Dispatch>) {
         let run = piece.run;
-        let deliveries = if run.marked { self.extras.get(&run.first).map_or(0, |extra| extra.deliveries) } else { 0 };
-        let queue_lease_ms = self.config.lease_ms;
-        let warning_ms = self.config.lease_warning_ms;
+        let deliveries = if run.marked { self.extras.get(run.first).deliveries } else { 0 };
         let Some(consumer) = self.consumers.get_mut(slot) else { return };
-        let lease_ms = consumer.config.lease_ms.or(queue_lease_ms);
+        let lease_ms = consumer.config.lease_ms.or(self.config.lease_ms);
         let lease_end_ms = lease_ms.map_or(NO_LEASE, |lease_ms| now_ms.saturating_add(lease_ms));
         let tag = consumer.next_tag;
         consumer.next_tag += u64::from(run.count);
         consumer.in_flight += run.count;
-        consumer.lease_next_ms = consumer.lease_next_ms.min(lease_end_ms.saturating_sub(warning_ms));
         consumer.flight.push(tag, piece, lease_end_ms);
+        let dispatch =
+            Dispatch { consumer: consumer.id, first_tag: tag, first: run.first, count: run.count, deliveries };
+        if lease_ms.is_some() {
+            let next_ms = lease_end_ms.saturating_sub(self.config.lease_warning_ms);
+            consumer.lease_next_ms = consumer.lease_next_ms.min(next_ms);
+            self.lease_next_ms = self.lease_next_ms.min(next_ms);
+        }
         let count = u64::from(run.count);
         self.counts.in_flight += count;
         self.counts.delivered += count;
         self.counts.redelivered += if deliveries > 0 { count } else { 0 };
-        let dispatch =
-            Dispatch { consumer: consumer.id, first_tag: tag, first: run.first, count: run.count, deliveries };
         if !out.last_mut().is_some_and(|last| last.join(&dispatch)) {
             out.push(dispatch);
         }
@@ -78,7 +120,7 @@ impl Dispatch {
         let follows = self.consumer == next.consumer
             && self.first + u64::from(self.count) == next.first
             && self.first_tag + u64::from(self.count) == next.first_tag;
-        if !follows || self.deliveries + next.deliveries > 0 {
+        if !follows || self.deliveries > 0 || next.deliveries > 0 {
             return false;
         }
         self.count += next.count;

@@ -1,34 +1,31 @@
 //! Messages come in.
 
+use super::Queue;
 use super::config::Overflow;
-use super::effect::Effect;
+use super::delayed::Waiting;
+use super::effect::{Effect, push_settled};
+use super::extras::Extra;
+use super::ordered::Behind;
 use super::run::Run;
+use super::settle::End;
 use super::types::{Arrival, Number};
-use super::{Extra, Queue};
 
 impl Queue {
     /// False only where the queue is full and refuses: asked before the messages are appended.
     pub fn admits(&self, count: u64, bytes: u64) -> bool {
-        let (ready, bytes_ready) = (self.ready(), self.bytes_ready());
         self.config.overflow != Overflow::Reject
-            || self.config.length_max.is_none_or(|max| ready.saturating_add(count) <= max)
-                && self.config.bytes_max.is_none_or(|max| bytes_ready.saturating_add(bytes) <= max)
+            || self.config.length_max.is_none_or(|max| self.ready().saturating_add(count) <= max)
+                && self.config.bytes_max.is_none_or(|max| self.bytes_ready().saturating_add(bytes) <= max)
     }
 
     /// Messages without attributes, with consecutive numbers.
     #[inline]
     pub fn enqueue_run(&mut self, first: Number, count: u32, bytes: u64, now_ms: u64, effects: &mut Vec<Effect>) {
-        if first < self.end {
-            return self.enqueue_each(Run { first, count, bytes, marked: false }, now_ms, effects);
-        }
-        if count == 0 {
-            return;
-        }
         let run = Run { first, count, bytes, marked: false };
-        self.end = run.end();
-        self.counts.enqueued += u64::from(count);
-        self.counts.bytes += bytes;
-        self.lanes.push(0, run);
+        if first < self.end || count == 0 {
+            return self.enqueue_each(run, now_ms, effects);
+        }
+        self.append_run(run, now_ms);
         self.limit_length(effects);
     }
 
@@ -36,34 +33,152 @@ impl Queue {
     #[cold]
     fn enqueue_each(&mut self, run: Run, now_ms: u64, effects: &mut Vec<Effect>) {
         for one in run.each() {
-            let bytes = u32::try_from(one.bytes).unwrap_or(u32::MAX);
-            self.enqueue(&Arrival::plain(one.first, bytes), now_ms, effects);
+            self.enqueue(&Arrival::plain(one.first, one.bytes.min(u64::from(u32::MAX)) as u32), now_ms, effects);
         }
     }
 
-    pub fn enqueue(&mut self, arrival: &Arrival, _now_ms: u64, effects: &mut Vec<Effect>) {
-        let bytes = u64::from(arrival.bytes);
+    /// A run behind all others.
+    #[inline]
+    pub(super) fn append_run(&mut self, run: Run, now_ms: u64) {
+        if let Some(ttl_ms) = self.config.message_ttl_ms {
+            self.ages.mark(run.first, now_ms, ttl_ms);
+        }
+        self.end = run.end();
+        self.counts.enqueued += u64::from(run.count);
+        self.counts.bytes += run.bytes;
+        self.lanes.push(0, run);
+    }
+
+    /// A message with attributes, or one of a number that is not the highest so far.
+    pub fn enqueue(&mut self, arrival: &Arrival, now_ms: u64, effects: &mut Vec<Effect>) {
+        let late = arrival.number < self.end;
+        if late && self.holds(arrival.number, self.group_of(arrival)) {
+            // The same message by another way (a dead letter of a queue beside this one): it is here already,
+            // and nothing is logged of it, since that would be about the one that is here.
+            self.counts.enqueued += 1;
+            self.counts.duplicates += 1;
+            return;
+        }
+        if !self.is_new_id(arrival, now_ms) {
+            self.end = self.end.max(arrival.number + 1);
+            self.counts.enqueued += 1;
+            self.counts.duplicates += 1;
+            return push_settled(effects, arrival.number, 1);
+        }
+        self.admit(arrival, now_ms, late, effects);
+        self.limit_length(effects);
+        self.limit_group(self.group_of(arrival), effects);
+    }
+
+    pub(super) fn is_new_id(&mut self, arrival: &Arrival, now_ms: u64) -> bool {
+        let Some(window_ms) = self.config.dedup_window_ms.filter(|_| arrival.message_id != 0) else { return true };
+        self.dedup.is_new(arrival.message_id, now_ms, window_ms, self.config.dedup_entries_max)
+    }
+
+    /// The group of a message, folded to as many as may be.
+    pub(super) fn group_of(&self, arrival: &Arrival) -> u64 {
+        if !self.config.ordered || arrival.group == 0 {
+            return 0;
+        }
+        1 + arrival.group % self.config.groups_max.max(1)
+    }
+
+    /// The extra of a message that arrives; the default where it needs none.
+    pub(super) fn extra_of(&self, arrival: &Arrival, at_ms: u64, late: bool) -> Extra {
+        // The marks of ages only know of messages that come in order.
+        let since_ms = if late && self.config.message_ttl_ms.is_some() { at_ms.max(1) } else { 0 };
+        let expires_ms = arrival.expires_ms.map_or(0, |expires_ms| expires_ms.max(1));
+        Extra { expires_ms, since_ms, group: self.group_of(arrival), deliveries: 0 }
+    }
+
+    fn admit(&mut self, arrival: &Arrival, now_ms: u64, late: bool, effects: &mut Vec<Effect>) {
         self.counts.enqueued += 1;
-        self.counts.bytes += bytes;
-        self.end = self.end.max(arrival.number + 1);
-        let extra = Extra { expires_ms: arrival.expires_ms.unwrap_or(0), ..Extra::default() };
+        self.counts.bytes += u64::from(arrival.bytes);
+        self.note_number(arrival.number, now_ms);
+        let mut extra = self.extra_of(arrival, now_ms, late);
+        let due_ms = arrival.due_ms.filter(|due_ms| *due_ms > now_ms);
+        // A ready message may stand behind its group, where it needs no entry for the group alone.
+        let group = if due_ms.is_none() { std::mem::take(&mut extra.group) } else { 0 };
         let marked = extra != Extra::default();
         if marked {
-            self.extras.insert(arrival.number, extra);
+            self.extras.put(arrival.number, extra);
         }
+        let run = Run::one(arrival.number, u64::from(arrival.bytes), marked);
         let lane = arrival.priority.min(self.config.priority_max);
-        self.lanes.push(lane, Run::one(arrival.number, bytes, marked));
-        self.limit_length(effects);
+        match due_ms {
+            None => self.make_ready(run, lane, group),
+            Some(_) if self.delayed.len() >= self.config.delayed_max => self.leave(run, End::Dropped, effects),
+            Some(due_ms) => self.delay(run, lane, due_ms, false),
+        }
+    }
+
+    /// A number that may be the highest so far.
+    pub(super) fn note_number(&mut self, number: Number, at_ms: u64) {
+        if number < self.end {
+            return;
+        }
+        if let Some(ttl_ms) = self.config.message_ttl_ms {
+            self.ages.mark(number, at_ms, ttl_ms);
+        }
+        self.end = number + 1;
+    }
+
+    pub(super) fn delay(&mut self, run: Run, lane: u8, due_ms: u64, retried: bool) {
+        let (number, bytes, marked) = (run.first, run.bytes, run.marked);
+        self.delayed.insert(Waiting { due_ms, number, bytes, lane, marked, retried });
+    }
+
+    /// One message into its lane, or behind its group.
+    pub(super) fn make_ready(&mut self, run: Run, lane: u8, group: u64) {
+        if group == 0 {
+            return self.lanes.push(lane, run);
+        }
+        let behind = Behind { number: run.first, bytes: run.bytes, lane, marked: run.marked };
+        if self.ordered.arrive(group, behind) {
+            self.extras.update(run.first, |extra| extra.group = group);
+            self.lanes.push(lane, Run { marked: true, ..run });
+        }
+    }
+
+    /// A message left its group; the next of it is ready, if that was the one that was out.
+    pub(super) fn promote(&mut self, group: u64, left: Number) {
+        let Some(next) = self.ordered.next(group, left) else { return };
+        self.extras.update(next.number, |extra| extra.group = group);
+        self.lanes.push(next.lane, Run::one(next.number, next.bytes, true));
     }
 
     #[inline]
-    fn limit_length(&mut self, _effects: &mut Vec<Effect>) {}
-
-    pub(super) fn ready(&self) -> u64 {
-        self.lanes.len
+    pub(super) fn limit_length(&mut self, effects: &mut Vec<Effect>) {
+        if self.config.length_max.is_some() || self.config.bytes_max.is_some() {
+            self.drop_heads(effects);
+        }
     }
 
-    pub(super) fn bytes_ready(&self) -> u64 {
-        self.lanes.bytes
+    /// How many messages are too many; by bytes, that is found out one by one.
+    fn excess(&self) -> u64 {
+        if self.config.overflow == Overflow::Reject {
+            return 0;
+        }
+        let by_length = self.config.length_max.map_or(0, |max| self.ready().saturating_sub(max));
+        let by_bytes = self.config.bytes_max.is_some_and(|max| self.bytes_ready() > max);
+        if by_bytes { by_length.max(1) } else { by_length }
+    }
+
+    /// The oldest of the lowest priority make room.
+    fn drop_heads(&mut self, effects: &mut Vec<Effect>) {
+        loop {
+            let excess = self.excess();
+            let Some(lane) = self.lanes.lowest().filter(|_| excess > 0) else { return };
+            let Some(run) = self.lanes.take(lane, u32::try_from(excess).unwrap_or(u32::MAX)) else { return };
+            self.leave(run, End::Dropped, effects);
+        }
+    }
+
+    /// Where all that is ready stands behind groups, the group that grew loses its oldest.
+    pub(super) fn limit_group(&mut self, group: u64, effects: &mut Vec<Effect>) {
+        while group != 0 && self.excess() > 0 {
+            let Some(taken) = self.ordered.take_first(group) else { return };
+            self.leave(Run::one(taken.number, taken.bytes, taken.marked), End::Dropped, effects);
+        }
     }
 }

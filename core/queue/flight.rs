@@ -217,10 +217,6 @@ impl Flight {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// All that is in flight: runs with their lanes.
     pub fn each(&self) -> impl Iterator<Item = Piece> + '_ {
         self.entries.iter().flat_map(|entry| {

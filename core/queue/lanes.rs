@@ -64,6 +64,7 @@ impl Lane {
             }
             _ => {
                 let mut run = self.returned.pop_first()?.1.run();
+                let count = if run.marked { 1 } else { count };
                 if count >= run.count {
                     return Some(run);
                 }
@@ -94,10 +95,9 @@ impl Lane {
         Some(taken)
     }
 
-    /// In no order between the two sides.
-    fn from(&self, from: Number) -> impl Iterator<Item = Run> + '_ {
+    fn returned_from(&self, from: Number) -> impl Iterator<Item = Run> + '_ {
         let start = self.returned_with(from).map_or(from, |run| run.first);
-        self.returned.range(start..).map(|(_, packed)| packed.run()).chain(self.runs.from(from))
+        self.returned.range(start..).map(|(_, packed)| packed.run())
     }
 }
 
@@ -125,20 +125,13 @@ impl Lanes {
         &mut self.lanes[lane]
     }
 
-    /// A run in its place: behind all that came before where its numbers are the highest.
+    /// A run in its place by its numbers: in O(1) where they are the highest, or end where the lane begins.
     #[inline]
     pub fn push(&mut self, lane: u8, run: Run) {
         self.len += u64::from(run.count);
         self.bytes += run.bytes;
         self.mask |= 1 << lane;
         self.grown(lane).push(run);
-    }
-
-    pub fn put_back(&mut self, lane: u8, run: Run) {
-        self.len += u64::from(run.count);
-        self.bytes += run.bytes;
-        self.mask |= 1 << lane;
-        self.grown(lane).put_back(run);
     }
 
     /// The highest lane that holds something.
@@ -162,7 +155,7 @@ impl Lanes {
         self.lanes.get(usize::from(lane))?.front()
     }
 
-    /// Takes up to `count` messages off the front of a lane.
+    /// Takes up to `count` messages off the front of a lane; marked ones singly.
     #[inline]
     pub fn take(&mut self, lane: u8, count: u32) -> Option<Run> {
         let run = self.lanes.get_mut(usize::from(lane))?.take(count)?;
@@ -194,10 +187,21 @@ impl Lanes {
         self.lanes.iter().any(|lane| lane.runs.holds(number) || lane.returned_with(number).is_some())
     }
 
-    /// Every run with something at or after `from`, with its lane; ascending within the two sides of a lane.
+    /// Every run with something at or after `from`, ascending within each side of a lane.
+    pub fn sides(&self, from: Number) -> impl Iterator<Item = Box<dyn Iterator<Item = Run> + '_>> + '_ {
+        self.lanes.iter().flat_map(move |lane| {
+            let returned: Box<dyn Iterator<Item = Run> + '_> = Box::new(lane.returned_from(from));
+            let in_order: Box<dyn Iterator<Item = Run> + '_> = Box::new(lane.runs.from(from));
+            [returned, in_order]
+        })
+    }
+
+    /// Every run with something at or after `from`, with its lane.
     pub fn from(&self, from: Number) -> impl Iterator<Item = (u8, Run)> + '_ {
-        let each = self.lanes.iter().enumerate();
-        each.flat_map(move |(lane, runs)| runs.from(from).map(move |run| (lane as u8, run)))
+        let lanes = self.lanes.iter().enumerate();
+        lanes.flat_map(move |(at, lane)| {
+            lane.returned_from(from).chain(lane.runs.from(from)).map(move |run| (at as u8, run))
+        })
     }
 
     pub fn memory_bytes(&self) -> usize {

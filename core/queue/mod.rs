@@ -4,54 +4,83 @@
 //! A message is in exactly one place: a lane (ready), behind its group (ready, ordered queues), in flight,
 //! delayed, or deferred. `leave` is the only way out.
 
+mod ages;
+mod browse;
 mod config;
 mod consumers;
+mod dedup;
+mod delayed;
 mod dispatch;
 mod effect;
 mod enqueue;
+mod extras;
 mod flight;
+mod intervals;
 mod lanes;
 mod number_map;
-mod pending;
+mod ordered;
 mod read;
+mod recover;
+mod release;
+mod retry;
 mod run;
 mod runs;
 mod settle;
+mod snapshot;
+mod snapshot_read;
+mod take;
 #[cfg(test)]
 mod tests;
+mod time;
 mod types;
 
 pub use config::{Overflow, PRIORITY_MAX, QueueConfig, ReleaseConfig, Retry, RetryKind, RetryPolicy, Window};
 pub use effect::{Effect, Reason, merge_settled};
 pub use types::{
-    Arrival, Browsed, ConsumerConfig, Counts, Dispatch, Fault, NUMBER_MAX, Number, Outcome, RetryAfter, Scheduled,
-    State,
+    Arrival, Browsed, ConsumerConfig, Counts, Dispatch, Fault, NUMBER_MAX, Number, Outcome, RetryAfter, Scheduled, State,
 };
 
-use consumers::Consumers;
-use lanes::Lanes;
-use number_map::NumberMap;
+use std::collections::BTreeMap;
 
-/// What only some messages have; a message with an entry here is marked wherever it stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Extra {
-    /// Its own expiry; 0 is none.
-    expires_ms: u64,
-    /// From when the queue's TTL counts for it; 0: its number tells.
-    since_ms: u64,
-    /// 0 is none.
-    group: u64,
-    deliveries: u32,
+use ages::Ages;
+use consumers::Consumers;
+use dedup::Dedup;
+use delayed::Delayed;
+use extras::Extras;
+use flight::NO_LEASE;
+use lanes::Lanes;
+use ordered::Ordered;
+use recover::Recovery;
+use release::Release;
+
+/// A message that was set aside.
+#[derive(Clone, Copy)]
+struct Deferred {
+    bytes: u64,
+    lane: u8,
 }
 
 pub struct Queue {
     config: QueueConfig,
     lanes: Lanes,
     consumers: Consumers,
-    extras: NumberMap<Extra>,
+    extras: Extras,
+    /// Of places, only those that are kept nowhere else: `counts()` fills in the others.
     counts: Counts,
     /// All numbers so far are below.
     end: Number,
+    ages: Ages,
+    delayed: Delayed,
+    deferred: BTreeMap<Number, Deferred>,
+    ordered: Ordered,
+    dedup: Dedup,
+    release: Release,
+    /// No lease ends, and none is to be warned of, before.
+    lease_next_ms: u64,
+    /// The latest time that came in.
+    now_ms: u64,
+    /// Between the first `restore` and `recovered`.
+    recovery: Option<Box<Recovery>>,
 }
 
 impl Queue {
@@ -60,9 +89,18 @@ impl Queue {
             config,
             lanes: Lanes::new(),
             consumers: Consumers::default(),
-            extras: NumberMap::default(),
+            extras: Extras::default(),
             counts: Counts::default(),
             end: 0,
+            ages: Ages::default(),
+            delayed: Delayed::default(),
+            deferred: BTreeMap::new(),
+            ordered: Ordered::default(),
+            dedup: Dedup::default(),
+            release: Release::default(),
+            lease_next_ms: NO_LEASE,
+            now_ms: 0,
+            recovery: None,
         }
     }
 
@@ -70,15 +108,40 @@ impl Queue {
         &self.config
     }
 
-    /// What is in the queue stays; limits apply from the next message on.
-    pub fn reconfigure(&mut self, config: QueueConfig, _now_ms: u64, effects: &mut Vec<Effect>) {
+    /// What is in the queue stays as it is: limits apply from the next message on, the delay of a retry from
+    /// the next retry on. A TTL that is new counts from now.
+    pub fn reconfigure(&mut self, config: QueueConfig, now_ms: u64, effects: &mut Vec<Effect>) {
         self.config = config;
+        match self.config.message_ttl_ms {
+            None => self.ages.clear(),
+            Some(ttl_ms) if self.ages.is_empty() => self.ages.start(now_ms, ttl_ms),
+            Some(_) => {}
+        }
+        if self.config.dedup_window_ms.is_none() {
+            self.dedup = Dedup::default();
+        }
         self.choose_active(effects);
     }
 
     pub fn counts(&self) -> Counts {
-        let held = self.counts;
-        Counts { ready: self.lanes.len, bytes_ready: self.lanes.bytes, consumers: self.consumers.len() as u64, ..held }
+        Counts {
+            ready: self.ready(),
+            bytes_ready: self.bytes_ready(),
+            delayed: self.delayed.len(),
+            deferred: self.deferred.len() as u64,
+            consumers: self.consumers.len() as u64,
+            ..self.counts
+        }
+    }
+
+    #[inline]
+    fn ready(&self) -> u64 {
+        self.lanes.len + self.ordered.len
+    }
+
+    #[inline]
+    fn bytes_ready(&self) -> u64 {
+        self.lanes.bytes + self.ordered.bytes
     }
 
     /// A consumer of a known id keeps what it has in flight and gets the new settings.
@@ -92,8 +155,9 @@ impl Queue {
         let Some(mut consumer) = self.consumers.remove(id) else { return };
         while let Some(piece) = consumer.flight.take_first() {
             self.counts.in_flight -= u64::from(piece.run.count);
-            self.give_back(piece, now_ms, effects);
+            self.give_back(piece, effects);
         }
+        self.now_ms = self.now_ms.max(now_ms);
         self.choose_active(effects);
     }
 

@@ -33,5 +33,5 @@ impl Hasher for NumberHasher {
 }
 
 pub(super) type NumberMap<V> = HashMap<u64, V, BuildHasherDefault<NumberHasher>>;
-pub(super) type IdMap<V> = HashMap<u128, V, BuildHasherDefault<NumberHasher>>;
+pub(super) type IdSet = HashSet<u128, BuildHasherDefault<NumberHasher>>;
 pub(super) type NumberSet = HashSet<u64, BuildHasherDefault<NumberHasher>>;

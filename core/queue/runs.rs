@@ -55,11 +55,12 @@ impl Runs {
         self.chunks.push_back(chunk);
     }
 
-    /// Takes up to `count` messages of the first run.
+    /// Takes up to `count` messages of the first run; marked ones singly, since each is looked at.
     #[inline]
     pub fn take(&mut self, count: u32) -> Option<Run> {
         let front = self.chunks.front_mut()?.get_mut(self.head)?;
         let mut run = front.run();
+        let count = if run.marked { 1 } else { count };
         if count < run.count {
             let taken = run.split(count);
             *front = Packed::new(run);

@@ -1,11 +1,14 @@
 //! Consumers settle what they were given, and messages leave or come back.
 
-use super::Queue;
+use super::config::{Overflow, RetryPolicy};
 use super::consumers::Slot;
+use super::delayed::DUE_MAX;
 use super::effect::{Effect, Reason, push_settled};
-use super::flight::Piece;
+use super::extras::Extra;
+use super::flight::{NO_LEASE, Piece};
 use super::run::Run;
-use super::types::{Fault, Outcome};
+use super::types::{Fault, Outcome, RetryAfter};
+use super::{Deferred, Queue, retry};
 
 /// Why a message leaves the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,23 +18,9 @@ pub(super) enum End {
     Expired,
     Exhausted,
     Dropped,
-    Duplicate,
     Cancelled,
     Purged,
     Removed,
-}
-
-impl End {
-    /// The reason in the message's death history, where it is handed on to the dead-letter exchange.
-    fn reason(self) -> Option<Reason> {
-        match self {
-            Self::Rejected => Some(Reason::Rejected),
-            Self::Expired => Some(Reason::Expired),
-            Self::Exhausted => Some(Reason::Deliveries),
-            Self::Dropped => Some(Reason::Length),
-            Self::Acked | Self::Duplicate | Self::Cancelled | Self::Purged | Self::Removed => None,
-        }
-    }
 }
 
 impl Queue {
@@ -50,12 +39,13 @@ impl Queue {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
         let slot = self.consumers.slot(consumer).ok_or(Fault::UnknownConsumer)?;
+        self.now_ms = self.now_ms.max(now_ms);
         let (mut tag, mut left) = (first_tag, count);
         let mut result = Ok(());
         while left > 0 {
-            match self.settle_piece(slot, tag, left, outcome, now_ms, effects) {
+            match self.settle_piece(slot, tag, left, outcome, effects) {
                 Ok(settled) => {
-                    tag += u64::from(settled);
+                    tag = tag.wrapping_add(u64::from(settled));
                     left -= u64::from(settled);
                 }
                 Err(fault) => {
@@ -76,28 +66,42 @@ impl Queue {
         tag: u64,
         max: u64,
         outcome: Outcome<'_>,
-        now_ms: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<u32, Fault> {
-        let unknown = Fault::UnknownDelivery { tag };
-        let consumer = self.consumers.get_mut(slot).ok_or(Fault::UnknownConsumer)?;
+        let max = if outcome == Outcome::Defer { self.room_deferred(tag)?.min(max) } else { max };
         if outcome == Outcome::Renew {
-            let lease_ms = consumer.config.lease_ms.or(self.config.lease_ms);
-            let end_ms = lease_ms.map_or(u64::MAX, |lease_ms| now_ms.saturating_add(lease_ms));
-            return consumer.flight.renew(tag, max, end_ms).ok_or(unknown);
+            return self.renew(slot, tag, max);
         }
-        let piece = consumer.flight.take(tag, max).ok_or(unknown)?;
+        let consumer = self.consumers.get_mut(slot).ok_or(Fault::UnknownConsumer)?;
+        let piece = consumer.flight.take(tag, max).ok_or(Fault::UnknownDelivery { tag })?;
         consumer.in_flight -= piece.run.count;
         self.counts.in_flight -= u64::from(piece.run.count);
         match outcome {
             Outcome::Ack => self.leave(piece.run, End::Acked, effects),
             Outcome::Reject => self.leave(piece.run, End::Rejected, effects),
             Outcome::Release => self.put_back(piece, effects),
-            Outcome::Requeue | Outcome::Defer | Outcome::Retry(_) | Outcome::Renew => {
-                self.give_back(piece, now_ms, effects);
-            }
+            Outcome::Requeue | Outcome::Renew => self.give_back(piece, effects),
+            Outcome::Defer => self.defer(piece, effects),
+            Outcome::Retry(after) => self.retry(piece, after, effects),
         }
         Ok(piece.run.count)
+    }
+
+    fn renew(&mut self, slot: Slot, tag: u64, max: u64) -> Result<u32, Fault> {
+        let consumer = self.consumers.get_mut(slot).ok_or(Fault::UnknownConsumer)?;
+        let lease_ms = consumer.config.lease_ms.or(self.config.lease_ms);
+        let end_ms = lease_ms.map_or(NO_LEASE, |lease_ms| self.now_ms.saturating_add(lease_ms));
+        let renewed = consumer.flight.renew(tag, max, end_ms).ok_or(Fault::UnknownDelivery { tag })?;
+        let next_ms = end_ms.saturating_sub(self.config.lease_warning_ms);
+        consumer.lease_next_ms = consumer.lease_next_ms.min(next_ms);
+        self.lease_next_ms = self.lease_next_ms.min(next_ms);
+        Ok(renewed)
+    }
+
+    fn room_deferred(&self, tag: u64) -> Result<u64, Fault> {
+        let limit = self.config.deferred_max;
+        let room = limit.saturating_sub(self.deferred.len() as u64);
+        if room == 0 { Err(Fault::DeferredFull { tag, limit }) } else { Ok(room) }
     }
 
     /// The only way out of a queue. The messages are in no place any more.
@@ -105,23 +109,25 @@ impl Queue {
     pub(super) fn leave(&mut self, run: Run, end: End, effects: &mut Vec<Effect>) {
         self.counts.bytes -= run.bytes;
         self.count_end(end, u64::from(run.count));
-        if !run.marked && (!self.config.has_dead_letter || end.reason().is_none()) {
+        if !run.marked && self.reason(end).is_none() {
             return push_settled(effects, run.first, run.count);
         }
         self.leave_each(run, end, effects);
     }
 
     fn leave_each(&mut self, run: Run, end: End, effects: &mut Vec<Effect>) {
-        let reason = end.reason().filter(|_| self.config.has_dead_letter);
+        let reason = self.reason(end);
         for number in run.first..run.end() {
-            let extra = if run.marked { self.extras.remove(&number) } else { None };
-            let extra = extra.unwrap_or_default();
+            let extra = if run.marked { self.extras.remove(number) } else { Extra::default() };
             match reason {
                 Some(reason) => {
                     self.counts.dead_lettered += 1;
                     effects.push(Effect::DeadLetter { number, reason, deliveries: extra.deliveries });
                 }
                 None => push_settled(effects, number, 1),
+            }
+            if extra.group != 0 {
+                self.promote(extra.group, number);
             }
         }
     }
@@ -135,31 +141,116 @@ impl Queue {
             End::Expired => &mut counts.expired,
             End::Exhausted => &mut counts.exhausted,
             End::Dropped => &mut counts.dropped,
-            End::Duplicate => &mut counts.duplicates,
             End::Cancelled => &mut counts.cancelled,
             End::Purged => &mut counts.purged,
             End::Removed => &mut counts.removed,
         } += count;
     }
 
+    /// The reason in the message's death history, where it is handed on to the dead-letter exchange.
+    #[inline]
+    fn reason(&self, end: End) -> Option<Reason> {
+        if !self.config.has_dead_letter {
+            return None;
+        }
+        match end {
+            End::Rejected => Some(Reason::Rejected),
+            End::Expired => Some(Reason::Expired),
+            End::Exhausted => Some(Reason::Deliveries),
+            End::Dropped if self.config.overflow == Overflow::DeadLetter => Some(Reason::Length),
+            _ => None,
+        }
+    }
+
     /// Back to its place, as if it had not been delivered.
-    fn put_back(&mut self, piece: Piece, _effects: &mut Vec<Effect>) {
-        self.lanes.put_back(piece.lane, piece.run);
+    fn put_back(&mut self, piece: Piece, effects: &mut Vec<Effect>) {
+        self.lanes.push(piece.lane, piece.run);
+        if !piece.from_deferred {
+            return;
+        }
+        // The log has them as deferred, and now they are not.
+        for number in piece.run.first..piece.run.end() {
+            effects.push(Effect::Returned { number, deliveries: self.extras.get(number).deliveries });
+        }
+    }
+
+    /// Counts a delivery that came to nothing. None where the message left, since those were too many.
+    fn delivered_once_more(&mut self, one: Run, limit: Option<u32>, effects: &mut Vec<Effect>) -> Option<(Run, u32)> {
+        let deliveries = self.mark_delivered(one);
+        let run = Run { marked: true, ..one };
+        if limit.is_some_and(|limit| deliveries >= limit) {
+            self.leave(run, End::Exhausted, effects);
+            return None;
+        }
+        Some((run, deliveries))
+    }
+
+    fn mark_delivered(&mut self, one: Run) -> u32 {
+        let ttl = self.config.message_ttl_ms.is_some();
+        // A mark of age may be gone before the message is; what it says now is kept with the message.
+        let since_ms = if ttl && !one.marked { self.ages.came_ms(one.first).unwrap_or(1) } else { 0 };
+        let extra = self.extras.update(one.first, |extra| {
+            extra.deliveries = extra.deliveries.saturating_add(1);
+            extra.since_ms = extra.since_ms.max(since_ms);
+        });
+        extra.deliveries
     }
 
     /// Back to its place, with one more delivery behind it; or out, where those were too many.
-    pub(super) fn give_back(&mut self, piece: Piece, _now_ms: u64, effects: &mut Vec<Effect>) {
+    pub(super) fn give_back(&mut self, piece: Piece, effects: &mut Vec<Effect>) {
         for one in piece.run.each() {
-            let extra = self.extras.entry(one.first).or_default();
-            extra.deliveries += 1;
-            let deliveries = extra.deliveries;
-            let run = Run { marked: true, ..one };
-            if self.config.delivery_limit.is_some_and(|limit| deliveries >= limit) {
-                self.leave(run, End::Exhausted, effects);
-                continue;
-            }
-            effects.push(Effect::Returned { number: one.first, deliveries });
-            self.lanes.put_back(piece.lane, run);
+            let limit = self.config.delivery_limit;
+            let Some((run, deliveries)) = self.delivered_once_more(one, limit, effects) else { continue };
+            effects.push(Effect::Returned { number: run.first, deliveries });
+            self.lanes.push(piece.lane, run);
         }
+    }
+
+    fn defer(&mut self, piece: Piece, effects: &mut Vec<Effect>) {
+        for one in piece.run.each() {
+            let deliveries = self.mark_delivered(one);
+            let group = self.extras.get(one.first).group;
+            self.extras.update(one.first, |extra| extra.group = 0);
+            self.deferred.insert(one.first, Deferred { bytes: one.bytes, lane: piece.lane });
+            effects.push(Effect::Deferred { number: one.first, deliveries });
+            if group != 0 {
+                self.promote(group, one.first);
+            }
+        }
+    }
+
+    fn retry(&mut self, piece: Piece, after: RetryAfter<'_>, effects: &mut Vec<Effect>) {
+        let policy = self.policy(after);
+        let attempts_max = policy.and_then(|policy| policy.attempts_max);
+        let limit = self.config.delivery_limit.into_iter().chain(attempts_max).min();
+        for one in piece.run.each() {
+            let Some((run, deliveries)) = self.delivered_once_more(one, limit, effects) else { continue };
+            let delay_ms = match (policy, after) {
+                (Some(policy), _) => retry::delay_ms(&policy, run.first, deliveries),
+                (None, RetryAfter::DelayMs(delay_ms)) => delay_ms,
+                (None, _) => 0,
+            };
+            self.retry_after(run, piece.lane, delay_ms, deliveries, effects);
+        }
+    }
+
+    fn policy(&self, after: RetryAfter<'_>) -> Option<RetryPolicy> {
+        let retry = &self.config.retry;
+        match after {
+            RetryAfter::DelayMs(_) => None,
+            RetryAfter::Policy => Some(retry.policy),
+            RetryAfter::Class(class) => Some(retry.classes.get(class).copied().unwrap_or(retry.policy)),
+        }
+    }
+
+    fn retry_after(&mut self, run: Run, lane: u8, delay_ms: u64, deliveries: u32, effects: &mut Vec<Effect>) {
+        let number = run.first;
+        if delay_ms == 0 || self.delayed.len() >= self.config.delayed_max {
+            effects.push(Effect::Returned { number, deliveries });
+            return self.lanes.push(lane, run);
+        }
+        let due_ms = self.now_ms.saturating_add(delay_ms).min(DUE_MAX);
+        effects.push(Effect::Delayed { number, due_ms, deliveries });
+        self.delay(run, lane, due_ms, true);
     }
 }

@@ -61,3 +61,34 @@ impl Kit {
         assert_eq!(counts.enqueued, counts.held() + counts.left(), "{counts:?}");
     }
 }
+
+/// A small generator (xorshift64*), so that a printed seed repeats a run.
+pub struct Random(u64);
+
+impl Random {
+    /// From `MILLRACE_SEED`, or this test's own default.
+    pub fn seeded(default: u64) -> Self {
+        let seed = std::env::var("MILLRACE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(default);
+        println!("MILLRACE_SEED={seed}");
+        Self::of(seed)
+    }
+
+    pub fn of(seed: u64) -> Self {
+        Self(seed.max(1))
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+}
+
+pub fn is_long() -> bool {
+    std::env::var_os("MILLRACE_LONG").is_some_and(|value| value == "1")
+}

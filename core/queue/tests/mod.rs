@@ -1,4 +1,4 @@
 //! The queue's behaviour, feature by feature.
 
-mod kit;
+pub(in crate::queue) mod kit;
 mod plain;
