@@ -199,7 +199,7 @@ impl Flight {
     /// Tags whose lease has ended go to `found.ended`, those to be warned of to `found.warned`.
     pub fn leases(&mut self, now_ms: u64, warning_ms: u64, found: &mut Leases) {
         for entry in &mut self.entries {
-            if entry.lease_end_ms == NO_LEASE {
+            if entry.lease_end_ms == NO_LEASE && self.renewed.is_empty() {
                 continue;
             }
             let common = Fate::of(entry.lease_end_ms, entry.flags & WARNED != 0, now_ms, warning_ms);
@@ -261,6 +261,11 @@ impl Renewed {
     }
 }
 
+/// When to look at a lease.
+pub(super) fn look_ms(end_ms: u64, warning_ms: u64) -> u64 {
+    if end_ms == NO_LEASE { NO_LEASE } else { end_ms.saturating_sub(warning_ms) }
+}
+
 /// What a look at a lease found.
 #[derive(Clone, Copy)]
 enum Fate {
@@ -271,6 +276,9 @@ enum Fate {
 
 impl Fate {
     fn of(end_ms: u64, warned: bool, now_ms: u64, warning_ms: u64) -> Self {
+        if end_ms == NO_LEASE {
+            return Self::Wait { until_ms: NO_LEASE };
+        }
         let warn_ms = end_ms.saturating_sub(warning_ms);
         match (end_ms <= now_ms, warning_ms > 0 && !warned) {
             (true, _) => Self::End,

@@ -28,6 +28,8 @@ struct Moved {
     /// The copy that may be in the queue was settled before it came.
     replaces: bool,
     change: Option<(Place, u32)>,
+    /// The end of a delay that it had before; 0 is none. A TTL of the queue counts from it.
+    fired_ms: u64,
     copy: Option<Copy>,
 }
 
@@ -84,7 +86,7 @@ impl Queue {
             self.counts.duplicates += 1;
             return;
         }
-        *moved = Moved { arrival: Some((*arrival, at_ms)), replaces, change: None, copy: None };
+        *moved = Moved { arrival: Some((*arrival, at_ms)), replaces, ..Moved::default() };
     }
 
     /// A message into its lane or its delay; groups are made when all is known.
@@ -128,7 +130,11 @@ impl Queue {
     fn replay_moved(&mut self, number: Number, place: Place, deliveries: u32) {
         let recovery = self.recovery.get_or_insert_default();
         if !recovery.settled.contains(number) {
-            recovery.moved.entry(number).or_default().change = Some((place, deliveries));
+            let moved = recovery.moved.entry(number).or_default();
+            if let Some((Place::Delayed { due_ms }, _)) = moved.change {
+                moved.fired_ms = due_ms;
+            }
+            moved.change = Some((place, deliveries));
         }
     }
 
@@ -232,6 +238,8 @@ impl Queue {
                 self.end_copy(run);
             } else if self.move_copy(run, item.lane, recovery) {
                 self.delayed.insert(item);
+            } else if let Some(moved) = recovery.moved.get_mut(&item.number) {
+                moved.fired_ms = moved.fired_ms.max(item.due_ms);
             }
         }
         for (number, deferred) in std::mem::take(&mut self.deferred) {
@@ -260,8 +268,11 @@ impl Queue {
         };
         let Some((place, deliveries)) = moved.change else { return };
         let group = if matches!(place, Place::Deferred) { 0 } else { copy.extra.group };
+        let due_ms = moved.arrival.and_then(|(arrival, _)| arrival.due_ms).unwrap_or(0);
+        let fired_ms = if self.config.message_ttl_ms.is_some() { moved.fired_ms.max(due_ms) } else { 0 };
+        let since_ms = copy.extra.since_ms.max(fired_ms);
         self.counts.bytes += copy.bytes;
-        self.extras.put(number, Extra { deliveries, group, ..copy.extra });
+        self.extras.put(number, Extra { deliveries, group, since_ms, ..copy.extra });
         let run = Run::one(number, copy.bytes, true);
         match place {
             Place::Ready => self.lanes.push(copy.lane, run),

@@ -5,7 +5,7 @@ use super::consumers::Slot;
 use super::delayed::DUE_MAX;
 use super::effect::{Effect, Reason, push_settled};
 use super::extras::Extra;
-use super::flight::{NO_LEASE, Piece};
+use super::flight::{NO_LEASE, Piece, look_ms};
 use super::run::Run;
 use super::types::{Fault, Outcome, RetryAfter};
 use super::{Deferred, Queue, retry};
@@ -92,7 +92,7 @@ impl Queue {
         let lease_ms = consumer.config.lease_ms.or(self.config.lease_ms);
         let end_ms = lease_ms.map_or(NO_LEASE, |lease_ms| self.now_ms.saturating_add(lease_ms));
         let renewed = consumer.flight.renew(tag, max, end_ms).ok_or(Fault::UnknownDelivery { tag })?;
-        let next_ms = end_ms.saturating_sub(self.config.lease_warning_ms);
+        let next_ms = look_ms(end_ms, self.config.lease_warning_ms);
         consumer.lease_next_ms = consumer.lease_next_ms.min(next_ms);
         self.lease_next_ms = self.lease_next_ms.min(next_ms);
         Ok(renewed)

@@ -85,13 +85,16 @@ impl Queue {
             return;
         }
         self.age(now_ms);
-        for lane in self.lanes.filled() {
-            loop {
-                let expired = self.expired_in_front(lane, now_ms);
-                let Some(run) = (expired > 0).then(|| self.lanes.take(lane, expired)).flatten() else { break };
-                self.leave(run, End::Expired, effects);
-            }
-        }
+        // What leaves may let another of its group into a lane that was looked at before.
+        while self.lanes.filled().any(|lane| self.expire_front(lane, now_ms, effects)) {}
+    }
+
+    /// True where something expired.
+    fn expire_front(&mut self, lane: u8, now_ms: u64, effects: &mut Vec<Effect>) -> bool {
+        let expired = self.expired_in_front(lane, now_ms);
+        let Some(run) = (expired > 0).then(|| self.lanes.take(lane, expired)).flatten() else { return false };
+        self.leave(run, End::Expired, effects);
+        true
     }
 
     /// When `tick` and then `dispatch` have something to do again, if nothing else happens.

@@ -87,6 +87,12 @@ impl Random {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
+
+    /// Mostly below the first bound, sometimes below the second.
+    pub fn mostly(&mut self, bound: u64, rare: u64) -> u64 {
+        let chosen = if self.below(10) == 0 { rare } else { bound };
+        self.below(chosen)
+    }
 }
 
 pub fn is_long() -> bool {
