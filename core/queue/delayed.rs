@@ -274,8 +274,13 @@ impl Delayed {
         });
         let mut open: Vec<Reverse<Packed>> = self.open.iter().filter(|item| item.0 >= after).copied().collect();
         open.sort_unstable();
-        let lists: Vec<&[Reverse<Packed>]> =
-            self.chunks.iter().map(|chunk| &chunk.items[..]).chain([&open[..]]).map(|items| rest(items, after)).collect();
+        let lists: Vec<&[Reverse<Packed>]> = self
+            .chunks
+            .iter()
+            .map(|chunk| &chunk.items[..])
+            .chain([&open[..]])
+            .map(|items| rest(items, after))
+            .collect();
         let head = |at: usize, length: usize| Some(Reverse((lists[at][length.checked_sub(1)?].0, at, length)));
         let mut heads: BinaryHeap<_> = (0..lists.len()).filter_map(|at| head(at, lists[at].len())).collect();
         for _ in 0..max {

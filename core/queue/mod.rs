@@ -37,7 +37,8 @@ mod types;
 pub use config::{Overflow, PRIORITY_MAX, QueueConfig, ReleaseConfig, Retry, RetryKind, RetryPolicy, Window};
 pub use effect::{Effect, Reason, merge_settled};
 pub use types::{
-    Arrival, Browsed, ConsumerConfig, Counts, Dispatch, Fault, NUMBER_MAX, Number, Outcome, RetryAfter, Scheduled, State,
+    Arrival, Browsed, ConsumerConfig, Counts, Dispatch, Fault, NUMBER_MAX, Number, Outcome, RetryAfter, Scheduled,
+    State,
 };
 
 use std::collections::BTreeMap;

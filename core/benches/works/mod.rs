@@ -4,6 +4,7 @@
 mod engine;
 mod fixtures;
 mod parts;
+mod queue;
 mod route;
 
 /// A piece of work, set up and ready to run.
@@ -65,4 +66,7 @@ pub const WORKS: &[Work] = &[
     work("route-headers10k", "route", route::headers_10k),
     work("route-where100", "route", route::where_100),
     work("bind-unbind", "pair", route::bind_unbind),
+    work("queue-one", "message", queue::one_consumer),
+    work("queue-four", "message", queue::four_consumers),
+    work("queue-four-runs", "message", queue::four_consumers_in_runs),
 ];

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::queue::{Arrival, ConsumerConfig, Counts, Effect, Fault, Number, Outcome, Overflow, QueueConfig, Reason, RetryAfter};
+use crate::queue::{
+    Arrival, ConsumerConfig, Counts, Effect, Fault, Number, Outcome, Overflow, QueueConfig, Reason, RetryAfter,
+};
 
 pub const BYTES: u64 = 100;
 
@@ -96,7 +98,8 @@ impl Model {
             self.expected.push(Effect::Settled { first: arrival.number, count: 1 });
             return;
         }
-        let group = if self.config.ordered && arrival.group > 0 { 1 + arrival.group % self.config.groups_max } else { 0 };
+        let group =
+            if self.config.ordered && arrival.group > 0 { 1 + arrival.group % self.config.groups_max } else { 0 };
         let message = Message {
             lane: arrival.priority.min(self.config.priority_max),
             group,
@@ -211,7 +214,8 @@ impl Model {
         let mut left = max.min(self.config.in_flight_max.saturating_sub(in_flight));
         let mut given = given.iter();
         loop {
-            let best = self.consumers.iter().filter(|(id, _)| self.credit(**id) > 0).map(|(_, c)| c.config.priority).max();
+            let best =
+                self.consumers.iter().filter(|(id, _)| self.credit(**id) > 0).map(|(_, c)| c.config.priority).max();
             let front = (0..32).rev().find_map(|lane| self.front(lane));
             let (Some(best), Some(number), true) = (best, front, left > 0) else { break };
             if self.is_expired(number) {
@@ -242,7 +246,8 @@ impl Model {
         if outcome == Outcome::Defer && deferred >= self.config.deferred_max {
             return Err(Fault::DeferredFull { tag, limit: self.config.deferred_max });
         }
-        let is = |place: &Place| matches!(place, Place::Flight { consumer, tag: own, .. } if *consumer == id && *own == tag);
+        let is =
+            |place: &Place| matches!(place, Place::Flight { consumer, tag: own, .. } if *consumer == id && *own == tag);
         let found = self.messages.iter().find(|(_, message)| is(&message.place));
         let (number, place) = found.map(|(n, m)| (*n, m.place)).ok_or(Fault::UnknownDelivery { tag })?;
         let Place::Flight { from_deferred, .. } = place else { return Ok(()) };
@@ -330,7 +335,11 @@ impl Model {
             let message = self.messages.get_mut(&number).unwrap();
             message.since_ms = due_ms;
             let group = if message.retried { 0 } else { message.group };
-            if message.retried { self.place(number, Place::Ready) } else { self.make_ready(number) }
+            if message.retried {
+                self.place(number, Place::Ready)
+            } else {
+                self.make_ready(number)
+            }
             self.limit(group);
         }
         self.end_leases();

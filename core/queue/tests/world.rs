@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::kit::Random;
 use super::model::{BYTES, Model, Place};
-use crate::queue::{Arrival, Browsed, ConsumerConfig, Effect, Number, Outcome, Queue, QueueConfig, State, merge_settled};
+use crate::queue::{
+    Arrival, Browsed, ConsumerConfig, Effect, Number, Outcome, Queue, QueueConfig, State, merge_settled,
+};
 use crate::stdx::msgpack::Reader;
 
 enum Journal {
@@ -132,7 +134,8 @@ impl World {
         let mut given = Vec::new();
         for run in out {
             assert!(run.count == 1 || run.deliveries == 0, "runs only of new messages");
-            let each = (0..u64::from(run.count)).map(|i| (run.consumer, run.first_tag + i, run.first + i, run.deliveries));
+            let each =
+                (0..u64::from(run.count)).map(|i| (run.consumer, run.first_tag + i, run.first + i, run.deliveries));
             given.extend(each);
         }
         self.model.dispatched(&given, max as u64);
