@@ -201,3 +201,30 @@ fn a_broken_connection_gives_its_messages_back() {
     let all: Vec<Vec<u8>> = messages(&rig.frames(second)).into_iter().flat_map(|(_, values)| values).collect();
     assert_eq!(all, [b"a".to_vec(), b"b".to_vec(), b"c".to_vec()]);
 }
+#[test]
+fn after_a_restart_a_queue_holds_what_was_not_settled() {
+    for orderly in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::open(options(Some(folder.path().to_path_buf()), 1)).unwrap();
+        let mut rig = rig_with(&engine, &[]);
+        let connection = connect(&mut rig, 0);
+        consume(&mut rig, connection, 3);
+        let records: Vec<(&str, &str)> = ["a", "b", "c", "d", "e"].map(|value| ("k", value)).to_vec();
+        rig.worker.ingest(connection, &publish_to(1, &keyed(&records))).unwrap();
+        rig.run();
+        rig.worker.ingest(connection, &settle(None, 0, &[1, 1, 3, 1])).unwrap();
+        rig.run();
+        if orderly {
+            engine.close().unwrap();
+        }
+        drop(rig);
+        drop(engine);
+        let engine = Engine::open(options(Some(folder.path().to_path_buf()), 1)).unwrap();
+        let mut rig = rig_with(&engine, &[]);
+        let connection = connect(&mut rig, 0);
+        consume(&mut rig, connection, 10);
+        rig.run();
+        let left: Vec<Vec<u8>> = messages(&rig.frames(connection)).into_iter().flat_map(|(_, values)| values).collect();
+        assert_eq!(left, [b"b".to_vec(), b"d".to_vec(), b"e".to_vec()], "orderly stop: {orderly}");
+    }
+}
