@@ -79,7 +79,7 @@ impl Arguments {
     /// then both have to hold. Other keys are passed over.
     ///
     /// # Errors
-    /// `invalid_argument` with what is wrong.
+    /// `invalid_argument` or `bad_expression`, with what is wrong.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self> {
         if reader.nil().map_err(malformed)? {
             return Ok(Self::none());
@@ -162,4 +162,84 @@ fn test_node(test: &HeaderTest, fields: &mut Vec<Field>) -> Result<Node> {
         }
     };
     Ok(Node::Compare(Operand::Field(field), operator, Operand::Literal(test.value.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+    use crate::route::Predicate;
+    use crate::stdx::msgpack::{write_array, write_map, write_nil, write_str, write_uint};
+
+    fn read(write: impl Fn(&mut Vec<u8>)) -> Result<Arguments> {
+        let mut bytes = Vec::new();
+        write(&mut bytes);
+        for cut in 0..bytes.len() {
+            assert!(Arguments::read(&mut Reader::new(&bytes[..cut])).is_err(), "cut at {cut}");
+        }
+        let mut reader = Reader::new(&bytes);
+        let read = Arguments::read(&mut reader);
+        assert!(read.is_err() || reader.is_at_end(), "all of it is read, and nothing more");
+        read
+    }
+
+    fn write_test(out: &mut Vec<u8>, op: &str, value: u64) {
+        write_array(out, 3);
+        write_str(out, "x");
+        write_str(out, op);
+        write_uint(out, value);
+    }
+
+    #[test]
+    fn headers_and_a_rule_are_read_and_both_have_to_hold() {
+        assert_eq!(read(write_nil).unwrap(), Arguments::none());
+        let by_rule = |rule: &str| Arguments::filter(Predicate::parse(rule).unwrap());
+        let only_rule = read(|out| {
+            write_map(out, 1);
+            write_str(out, "where");
+            write_str(out, "$.a == 1");
+        });
+        assert_eq!(only_rule.unwrap(), by_rule("$.a==1"));
+        let both = read(|out| {
+            write_map(out, 4);
+            for (name, value) in [("where", "$.a == 1"), ("match", "any"), ("other", "passed over")] {
+                write_str(out, name);
+                write_str(out, value);
+            }
+            write_str(out, "headers");
+            write_array(out, 2);
+            write_test(out, "=", 1);
+            write_test(out, "<", 9);
+        });
+        let same = by_rule("(header('x') == 1 or header('x') < 9) and $.a == 1");
+        assert_eq!(both.unwrap(), same);
+    }
+
+    #[test]
+    fn bad_arguments_are_refused() {
+        let code_of = |write: &dyn Fn(&mut Vec<u8>)| read(|out| write(out)).unwrap_err().code;
+        let pair = |name: &'static str, value: &'static str| {
+            move |out: &mut Vec<u8>| {
+                write_map(out, 1);
+                write_str(out, name);
+                write_str(out, value);
+            }
+        };
+        let headers = |op: &'static str, count: usize| {
+            move |out: &mut Vec<u8>| {
+                write_map(out, 1);
+                write_str(out, "headers");
+                write_array(out, count);
+                (0..count).for_each(|_| write_test(out, op, 1));
+            }
+        };
+        assert_eq!(code_of(&pair("where", "$.a =")), ErrorCode::BAD_EXPRESSION);
+        assert_eq!(code_of(&pair("match", "some")), ErrorCode::INVALID_ARGUMENT);
+        assert_eq!(code_of(&pair("headers", "x")), ErrorCode::INVALID_ARGUMENT);
+        assert_eq!(code_of(&|out| write_uint(out, 1)), ErrorCode::INVALID_ARGUMENT);
+        assert_eq!(code_of(&headers("~", 1)), ErrorCode::INVALID_ARGUMENT);
+        assert_eq!(code_of(&headers("prefix", 1)), ErrorCode::INVALID_ARGUMENT);
+        assert_eq!(code_of(&headers("=", EXPRESSION_FIELDS_MAX + 1)), ErrorCode::INVALID_ARGUMENT);
+        assert!(read(headers("=", EXPRESSION_FIELDS_MAX)).is_ok());
+    }
 }

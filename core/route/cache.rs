@@ -46,6 +46,8 @@ pub struct RouteCache {
     entries_max: usize,
     /// Entries of another generation are empty.
     generation: u32,
+    /// How often `invalidate` was called.
+    changes: u64,
     /// Entries of this generation.
     filled: usize,
     /// Which way of a full set is replaced next.
@@ -59,20 +61,23 @@ impl RouteCache {
             entries: Vec::new(),
             entries_max,
             generation: NEVER + 1,
+            changes: 0,
             filled: 0,
             turn: 0,
             hasher: DefaultHashBuilder::default(),
         }
     }
 
+    /// Another number after every change; a result that is kept elsewhere holds as long as this one.
     #[inline]
-    pub fn generation(&self) -> u32 {
-        self.generation
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Something was bound or unbound: nothing in here holds any longer.
     pub fn invalidate(&mut self) {
         self.filled = 0;
+        self.changes += 1;
         if let Some(next) = self.generation.checked_add(1) {
             self.generation = next;
         } else {
@@ -145,4 +150,64 @@ impl RouteCache {
 #[inline]
 fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(cache: &RouteCache, key: &str) -> Option<SetId> {
+        cache.get(cache.hash(1, key.as_bytes()), 1, key.as_bytes())
+    }
+
+    fn keep(cache: &mut RouteCache, key: &str, set: SetId) {
+        cache.put(cache.hash(1, key.as_bytes()), 1, key.as_bytes(), set);
+    }
+
+    #[test]
+    fn what_is_kept_is_right_and_bounded_and_mostly_there() {
+        let mut cache = RouteCache::new(1_024);
+        for set in 0..10_000 {
+            keep(&mut cache, &format!("key-{set}"), set);
+            assert_eq!(look(&cache, &format!("key-{set}")), Some(set));
+        }
+        assert_eq!(cache.entries.len(), 1_024);
+        let found: Vec<_> = (0..10_000).filter_map(|set| Some((set, look(&cache, &format!("key-{set}"))?))).collect();
+        assert!(found.len() > 800 && found.iter().all(|(set, kept)| set == kept), "{} are there", found.len());
+        let mut roomy = RouteCache::new(1 << 15);
+        // Some are pushed out while it still grows.
+        for set in (0..10_000).chain(0..10_000) {
+            if look(&roomy, &format!("key-{set}")).is_none() {
+                keep(&mut roomy, &format!("key-{set}"), set);
+            }
+        }
+        let there = (0..10_000).filter(|set| look(&roomy, &format!("key-{set}")) == Some(*set)).count();
+        assert!(there > 9_900, "{there} of 10,000 have room");
+    }
+
+    #[test]
+    fn nothing_is_there_after_a_change_also_when_generations_begin_again() {
+        let mut cache = RouteCache::new(64);
+        for generation in [1, u32::MAX - 1, u32::MAX] {
+            cache.generation = generation;
+            keep(&mut cache, "a", 7);
+            let before = cache.changes();
+            cache.invalidate();
+            assert_eq!(look(&cache, "a"), None);
+            assert!(cache.changes() > before);
+        }
+        cache.generation = u32::MAX;
+        assert_eq!(look(&cache, "a"), None, "the entries of the old round are gone");
+    }
+
+    #[test]
+    fn exchanges_are_apart_and_long_keys_are_not_kept() {
+        let mut cache = RouteCache::new(64);
+        keep(&mut cache, "a", 7);
+        assert_eq!(cache.get(cache.hash(2, b"a"), 2, b"a"), None);
+        let (fits, long) = ("k".repeat(KEY_BYTES_MAX), "k".repeat(KEY_BYTES_MAX + 1));
+        keep(&mut cache, &fits, 1);
+        keep(&mut cache, &long, 2);
+        assert_eq!((look(&cache, &fits), look(&cache, &long)), (Some(1), None));
+    }
 }

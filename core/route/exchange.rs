@@ -24,8 +24,8 @@ pub struct Exchange {
     pub alternate: Option<ExchangeId>,
     /// The last route that came through.
     pub seen: u64,
-    /// Where every message goes, in this generation of the cache: where neither key nor content makes a difference.
-    pub whole: Option<(u32, SetId)>,
+    /// Where every message goes, when neither key nor content makes a difference; it holds up to the next change.
+    pub whole: Option<(u64, SetId)>,
     table: Table,
     rules: Rules,
 }

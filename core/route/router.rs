@@ -12,7 +12,7 @@ use super::{
     Arguments, DEFAULT_EXCHANGE, Destination, ExchangeId, ExchangeKind, Message, NOWHERE, RouteLimits, SetId, Target,
     refused,
 };
-use crate::error::Result;
+use crate::error::{CoreError, ErrorCode, Result};
 
 pub struct Router {
     limits: RouteLimits,
@@ -48,8 +48,8 @@ impl Router {
     /// need not be there: while it is not, it takes nothing.
     ///
     /// # Errors
-    /// `invalid_argument` for the default exchange, another kind than it has, and a header to hash where none is hashed;
-    /// `limit_exceeded` at `exchanges_max`.
+    /// `argument_mismatch` for another kind than it has; `invalid_argument` for the default exchange, and a header to hash
+    /// where none is hashed; `limit_exceeded` at `exchanges_max`.
     pub fn exchange_put(
         &mut self,
         id: ExchangeId,
@@ -70,7 +70,7 @@ impl Router {
             None => fresh.insert(Exchange::new(kind, self.limits.key_bytes_max)),
         };
         if exchange.kind != kind {
-            return Err(refused(format!("type: exchange {id} is of another one")));
+            return Err(CoreError::new(ErrorCode::ARGUMENT_MISMATCH, format!("type: exchange {id} has another one")));
         }
         exchange.set_hash_header(hash_header)?;
         let before = std::mem::replace(&mut exchange.alternate, alternate);
@@ -97,8 +97,8 @@ impl Router {
     /// Binds; nothing changes when there is the same binding already.
     ///
     /// # Errors
-    /// `invalid_argument` for an exchange that is not there, the default exchange, a key over `key_bytes_max`, and a key or
-    /// arguments that the kind of exchange does not take; `limit_exceeded` at `bindings_max`.
+    /// `exchange_not_found`; `invalid_argument` for the default exchange, a key over `key_bytes_max`, and a key or arguments
+    /// that the kind of exchange does not take; `limit_exceeded` at `bindings_max`.
     pub fn bind(
         &mut self,
         exchange: ExchangeId,
@@ -114,10 +114,13 @@ impl Router {
         if let Destination::Exchange(id) = to
             && !self.exchanges.contains_key(&id)
         {
-            return Err(refused(format!("to: nothing can be bound to exchange {id}")));
+            return Err(CoreError::new(ErrorCode::EXCHANGE_NOT_FOUND, format!("to: exchange {id} is not there")));
+        }
+        if exchange == DEFAULT_EXCHANGE {
+            return Err(refused("nothing is bound to the default exchange: it has every queue by its name"));
         }
         let Some(table) = self.exchanges.get_mut(&exchange) else {
-            return Err(refused(format!("exchange: nothing can be bound to exchange {exchange}")));
+            return Err(CoreError::new(ErrorCode::EXCHANGE_NOT_FOUND, format!("exchange {exchange} is not there")));
         };
         table.check(key, condition.as_ref())?;
         let is_rule = |rule| table.is_rule(rule, condition.as_ref());
@@ -174,8 +177,8 @@ impl Router {
             return self.route_by_name(message.routing_key);
         }
         let Some(table) = self.exchanges.get(&exchange) else { return NOWHERE };
-        if let Some((generation, set)) = table.whole
-            && generation == self.cache.generation()
+        if let Some((changes, set)) = table.whole
+            && changes == self.cache.changes()
         {
             return set;
         }
@@ -267,7 +270,7 @@ impl Router {
             && !walk.is_by_content
             && let Some(table) = self.exchanges.get_mut(&exchange)
         {
-            table.whole = Some((self.cache.generation(), set));
+            table.whole = Some((self.cache.changes(), set));
         }
         self.walk = walk;
         set
@@ -334,9 +337,6 @@ impl Router {
     }
 }
 
-fn over(what: &str, limit: usize) -> crate::error::CoreError {
-    crate::error::CoreError::new(
-        crate::error::ErrorCode::LIMIT_EXCEEDED,
-        format!("a namespace has at most {limit} {what}"),
-    )
+fn over(what: &str, limit: usize) -> CoreError {
+    CoreError::new(ErrorCode::LIMIT_EXCEEDED, format!("a namespace has at most {limit} {what}"))
 }

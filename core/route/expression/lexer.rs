@@ -2,9 +2,8 @@
 
 use super::super::body::unescape;
 use super::super::fields::{PATH_STEPS_MAX, Step};
-use super::super::refused;
 use super::super::scalar::Literal;
-use crate::error::{CoreError, Result};
+use crate::error::{CoreError, ErrorCode, Result};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token<'t> {
@@ -20,7 +19,7 @@ pub enum Token<'t> {
 
 /// What is wrong, and at which byte.
 pub fn fault(at: usize, what: impl std::fmt::Display) -> CoreError {
-    refused(format!("where: {what} at position {at}"))
+    CoreError::new(ErrorCode::BAD_EXPRESSION, format!("where: {what} at position {at}"))
 }
 
 pub struct Lexer<'t> {

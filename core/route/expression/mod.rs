@@ -104,7 +104,7 @@ impl Evidence<'_, '_> {
     }
 }
 
-/// A rule by itself: the filter of a redrive. `docs` of the language: README.md.
+/// A rule by itself, as the filter of a redrive has one. The language: README.md.
 #[derive(Debug)]
 pub struct Predicate {
     condition: Condition,
@@ -114,7 +114,7 @@ pub struct Predicate {
 
 impl Predicate {
     /// # Errors
-    /// `invalid_argument` with what is wrong and where.
+    /// `bad_expression` with what is wrong and where.
     pub fn parse(text: &str) -> Result<Self> {
         let mut fields = Vec::new();
         let root = parse_into(text, &mut fields)?;

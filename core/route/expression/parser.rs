@@ -11,16 +11,15 @@
 //! ```
 
 use super::super::fields::Field;
-use super::super::refused;
 use super::super::scalar::{Literal, Operator};
 use super::lexer::{Lexer, Token, fault};
 use super::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_FIELDS_MAX, FieldIndex, Node, Operand};
-use crate::error::Result;
+use crate::error::{CoreError, Result};
 
 /// Parses `text`; its fields are added to `fields`, where they do not stand yet.
 pub fn parse_into(text: &str, fields: &mut Vec<Field>) -> Result<Node> {
     if text.len() > EXPRESSION_BYTES_MAX {
-        return Err(refused(format!("where: an expression of more than {EXPRESSION_BYTES_MAX} bytes")));
+        return Err(fault(EXPRESSION_BYTES_MAX, format_args!("more than {EXPRESSION_BYTES_MAX} bytes")));
     }
     let mut lexer = Lexer::new(text);
     let (at, token) = lexer.next()?;
@@ -57,7 +56,7 @@ impl<'t> Parser<'t, '_> {
         Ok(std::mem::replace(&mut self.token, next))
     }
 
-    fn unexpected(&self, wanted: &str) -> crate::error::CoreError {
+    fn unexpected(&self, wanted: &str) -> CoreError {
         let found = match &self.token {
             Token::End => "the end".to_owned(),
             Token::Symbol(text) | Token::Word(text) => format!("{text:?}"),

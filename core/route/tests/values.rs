@@ -25,9 +25,9 @@ impl Value {
         match random.below(6) {
             0 => Self::Null,
             1 => Self::Bool(random.once(2)),
-            2 => Self::Float(random.below(9) as f64 / 2.0 - 2.0),
+            2 => Self::Float(f64::from(random.below(9) as u32) / 2.0 - 2.0),
             3 => Self::Text((*random.pick(&TEXTS)).to_owned()),
-            _ => Self::Int(random.below(9) as i64 - 4),
+            _ => Self::Int(i64::from(random.below(9) as u32) - 4),
         }
     }
 
@@ -102,7 +102,7 @@ impl Value {
             Self::Null => write_nil(out),
             Self::Bool(value) => write_bool(out, *value),
             Self::Int(value) if *value >= 0 && random.once(2) => write_uint(out, value.cast_unsigned()),
-            Self::Int(value) if random.once(2) => out.extend_from_slice(&[0xd0, *value as i8 as u8]),
+            Self::Int(value) if random.once(2) => out.extend_from_slice(&[0xd0, (*value as i8).cast_unsigned()]),
             Self::Int(value) => {
                 out.push(0xd3);
                 out.extend_from_slice(&value.to_be_bytes());
@@ -138,7 +138,7 @@ impl Value {
 
     fn number(&self) -> Option<f64> {
         match self {
-            Self::Int(value) => Some(*value as f64),
+            Self::Int(value) => Some(f64::from(*value as i32)),
             Self::Float(value) => Some(*value),
             _ => None,
         }
@@ -290,7 +290,7 @@ impl Rule {
         match random.below(if depth == 0 { 6 } else { 10 }) {
             // Equality with a value most of all: that is what rules are filed under.
             0..=2 => Self::Compare(Operand::field(random), "==", Operand::Literal(Value::scalar(random))),
-            3 => Self::Compare(Operand::random(random), *random.pick(&OPERATORS), Operand::random(random)),
+            3 => Self::Compare(Operand::random(random), random.pick::<&str>(&OPERATORS), Operand::random(random)),
             4 => Self::Prefix(Operand::random(random), (*random.pick(&TEXTS)).to_owned()),
             5 if random.once(2) => Self::Exists(Operand::field(random)),
             5 => Self::True(Operand::random(random)),
@@ -334,7 +334,7 @@ impl Rule {
         let mut join = |rules: &[Self], words: [&str; 2], inner: usize| {
             for (index, rule) in rules.iter().enumerate() {
                 if index > 0 {
-                    out.push_str(*random.pick(&words));
+                    out.push_str(random.pick::<&str>(&words));
                 }
                 rule.write(random, inner, out);
             }
@@ -343,7 +343,7 @@ impl Rule {
             Self::Any(rules) => join(rules, ["||", " or "], 1),
             Self::All(rules) => join(rules, [" && ", " and "], 2),
             Self::Not(rule) => {
-                out.push_str(*random.pick(&["!", "not "]));
+                out.push_str(random.pick::<&str>(&["!", "not "]));
                 rule.write(random, 2, out);
             }
             Self::Compare(left, operator, right) => {
