@@ -185,6 +185,23 @@ fn a_rule_narrows_what_the_key_takes_and_is_never_cached() {
 }
 
 #[test]
+fn rules_of_a_fanout_are_asked_for_every_message() {
+    let mut router = router(&[(1, ExchangeKind::Fanout)]);
+    for (to, rule) in [(1, "$.a == 1"), (2, "$.a == 2 or header('x') == 1"), (3, "$.a == 1.0 and $.b > 1"), (4, "!$.c")]
+    {
+        router.bind(1, queue(to), b"", Arguments::filter(Predicate::parse(rule).unwrap())).unwrap();
+    }
+    router.target_remove(Target::Queue(4));
+    let of = |headers, value| Message { routing_key: b"", headers, value };
+    assert_eq!(queues_of(&mut router, 1, &of(b"", b"")), [], "met by none of the values that rules need");
+    assert_eq!(queues_of(&mut router, 1, &of(b"", br#"{"a": 1}"#)), [1]);
+    assert_eq!(queues_of(&mut router, 1, &of(b"", br#"{"a": 1e0, "b": 2}"#)), [1, 3]);
+    assert_eq!(queues_of(&mut router, 1, &of(b"\x81\xa1x\x01", br#"{"a": 1}"#)), [1, 2]);
+    assert_eq!(queues_of(&mut router, 1, &of(b"\x82\xa1x\x02\xa1x\x01", b"")), [], "the first of two headers");
+    assert_eq!(queues_of(&mut router, 1, &of(b"\x82\xa1x\x01\xa1x", b"")), [2], "of broken headers what is before");
+}
+
+#[test]
 fn binding_twice_is_binding_once_and_kinds_do_not_change() {
     let mut router = router(&[(1, ExchangeKind::Topic)]);
     for _ in 0..2 {

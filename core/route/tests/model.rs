@@ -320,14 +320,17 @@ impl Pair {
 fn every_message_goes_where_the_model_says() {
     for seed in [0x726f_7574_6531, 0x726f_7574_6532, 0x726f_7574_6533] {
         let mut random = Random::seeded(seed);
-        for _ in 0..5 {
+        for _ in 0..4 {
             let mut pair = Pair { router: Router::new(RouteLimits::default()), model: Model::default() };
             for _ in 0..4 * EXCHANGES {
                 pair.declare(&mut random);
             }
-            for _ in 0..120 {
+            for _ in 0..80 {
                 pair.change(&mut random);
-                pair.check(&mut random);
+                // Several, because what one leaves in the cache may be wrong for the next.
+                for _ in 0..3 {
+                    pair.check(&mut random);
+                }
             }
         }
     }
