@@ -2,8 +2,10 @@
 #![allow(clippy::wildcard_imports)]
 
 mod credit;
+mod dead_letters;
 mod deliver;
 mod kit;
 mod lifecycle;
 mod publish;
 mod queues;
+mod space_kit;
