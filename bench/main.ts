@@ -18,6 +18,7 @@ import { runBench } from "./load/index.ts";
 const SUITES: Readonly<Record<string, string>> = {
   limits: "the broker beside what the machine can do at most: bare sockets, bare disk",
   peers: "the broker beside Kafka, NATS, RabbitMQ, Redis and Mosquitto",
+  queues: "queues and exchanges: how fast, how much memory, how late",
   core: "micro-benchmarks of the Rust core and of the TypeScript codecs",
   profile: "flame graphs of the native and the JavaScript side",
 };

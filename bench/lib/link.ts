@@ -60,6 +60,8 @@ export class Link {
   deliveredBytes = 0;
   /** Called for each DELIVER frame: its source, and where its batches stand. */
   onDeliver: ((source: number, bytes: Uint8Array, start: number, end: number) => void) | undefined;
+  /** Called for each MESSAGES frame with where its content stands. */
+  onMessages: ((bytes: Uint8Array, start: number, end: number) => void) | undefined;
   /** Called when something was acknowledged, after the runs of an ACK. */
   onAck: (() => void) | undefined;
   /** Called for each run of an ACK: so many publishes of a partition. */
@@ -110,9 +112,14 @@ export class Link {
 
   /** Sends a request; answers come in the order of the requests. Errors: what the broker refuses with; the link ended. */
   request(op: number, ...args: unknown[]): Promise<unknown> {
+    return this.ask((correlation) => encodeFrame(op, correlation, ...args));
+  }
+
+  /** The same for a frame that the caller writes around the correlation id. */
+  ask(frameOf: (correlation: number) => Uint8Array): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(lost("the connection has ended"));
     this.#correlation += 1;
-    this.write(encodeFrame(op, this.#correlation, ...args));
+    this.write(frameOf(this.#correlation));
     return new Promise((resolve, reject) => {
       this.#replies.push({ resolve, reject });
     });
@@ -225,11 +232,13 @@ export class Link {
   receive(bytes: Uint8Array, start: number, end: number): void {
     const op = opOf(bytes, start, end);
     if (op === Op.DELIVER) this.#delivered(bytes, start, end);
+    else if (op === Op.MESSAGES) this.onMessages?.(bytes, start, end);
     else if (op === Op.ACK) this.#acked(bytes, start, end);
     else if (op === Op.CREDIT) this.#creditBytes += readCredit(bytes, start, end);
     else if (op === Op.OK || op === Op.ERROR) this.#replied(unpack(bytes, start, end) as unknown[]);
     else if (op === Op.PING) this.write(encodeFrame(Op.PONG, (unpack(bytes, start, end) as unknown[])[1]));
     else if (op === Op.NACK) this.#refused(errorFromWire((unpack(bytes, start, end) as unknown[]).slice(4)));
+    else if (op === Op.SETTLE_FAILED) this.#refused(errorFromWire((unpack(bytes, start, end) as unknown[]).slice(5)));
     else if (op === Op.GOODBYE) this.#saidGoodbye(unpack(bytes, start, end) as unknown[]);
   }
 

@@ -5,7 +5,7 @@ import type { CreateTopicOptions } from "../../src/client/topics.ts";
 import { type Figure, figureOf, type Goal, median } from "../lib/figure.ts";
 import { type BrokerChild, type Child, spawnBroker, spawnProgram } from "../lib/processes.ts";
 import type { SuiteContext, Table } from "../lib/suite.ts";
-import { FULL, QUICK, type Sizes } from "./sizes.ts";
+import type { Sizes } from "./sizes.ts";
 import { machineSeconds, quiet } from "./quiet.ts";
 import { warmPages } from "./warm.ts";
 
@@ -14,7 +14,17 @@ import { warmPages } from "./warm.ts";
 /** No run takes longer, a sustained one on a slow disk included. */
 const RUN_MS_MAX = 300_000;
 const QUICK_RUN_MS_MAX = 30_000;
-const PROGRAMS = join(import.meta.dir, "programs");
+
+/** What a suite's stage is made of. */
+export interface House<S> {
+  /** The suite's name, which its folders and topics begin with. */
+  readonly name: string;
+  /** The folder of its programs. */
+  readonly programs: string;
+  /** How much its measurements move, and that with `--quick`. */
+  readonly full: S;
+  readonly quick: S;
+}
 
 export interface FigureSpec {
   readonly name: string;
@@ -23,12 +33,12 @@ export interface FigureSpec {
   readonly note?: string;
 }
 
-/** One entry of the suite: what it measures, and how. `run` is one round. */
-export interface Measure {
+/** One entry of a suite: what it measures, and how. */
+export interface Measure<S = Sizes> {
   readonly title: string;
   readonly figures: readonly FigureSpec[];
-  /** Prepares what all rounds use; the stage ends what it was asked for. */
-  prepare(stage: Stage): Promise<Round>;
+  /** Prepares what all rounds use; the stage ends what it was asked for. The result is one round. */
+  prepare(stage: Stage<S>): Promise<Round>;
 }
 
 export type Round = (round: number) => Promise<void>;
@@ -60,18 +70,20 @@ export async function inTime<T>(title: string, limitMs: number, work: Promise<T>
   return await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-export class Stage implements AsyncDisposable {
+export class Stage<S = Sizes> implements AsyncDisposable {
   readonly context: SuiteContext;
-  readonly sizes: Sizes;
+  readonly sizes: S;
+  readonly #house: House<S>;
   readonly #runs = new Map<string, number[]>();
   readonly #notes = new Map<string, string>();
   readonly #costs = new Map<string, Cost[]>();
   readonly #children: Child[] = [];
   readonly #folders: string[] = [];
 
-  constructor(context: SuiteContext) {
+  constructor(context: SuiteContext, house: House<S>) {
     this.context = context;
-    this.sizes = context.quick ? QUICK : FULL;
+    this.#house = house;
+    this.sizes = context.quick ? house.quick : house.full;
   }
 
   /** Takes down a figure's run. */
@@ -93,14 +105,14 @@ export class Stage implements AsyncDisposable {
 
   /** A folder of its own on the disk that is measured. */
   async folder(): Promise<string> {
-    const path = await mkdtemp(join(this.context.workDir, "limits-"));
+    const path = await mkdtemp(join(this.context.workDir, `${this.#house.name}-`));
     this.#folders.push(path);
     return path;
   }
 
   async program(name: string): Promise<Child> {
     this.context.signal.throwIfAborted();
-    const child = await spawnProgram(join(PROGRAMS, `${name}.ts`));
+    const child = await spawnProgram(join(this.#house.programs, `${name}.ts`));
     this.#children.push(child);
     return child;
   }
@@ -154,7 +166,7 @@ export class Stage implements AsyncDisposable {
     work: (topic: string) => Promise<T>,
   ): Promise<T> {
     await using client = await connect(broker.url);
-    const topic = `limits-${crypto.randomUUID()}`;
+    const topic = `${this.#house.name}-${crypto.randomUUID()}`;
     await client.topics.create(topic, options);
     try {
       return await work(topic);

@@ -94,7 +94,11 @@ export class Wire {
 
   /** Opens the publisher of the units' frames. */
   async openPublisher(topic: string): Promise<void> {
-    await this.request(Op.PUBLISHER_OPEN, PUBLISHER, { topic });
+    await this.openPublisherOn({ topic });
+  }
+
+  async openPublisherOn(target: { readonly topic: string } | { readonly exchange: string }): Promise<void> {
+    await this.request(Op.PUBLISHER_OPEN, PUBLISHER, target);
   }
 
   /** Reads the whole topic from its first record on. */
