@@ -49,7 +49,7 @@ const PAUSE = 8;
  */
 const INPUT_BYTES_PER_TURN = 256 * 1024;
 
-/** A timer takes at most this long at once (the limit of setTimeout is 2^31 ms); a manual clock is looked at again as often. */
+/** A timer takes at most this long at once (the limit of setTimeout is 2^31 ms). */
 const TIMER_MS_MAX = 60_000;
 
 export class WorkerLoop implements ConnectionHost {
@@ -67,8 +67,6 @@ export class WorkerLoop implements ConnectionHost {
   #inputBytes = 0;
   #stopped = false;
   #timer: Timer | undefined;
-  /** When the timer runs, on the engine's clock. */
-  #timerMs = Number.POSITIVE_INFINITY;
   readonly #run = (): void => this.#turn();
 
   constructor(options: LoopOptions) {
@@ -224,15 +222,18 @@ export class WorkerLoop implements ConnectionHost {
     }
   }
 
-  /** One timer stands for all: the earliest. A turn that runs too early asks for the rest of the time. */
+  /**
+   * Runs a turn at this time of the engine's clock. One timer stands for all: the engine asks for the earliest time, and
+   * for a later one when that has passed, which a turn may find before the timer does. So the last word counts.
+   */
   timer(atMs: number): void {
-    if (this.#stopped || atMs >= this.#timerMs) return;
+    if (this.#stopped) return;
     clearTimeout(this.#timer);
-    this.#timerMs = atMs;
     const delayMs = Math.min(Math.max(0, Math.ceil(atMs - this.#engine.now())), TIMER_MS_MAX);
     this.#timer = setTimeout(() => {
-      this.#timerMs = Number.POSITIVE_INFINITY;
-      this.turnSoon();
+      // A wait that was cut short, or a timer that ran early: the engine would not ask again for the time it waits for.
+      if (this.#engine.now() < atMs) this.timer(atMs);
+      else this.turnSoon();
     }, delayMs);
   }
 
