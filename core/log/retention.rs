@@ -51,6 +51,14 @@ impl Partition {
         self.released.fetch_max(offset, Ordering::AcqRel);
     }
 
+    /// Expires by size at once, where a size is set.
+    ///
+    /// # Errors
+    /// As `expire`.
+    pub(super) fn shrink(&self) -> Result<()> {
+        if self.config().retention_bytes < 0 || self.failure().is_some() { Ok(()) } else { self.expire() }
+    }
+
     /// How many of `segments`, from the oldest on, are to go.
     fn expired(&self, segments: &[Arc<Segment>], past: &impl Fn(u64, i64) -> bool) -> usize {
         let config = self.config();

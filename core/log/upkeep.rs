@@ -27,6 +27,9 @@ pub fn run(logs: &Logs) {
             } else {
                 // A full disk shows at the next append; it is tried again.
                 let _ = partition.checkpoint();
+                // A segment that was sealed may put the log past its size: at the next
+                // round it would be past by all that comes until then.
+                let _ = partition.shrink();
             }
         }
         logs.remove_deleted();

@@ -136,6 +136,19 @@ fn segments_go_by_bytes_but_never_the_active_one() {
 }
 
 #[test]
+fn a_sealed_segment_is_when_a_log_shrinks_to_its_size() {
+    let mut rig = Rig::new();
+    rig.config.segment_bytes = 4096;
+    rig.config.retention_bytes = 10_000;
+    let partition = rig.open();
+    for n in 0..60u8 {
+        append(&partition, &batch(&[&[n; 500]]));
+    }
+    // The rig's rounds are an hour apart.
+    rig.wait_until("the log shrank", |_| partition.info().bytes < 15_000);
+}
+
+#[test]
 fn a_reader_that_retention_overtook_is_told_the_start() {
     let mut rig = Rig::new();
     rig.config.segment_bytes = 4096;
