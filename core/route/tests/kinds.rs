@@ -199,6 +199,9 @@ fn rules_of_a_fanout_are_asked_for_every_message() {
     assert_eq!(queues_of(&mut router, 1, &of(b"\x81\xa1x\x01", br#"{"a": 1}"#)), [1, 2]);
     assert_eq!(queues_of(&mut router, 1, &of(b"\x82\xa1x\x02\xa1x\x01", b"")), [], "the first of two headers");
     assert_eq!(queues_of(&mut router, 1, &of(b"\x82\xa1x\x01\xa1x", b"")), [2], "of broken headers what is before");
+    router.target_remove(Target::Queue(1));
+    router.target_remove(Target::Queue(3));
+    assert_eq!(queues_of(&mut router, 1, &of(b"", br#"{"a": 2}"#)), [2], "another value of the field is still filed");
 }
 
 #[test]
