@@ -9,7 +9,7 @@ use super::state::State;
 use crate::batch::{BatchHeader, BodyCrc, records_of};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Partition};
-use crate::route::{Message, NOWHERE, SetId, Target};
+use crate::route::{DEFAULT_EXCHANGE, Message, NOWHERE, SetId, Target};
 
 /// Where a publisher's messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,9 @@ impl State {
     /// Fills `runs` and `starts`. Returns whether any message has properties that a
     /// queue has to look at one by one.
     fn route(&mut self, piece: &Piece<'_>, to: PublishTo, returned: &mut Vec<(u32, ErrorCode)>) -> Result<bool> {
+        if to.exchange != DEFAULT_EXCHANGE && !self.exchange_names.contains_key(&to.exchange) {
+            return Err(CoreError::new(ErrorCode::EXCHANGE_NOT_FOUND, "the exchange was deleted"));
+        }
         self.runs.clear();
         self.starts.clear();
         let (mut at, mut specials) = (0, false);

@@ -11,6 +11,8 @@ use crate::log::{Cursor, Partition, Run, SegmentMap};
 
 /// So many of the newest messages are found by the table; a power of two.
 const RECENT_MAX: usize = 1 << 20;
+/// The table's batches are at most so many bytes: their maps keep deleted segments alive.
+const RECENT_BYTES_MAX: u64 = 256 << 20;
 /// What is taken from the log at once on the way through a backlog.
 const BACKLOG_RUN_BYTES: usize = 256 << 10;
 
@@ -35,6 +37,7 @@ pub(super) struct Journal {
     /// Behind the last batch in `recent`.
     tail: Option<Cursor>,
     recent: VecDeque<Placed>,
+    recent_bytes: u64,
     /// Of each of the newest messages, by number modulo `RECENT_MAX`: where its record
     /// begins in its batch's body.
     starts: Vec<u32>,
@@ -44,7 +47,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub fn new(partition: Arc<Partition>) -> Self {
-        Self { partition, tail: None, recent: VecDeque::new(), starts: Vec::new(), last: 0 }
+        Self { partition, tail: None, recent: VecDeque::new(), recent_bytes: 0, starts: Vec::new(), last: 0 }
     }
 
     /// Notes where the batch lies that was appended at `base`; `starts` are the places of
@@ -68,7 +71,9 @@ impl Journal {
             self.starts[(base as usize + at) % RECENT_MAX] = *start;
         }
         let forgotten = (base + starts.len() as u64).saturating_sub(RECENT_MAX as u64);
-        while self.recent.front().is_some_and(|batch| batch.first < forgotten) {
+        let is_over = |bytes: u64, batch: &Placed| bytes > RECENT_BYTES_MAX || batch.first < forgotten;
+        while let Some(batch) = self.recent.front().filter(|batch| is_over(self.recent_bytes, batch)) {
+            self.recent_bytes -= u64::from(batch.header.records_bytes);
             self.recent.pop_front();
             self.last = self.last.saturating_sub(1);
         }
@@ -81,6 +86,7 @@ impl Journal {
         while let Some(Ok(header)) = bytes.get(at..).filter(|rest| !rest.is_empty()).map(BatchHeader::parse) {
             if header.base_offset == base {
                 let body_at = run.start + at + HEADER_BYTES;
+                self.recent_bytes += u64::from(header.records_bytes);
                 self.recent.push_back(Placed { first: base, count, header, map: Arc::clone(&run.map), body_at });
                 return;
             }

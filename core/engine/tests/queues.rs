@@ -99,3 +99,39 @@ fn after_a_restart_a_queue_holds_what_was_not_settled() {
         assert_eq!(left, [b"b".to_vec(), b"d".to_vec(), b"e".to_vec()], "orderly stop: {orderly}");
     }
 }
+
+#[test]
+fn a_publish_to_an_exchange_that_was_deleted_is_refused() {
+    let mut rig = in_memory();
+    let producer = connect(&mut rig, 0);
+    let delete = change(|out| {
+        msgpack::write_array(out, 2);
+        msgpack::write_str(out, "exchange_delete");
+        msgpack::write_uint(out, u64::from(EXCHANGE));
+    });
+    rig.worker.space_apply(SPACE, 20, &delete).unwrap();
+    rig.worker.ingest(producer, &publish_to(1, &keyed(&[("k", "a")]))).unwrap();
+    rig.run();
+    assert_eq!(rig.frames(producer)[0].op, 21, "NACK");
+}
+
+#[test]
+fn messages_behind_the_table_are_found_by_walking() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(options(Some(folder.path().to_path_buf()), 1)).unwrap();
+    let mut rig = rig_with(&engine, &[]);
+    let producer = connect(&mut rig, 0);
+    let value = "v".repeat(500 << 10);
+    // More than the table holds, so that the first ones are read from the log.
+    for n in 0..600_u64 {
+        rig.worker.ingest(producer, &publish_to(n, &keyed(&[("k", "small"), ("other", ""), ("k", &value)]))).unwrap();
+        rig.run();
+    }
+    assert_eq!(count(&rig, QUEUE, "ready"), 1_200);
+    let consumer = connect(&mut rig, 0);
+    consume(&mut rig, consumer, 2_000);
+    rig.run();
+    let frames = rig.frames(consumer);
+    let sizes: Vec<usize> = messages(&frames).iter().flat_map(|(_, values)| values).map(Vec::len).collect();
+    assert!(sizes == [5, value.len()].repeat(600), "every message comes once, in order, as it was sent");
+}
