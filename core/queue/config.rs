@@ -67,6 +67,7 @@ pub struct ReleaseConfig {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an argument of its own")]
 pub struct QueueConfig {
     /// At most one unsettled message a group, in order of numbers.
     pub ordered: bool,
@@ -131,7 +132,7 @@ impl QueueConfig {
     /// `invalid_config`, naming the key whose value is not valid.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut config = Self::default();
-        Fields::new(bytes)?.each(|key, value| config.set(key, value))?;
+        Fields::new(bytes).each(|key, value| config.set(key, value))?;
         Ok(config)
     }
 

@@ -270,7 +270,7 @@ impl Delayed {
     /// Up to `max` in order of time, behind `after`.
     pub fn scheduled(&self, after: Option<Scheduled>, max: usize, out: &mut Vec<Scheduled>) {
         let after = after.map_or(0, |after| {
-            (u128::from(after.due_ms.min(DUE_MAX)) << 48 | u128::from(after.number.min(NUMBER_MAX))) + 1 << 38
+            ((u128::from(after.due_ms.min(DUE_MAX)) << 48 | u128::from(after.number.min(NUMBER_MAX))) + 1) << 38
         });
         let mut open: Vec<Reverse<Packed>> = self.open.iter().filter(|item| item.0 >= after).copied().collect();
         open.sort_unstable();

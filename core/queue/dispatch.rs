@@ -23,26 +23,37 @@ impl Queue {
         self.age(now_ms);
         let mut left = may_go;
         while left > 0 {
-            let Some((slot, sharing)) = self.consumers.next() else { break };
+            let Some((_, sharing)) = self.consumers.next() else { break };
             let Some(lane) = self.lanes.highest() else { break };
-            let portion = self.portion(slot, sharing).min(u32::try_from(left).unwrap_or(u32::MAX));
-            let Some(run) = self.take_ready(lane, portion, now_ms, effects) else { continue };
+            let much = self.lanes.len >= sharing as u64 * MUCH_WAITING;
+            let turn = if much { ENTRY_TAGS } else { 1 };
+            // A round at once, if it comes to that; what nobody has credit for goes back to where it was.
+            let wanted = if sharing == 1 { left } else { left.min(sharing as u64 * MUCH_WAITING) };
+            let count = u32::try_from(wanted).unwrap_or(u32::MAX);
+            let Some(run) = self.take_ready(lane, count, now_ms, effects) else { continue };
             left -= u64::from(run.count);
-            self.deliver(slot, Piece { run, lane, from_deferred: false }, now_ms, out);
-            self.consumers.rotate();
+            let Some(rest) = self.deal(run, lane, turn, now_ms, out) else { continue };
+            left += u64::from(rest.count);
+            self.lanes.push(lane, rest);
         }
         self.release.spend(&self.config.release, may_go - left);
     }
 
-    /// How many the consumer gets at once.
+    /// Gives a run out, up to `turn` messages in turn; returns what nobody has credit for.
     #[inline]
-    fn portion(&mut self, slot: Slot, sharing: usize) -> u32 {
-        let credit = self.consumers.get_mut(slot).map_or(0, |consumer| consumer.credit());
-        if sharing == 1 {
-            return credit;
+    fn deal(&mut self, mut run: Run, lane: u8, turn: u32, now_ms: u64, out: &mut Vec<Dispatch>) -> Option<Run> {
+        loop {
+            let Some((slot, sharing)) = self.consumers.next() else { return Some(run) };
+            let credit = self.consumers.get_mut(slot).map_or(0, |consumer| consumer.credit());
+            let count = if sharing == 1 { credit } else { credit.min(turn) };
+            let is_last = count >= run.count;
+            let part = if is_last { run } else { run.split(count) };
+            self.deliver(slot, Piece { run: part, lane, from_deferred: false }, now_ms, out);
+            self.consumers.rotate();
+            if is_last {
+                return None;
+            }
         }
-        let much = self.lanes.len >= sharing as u64 * MUCH_WAITING;
-        if much { credit.min(ENTRY_TAGS) } else { 1 }
     }
 
     /// The next messages of a lane that may be delivered; None where what stood in front has expired, and left.

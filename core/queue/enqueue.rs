@@ -104,11 +104,11 @@ impl Queue {
             self.extras.put(arrival.number, extra);
         }
         let run = Run::one(arrival.number, u64::from(arrival.bytes), marked);
-        let lane = arrival.priority.min(self.config.priority_max);
+        let priority = arrival.priority.min(self.config.priority_max);
         match due_ms {
-            None => self.make_ready(run, lane, group),
+            None => self.make_ready(run, priority, group),
             Some(_) if self.delayed.len() >= self.config.delayed_max => self.leave(run, End::Dropped, effects),
-            Some(due_ms) => self.delay(run, lane, due_ms, false),
+            Some(due_ms) => self.delay(run, priority, due_ms, false),
         }
     }
 

@@ -50,6 +50,11 @@ impl Lane {
     }
 
     #[inline]
+    fn is_empty(&self) -> bool {
+        self.returned.is_empty() && self.runs.front().is_none()
+    }
+
+    #[inline]
     fn take(&mut self, count: u32) -> Option<Run> {
         if self.returned.is_empty() { self.runs.take(count) } else { self.take_lower(count) }
     }
@@ -103,7 +108,7 @@ impl Lane {
 
 /// The lanes of all priorities; lane numbers are priorities.
 pub(super) struct Lanes {
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
     /// Bit p is set where lane p holds something.
     mask: u32,
     /// Messages, and their bytes.
@@ -113,16 +118,16 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub fn new() -> Self {
-        Self { lanes: vec![Lane::default()], mask: 0, len: 0, bytes: 0 }
+        Self { all: vec![Lane::default()], mask: 0, len: 0, bytes: 0 }
     }
 
     #[inline]
     fn grown(&mut self, lane: u8) -> &mut Lane {
         let lane = usize::from(lane);
-        if lane >= self.lanes.len() {
-            self.lanes.resize_with(lane + 1, Lane::default);
+        if lane >= self.all.len() {
+            self.all.resize_with(lane + 1, Lane::default);
         }
-        &mut self.lanes[lane]
+        &mut self.all[lane]
     }
 
     /// A run in its place by its numbers: in O(1) where they are the highest, or end where the lane begins.
@@ -152,13 +157,13 @@ impl Lanes {
 
     #[inline]
     pub fn front(&self, lane: u8) -> Option<Run> {
-        self.lanes.get(usize::from(lane))?.front()
+        self.all.get(usize::from(lane))?.front()
     }
 
     /// Takes up to `count` messages off the front of a lane; marked ones singly.
     #[inline]
     pub fn take(&mut self, lane: u8, count: u32) -> Option<Run> {
-        let run = self.lanes.get_mut(usize::from(lane))?.take(count)?;
+        let run = self.all.get_mut(usize::from(lane))?.take(count)?;
         self.taken(lane, run);
         Some(run)
     }
@@ -167,7 +172,7 @@ impl Lanes {
     fn taken(&mut self, lane: u8, run: Run) {
         self.len -= u64::from(run.count);
         self.bytes -= run.bytes;
-        if self.lanes[usize::from(lane)].front().is_none() {
+        if self.all[usize::from(lane)].is_empty() {
             self.mask &= !(1 << lane);
         }
     }
@@ -175,7 +180,7 @@ impl Lanes {
     /// Takes one message out from anywhere, and says from which lane.
     pub fn remove(&mut self, number: Number) -> Option<(u8, Run)> {
         for lane in self.filled() {
-            if let Some(run) = self.lanes[usize::from(lane)].remove(number) {
+            if let Some(run) = self.all[usize::from(lane)].remove(number) {
                 self.taken(lane, run);
                 return Some((lane, run));
             }
@@ -184,12 +189,12 @@ impl Lanes {
     }
 
     pub fn holds(&self, number: Number) -> bool {
-        self.lanes.iter().any(|lane| lane.runs.holds(number) || lane.returned_with(number).is_some())
+        self.all.iter().any(|lane| lane.runs.holds(number) || lane.returned_with(number).is_some())
     }
 
     /// Every run with something at or after `from`, ascending within each side of a lane.
     pub fn sides(&self, from: Number) -> impl Iterator<Item = Box<dyn Iterator<Item = Run> + '_>> + '_ {
-        self.lanes.iter().flat_map(move |lane| {
+        self.all.iter().flat_map(move |lane| {
             let returned: Box<dyn Iterator<Item = Run> + '_> = Box::new(lane.returned_from(from));
             let in_order: Box<dyn Iterator<Item = Run> + '_> = Box::new(lane.runs.from(from));
             [returned, in_order]
@@ -198,14 +203,14 @@ impl Lanes {
 
     /// Every run with something at or after `from`, with its lane.
     pub fn from(&self, from: Number) -> impl Iterator<Item = (u8, Run)> + '_ {
-        let lanes = self.lanes.iter().enumerate();
+        let lanes = self.all.iter().enumerate();
         lanes.flat_map(move |(at, lane)| {
             lane.returned_from(from).chain(lane.runs.from(from)).map(move |run| (at as u8, run))
         })
     }
 
     pub fn memory_bytes(&self) -> usize {
-        let returned: usize = self.lanes.iter().map(|lane| lane.returned.len() * 32).sum();
-        returned + self.lanes.iter().map(|lane| lane.runs.memory_bytes()).sum::<usize>()
+        let returned: usize = self.all.iter().map(|lane| lane.returned.len() * 32).sum();
+        returned + self.all.iter().map(|lane| lane.runs.memory_bytes()).sum::<usize>()
     }
 }

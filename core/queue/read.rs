@@ -1,5 +1,7 @@
 //! Reads the maps of a queue's configuration, with errors that name the key.
 
+#![allow(clippy::cast_precision_loss, reason = "only jitter and small offsets are read as floats")]
+
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::stdx::msgpack::{Kind, Reader};
 
@@ -24,8 +26,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub fn new(bytes: &'a [u8]) -> Result<Self> {
-        Ok(Self { reader: Reader::new(bytes), key: "config".to_owned() })
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { reader: Reader::new(bytes), key: "config".to_owned() }
     }
 
     fn fault(&self, wanted: &str) -> CoreError {
@@ -113,7 +115,7 @@ impl<'a> Fields<'a> {
         }
         let head = self.reader.take(1).ok()?[0];
         Some(match head {
-            0xe0..=0xff => f64::from(head as i8),
+            0xe0..=0xff => f64::from(head.cast_signed()),
             0xd0 => f64::from(i8::from_be_bytes(self.be()?)),
             0xd1 => f64::from(i16::from_be_bytes(self.be()?)),
             0xd2 => f64::from(i32::from_be_bytes(self.be()?)),

@@ -272,7 +272,7 @@ impl Queue {
         let fired_ms = if self.config.message_ttl_ms.is_some() { moved.fired_ms.max(due_ms) } else { 0 };
         let since_ms = copy.extra.since_ms.max(fired_ms);
         self.counts.bytes += copy.bytes;
-        self.extras.put(number, Extra { deliveries, group, since_ms, ..copy.extra });
+        self.extras.put(number, Extra { since_ms, group, deliveries, ..copy.extra });
         let run = Run::one(number, copy.bytes, true);
         match place {
             Place::Ready => self.lanes.push(copy.lane, run),

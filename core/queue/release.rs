@@ -61,7 +61,7 @@ fn is_open(window: Window, now_ms: u64) -> bool {
 
 fn opens_ms(window: Window, now_ms: u64) -> u64 {
     let wait = (i64::from(window.from_minute) - minute_of_day(window, now_ms)).rem_euclid(DAY_MINUTES);
-    let minutes = now_ms / MINUTE_MS + if wait == 0 { DAY_MINUTES as u64 } else { wait as u64 };
+    let minutes = now_ms / MINUTE_MS + if wait == 0 { DAY_MINUTES.cast_unsigned() } else { wait.cast_unsigned() };
     minutes * MINUTE_MS
 }
 

@@ -1,5 +1,7 @@
 //! How long a failed message waits. The jitter is a hash of number and attempt, so that a replay gives the same.
 
+#![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "a delay may be off by a millisecond")]
+
 use super::config::{RetryKind, RetryPolicy};
 use super::types::Number;
 

@@ -57,10 +57,13 @@ pub(super) fn share(bytes: u64, part: u32, whole: u32) -> u64 {
     if part == whole {
         return bytes;
     }
-    // 47 bits by 32 do not fit 64; sums that large are rare, and the wider division is slow.
-    match bytes.checked_mul(u64::from(part)) {
-        Some(product) => product / u64::from(whole),
-        None => (u128::from(bytes) * u128::from(part) / u128::from(whole)) as u64,
+    // 47 bits by 32 do not fit 64. The narrower the division is, the faster.
+    let Some(product) = bytes.checked_mul(u64::from(part)) else {
+        return (u128::from(bytes) * u128::from(part) / u128::from(whole)) as u64;
+    };
+    match u32::try_from(product) {
+        Ok(product) => u64::from(product / whole),
+        Err(_) => product / u64::from(whole),
     }
 }
 

@@ -43,9 +43,9 @@ impl<'a> Table<'a> {
 
     /// A number as its signed distance from the last one, which is short.
     fn number(&mut self, number: Number) -> &mut Self {
-        let distance = number.wrapping_sub(self.last) as i64;
+        let distance = number.wrapping_sub(self.last).cast_signed();
         self.last = number;
-        self.uint((distance << 1 ^ distance >> 63) as u64)
+        self.uint((distance << 1 ^ distance >> 63).cast_unsigned())
     }
 
     fn uint(&mut self, value: u64) -> &mut Self {
@@ -62,7 +62,9 @@ impl Queue {
         write_uint(out, VERSION);
         let mut counts = self.counts;
         write_uint(out, self.end);
-        counters(&mut counts).into_iter().for_each(|count| write_uint(out, *count));
+        for count in counters(&mut counts) {
+            write_uint(out, *count);
+        }
         write_uint(out, self.release.millionths);
         write_uint(out, self.release.at_ms);
         self.write_ages(out);
@@ -115,8 +117,12 @@ impl Queue {
             table.number(run.first).uint(u64::from(run.count)).uint(run.bytes);
             table.uint(u64::from(lane) << 1 | u64::from(run.marked));
         };
-        self.lanes.from(0).for_each(|(lane, run)| write(lane, run));
-        flying.iter().for_each(|piece| write(piece.lane, Run { marked: true, ..piece.run }));
+        for (lane, run) in self.lanes.from(0) {
+            write(lane, run);
+        }
+        for piece in flying {
+            write(piece.lane, Run { marked: true, ..piece.run });
+        }
     }
 
     fn write_others(&self, flying: &[Piece], out: &mut Vec<u8>) {

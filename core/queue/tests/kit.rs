@@ -31,6 +31,10 @@ impl Kit {
         self.queue.enqueue(&arrival, self.now_ms, &mut self.effects);
     }
 
+    pub fn tick(&mut self) {
+        self.queue.tick(self.now_ms, &mut self.effects);
+    }
+
     pub fn dispatch(&mut self) -> Vec<Dispatch> {
         let mut out = Vec::new();
         self.queue.dispatch(self.now_ms, usize::MAX, &mut out, &mut self.effects);

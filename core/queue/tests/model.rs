@@ -146,7 +146,9 @@ impl Model {
     pub fn regroup(&mut self) {
         let behind = self.messages.iter().filter(|(_, message)| message.place == Place::Behind);
         let numbers: Vec<Number> = behind.map(|(number, _)| *number).collect();
-        numbers.into_iter().for_each(|number| self.make_ready(number));
+        for number in numbers {
+            self.make_ready(number);
+        }
     }
 
     fn free_group(&mut self, group: u64, number: Number) {
@@ -336,9 +338,9 @@ impl Model {
             message.since_ms = due_ms;
             let group = if message.retried { 0 } else { message.group };
             if message.retried {
-                self.place(number, Place::Ready)
+                self.place(number, Place::Ready);
             } else {
-                self.make_ready(number)
+                self.make_ready(number);
             }
             self.limit(group);
         }
@@ -361,7 +363,9 @@ impl Model {
                 self.expected.push(Effect::LeaseWarning { consumer: *consumer, tag: *tag, number: *number });
             }
         }
-        ended.into_iter().for_each(|number| self.give_back(number));
+        for number in ended {
+            self.give_back(number);
+        }
     }
 
     /// Takes messages out by number, if they are where they may be taken.

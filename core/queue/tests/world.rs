@@ -172,7 +172,9 @@ impl World {
         let given = out.iter().flat_map(|run| (0..u64::from(run.count)).map(|i| (run.first + i, run.first_tag + i)));
         let given: Vec<(Number, u64)> = given.collect();
         assert_eq!(given.iter().map(|(number, _)| *number).collect::<Vec<_>>(), wanted);
-        given.into_iter().for_each(|(number, tag)| self.model.fly(number, id, tag, true));
+        for (number, tag) in given {
+            self.model.fly(number, id, tag, true);
+        }
     }
 
     pub fn cancel(&mut self, numbers: &[Number]) {
