@@ -8,10 +8,10 @@ use std::collections::BinaryHeap;
 
 use super::types::{NUMBER_MAX, Number, Scheduled};
 
-/// Messages of a full chunk (64 KiB).
-const CHUNK: usize = 4096;
+/// Messages of a full chunk (64 KiB); few where tests are to see many chunks.
+const CHUNK: usize = if cfg!(test) { 16 } else { 4096 };
 /// Chunks that ran down to a quarter are joined when there are so many more than twice the full ones needed.
-const SMALL_MAX: usize = 64;
+const SMALL_MAX: usize = if cfg!(test) { 4 } else { 64 };
 /// 42 bits of milliseconds: until the year 2109.
 pub(super) const DUE_MAX: u64 = (1 << 42) - 1;
 const BYTES_MAX: u64 = (1 << 31) - 1;
@@ -301,4 +301,44 @@ impl Delayed {
 /// Of items with the soonest last, those not before `after`.
 fn rest(items: &[Reverse<Packed>], after: Packed) -> &[Reverse<Packed>] {
     &items[..items.partition_point(|item| item.0 >= after)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::tests::kit::Random;
+    use std::collections::BTreeSet;
+
+    fn waiting(due_ms: u64, number: Number) -> Waiting {
+        Waiting { due_ms, number, bytes: 7, lane: 31, marked: true, retried: number.is_multiple_of(2) }
+    }
+
+    #[test]
+    fn messages_of_very_different_times_come_in_order_and_leave_no_small_chunks() {
+        let mut random = Random::seeded(17);
+        let (mut delayed, mut model, mut now_ms) = (Delayed::default(), BTreeSet::new(), 0);
+        for number in 0..40_000 {
+            let far = random.below(30) == 0;
+            let due_ms = now_ms + if far { random.below(1 << 40) } else { random.below(200) };
+            delayed.insert(waiting(due_ms, number));
+            model.insert((due_ms, number));
+            if random.below(50) == 0 {
+                let number = random.below(number);
+                let found = model.iter().find(|(_, other)| *other == number).copied();
+                assert_eq!(delayed.remove(number), found.map(|(due_ms, number)| waiting(due_ms, number)));
+                found.map(|key| model.remove(&key));
+            }
+            now_ms += random.below(3);
+            while let Some(item) = delayed.pop_due(now_ms) {
+                assert_eq!(model.pop_first(), Some((item.due_ms, item.number)));
+                assert_eq!(item, waiting(item.due_ms, item.number));
+            }
+            assert_eq!(delayed.next_ms(), model.first().map(|(due_ms, _)| *due_ms));
+            assert!(delayed.next_ms().is_none_or(|due_ms| due_ms > now_ms));
+        }
+        assert_eq!(delayed.len(), model.len() as u64);
+        let used = delayed.chunks.len() - delayed.free.len();
+        assert!(used <= 5 * (model.len() / CHUNK) + SMALL_MAX, "{used} chunks for {}", model.len());
+        assert!(delayed.memory_bytes() < 120 * model.len(), "{} bytes", delayed.memory_bytes());
+    }
 }

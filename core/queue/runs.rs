@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use super::run::{Packed, Run};
 use super::types::Number;
 
-/// Runs of a chunk (8 KiB). The only chunk of a short lane grows up to it as a vector does.
-const CHUNK_RUNS: usize = 512;
+/// Runs of a chunk (8 KiB); few where tests are to see many chunks. The only chunk of a short lane grows up to it as
+/// a vector does.
+const CHUNK_RUNS: usize = if cfg!(test) { 16 } else { 512 };
 
 #[derive(Default)]
 pub(super) struct Runs {

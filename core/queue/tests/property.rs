@@ -151,7 +151,7 @@ impl Drop for At {
 #[test]
 fn any_history_is_that_of_the_model() {
     let mut random = Random::seeded(2026);
-    for round in 0..if is_long() { 20_000 } else { 100 } {
+    for round in 0..if is_long() { 5_000 } else { 100 } {
         let mut world = World::new(config(&mut random));
         let mut at = At { round, step: 0, config: world.model.config.clone() };
         for number in 0..STEPS {
