@@ -29,7 +29,9 @@ fn cycle(consumers: u64, batch: u32) -> Prepared {
     let mut queue = Queue::new(QueueConfig::default());
     let (mut out, mut effects) = (Vec::<Dispatch>::new(), Vec::<Effect>::new());
     let config = ConsumerConfig { prefetch: PREFETCH, priority: 0, lease_ms: None };
-    (0..consumers).for_each(|id| queue.consumer_add(id, config, &mut effects));
+    for id in 0..consumers {
+        queue.consumer_add(id, config, &mut effects);
+    }
     let (mut next, mut tags) = (0, vec![1; consumers as usize]);
     Prepared::new(MESSAGES as usize, 0, move || {
         let mut given = vec![0; consumers as usize];
@@ -39,7 +41,9 @@ fn cycle(consumers: u64, batch: u32) -> Prepared {
             next += u64::from(batch);
             out.clear();
             queue.dispatch(1, 100_000, &mut out, &mut effects);
-            out.iter().for_each(|run| given[run.consumer as usize] += u64::from(run.count));
+            for run in &out {
+                given[run.consumer as usize] += u64::from(run.count);
+            }
         }
         for (id, count) in given.into_iter().enumerate() {
             let settled = queue.settle(id as u64, tags[id], count, Outcome::Ack, 1, &mut effects);
