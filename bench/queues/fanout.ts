@@ -92,7 +92,12 @@ export const FANOUT: QueueMeasure = {
   ],
   async prepare(stage) {
     const dataDir = await stage.folder();
-    const cast: Cast = { stage, broker: await stage.broker([], dataDir), dataDir, load: await stage.program("queue-raw") };
+    const cast: Cast = {
+      stage,
+      broker: await stage.broker([], dataDir),
+      dataDir,
+      load: await stage.program("queue-raw"),
+    };
     return async () =>
       await withQueues(cast.broker, 1 + MORE_QUEUES, async (queues, client) => {
         const one = client.exchange("fan-1");
@@ -108,8 +113,14 @@ export const FANOUT: QueueMeasure = {
           const ns = more(few, all, ({ seconds }) => seconds * NS_PER_S);
           stage.add(isSingle ? "fanout100_single_ns" : "fanout100_ns", ns);
           if (isSingle) continue;
-          stage.add("fanout100_cpu_ns", more(few, all, ({ cpuSeconds }) => cpuSeconds * NS_PER_S));
-          stage.add("fanout100_bytes", more(few, all, ({ bytes }) => bytes));
+          stage.add(
+            "fanout100_cpu_ns",
+            more(few, all, ({ cpuSeconds }) => cpuSeconds * NS_PER_S),
+          );
+          stage.add(
+            "fanout100_bytes",
+            more(few, all, ({ bytes }) => bytes),
+          );
         }
         for (const exchange of [one, many]) await exchange.delete();
       });

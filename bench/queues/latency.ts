@@ -27,7 +27,14 @@ export const LATENCY: QueueMeasure = {
     const { latencySeconds: seconds, latencyWarmSeconds: warmSeconds } = stage.sizes;
     return async () =>
       await withQueues(broker, 1, async ([queue = ""]) => {
-        const flow = { rate: RATE, seconds, warmSeconds, prefetch: PREFETCH, bodyBytes: BODY_BYTES, acks: ACKS_WRITTEN };
+        const flow = {
+          rate: RATE,
+          seconds,
+          warmSeconds,
+          prefetch: PREFETCH,
+          bodyBytes: BODY_BYTES,
+          acks: ACKS_WRITTEN,
+        };
         const request: QueueLatencyRequest = { port: broker.port, queue, ...flow };
         const cast = { server: broker, load: [driver], touchBytes: 0 };
         const result = (await stage.run("publish, deliver, ack, 10,000/s", cast, () =>

@@ -98,7 +98,9 @@ export class Taker {
   async flush(): Promise<void> {
     this.#settle();
     await Promise.all(
-      this.#ranges.map((_, subscription) => this.#link.ask((correlation) => settleFrame(subscription, [], correlation))),
+      this.#ranges.map((_, subscription) =>
+        this.#link.ask((correlation) => settleFrame(subscription, [], correlation)),
+      ),
     );
   }
 

@@ -96,7 +96,9 @@ async function delayed(cast: Cast, plan: DelayPlan): Promise<{ fromMs: number; t
   await listener.request(listen);
   const touchBytes = plan.messages * DELAYED_BYTES;
   const publish: DelayRequest = { op: "publish", ...plan };
-  await stage.run("delayed messages, published", { server: broker, load, touchBytes }, () => publisher.request(publish));
+  await stage.run("delayed messages, published", { server: broker, load, touchBytes }, () =>
+    publisher.request(publish),
+  );
   await Bun.sleep(stage.sizes.restMs);
   // Nothing is due before the plan begins.
   const fromMs = Math.max(Date.now() + SETTLE_MS, plan.fromMs);

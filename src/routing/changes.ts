@@ -12,14 +12,7 @@ export type Change =
       { name: string; hashHeader?: string },
     ]
   | readonly ["exchange_delete", id: number]
-  | readonly [
-      "bind" | "unbind",
-      exchangeId: number,
-      Target["kind"],
-      id: number,
-      key: string,
-      BindingArguments,
-    ]
+  | readonly ["bind" | "unbind", exchangeId: number, Target["kind"], id: number, key: string, BindingArguments]
   | readonly ["queue", id: number, name: string, config: Readonly<Record<string, unknown>>]
   | readonly ["queue_delete", id: number];
 
@@ -44,9 +37,7 @@ export class ChangeEncoder {
 /** msgpackr writes integers past 32 bits as floats; as BigInt they go out as integers. */
 function wide(value: unknown): unknown {
   if (typeof value === "number") {
-    return Number.isSafeInteger(value) && (value > 0xffffffff || value < -0x80000000)
-      ? BigInt(value)
-      : value;
+    return Number.isSafeInteger(value) && (value > 0xffffffff || value < -0x80000000) ? BigInt(value) : value;
   }
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map(wide);

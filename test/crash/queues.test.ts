@@ -70,11 +70,7 @@ async function publish(client: Client, books: Books, isOver: () => boolean): Pro
 }
 
 /** Settles a message in one of several ways; what the broker has answered goes into the books. */
-async function settle(
-  message: QueueMessage,
-  books: Books,
-  flush: () => Promise<void>,
-): Promise<void> {
+async function settle(message: QueueMessage, books: Books, flush: () => Promise<void>): Promise<void> {
   const text = message.text() ?? "";
   if (books.acked.has(text) || books.rejected.has(text)) books.again.push(text);
   const choice = next();
@@ -109,20 +105,16 @@ async function check(client: Client, books: Books): Promise<void> {
     for (const [text, count] of await drain(client, `work${n}`)) left.set(text, count);
   const dead = await drain(client, "dead");
   const audit = await drain(client, "audit");
-  const missing = (from: (text: string) => boolean): string[] =>
-    [...books.published].filter((text) => !from(text));
+  const missing = (from: (text: string) => boolean): string[] => [...books.published].filter((text) => !from(text));
   expect(books.again, "delivered again after an answered settlement").toEqual([]);
   expect(
     missing((text) => audit.has(text)),
     "acknowledged, and not in the queue that nobody read",
   ).toEqual([]);
-  const isSomewhere = (text: string): boolean =>
-    books.acked.has(text) || dead.has(text) || left.has(text);
+  const isSomewhere = (text: string): boolean => books.acked.has(text) || dead.has(text) || left.has(text);
   // A settlement whose answer was lost may have been carried out; those messages are in nobody's books.
   const unaccounted = missing(isSomewhere);
-  expect(unaccounted.length, `lost: ${unaccounted.slice(0, 5)}`).toBeLessThanOrEqual(
-    books.unanswered,
-  );
+  expect(unaccounted.length, `lost: ${unaccounted.slice(0, 5)}`).toBeLessThanOrEqual(books.unanswered);
   expect(
     [...books.acked].filter((text) => left.has(text) || dead.has(text)),
     "acked, and still there",
