@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn joined_crcs_are_those_of_the_whole() {
-        let bytes: Vec<u8> = (0..70_000u32).map(|n| (n * 31 >> 3).to_le_bytes()[0]).collect();
+        let bytes: Vec<u8> = (0..70_000u32).map(|n| ((n * 31) >> 3).to_le_bytes()[0]).collect();
         for split in [0, 1, 59, 64] {
             for end in [split, split + 1, 255, 256, 257, 65_535, 65_536, 65_537, 70_000] {
                 let (before, behind) = bytes[..end].split_at(split);

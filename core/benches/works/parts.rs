@@ -134,7 +134,7 @@ fn append(bytes: Vec<u8>) -> Prepared {
         // The store's threads end with it.
         let _ = &store;
         let body = [&bytes[HEADER_BYTES..]];
-        let batch = BatchIn { header, body: &body, body_crc: body_crc.clone(), expect_next: None, expect_key: None };
+        let batch = BatchIn { header, body: &body, body_crc, expect_next: None, expect_key: None };
         black_box(partition.appender().append(&[batch], &mut outcomes));
     })
 }
