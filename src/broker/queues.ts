@@ -194,9 +194,16 @@ export class Queues {
   }
 
   /** Messages that are not due yet, in the order of their times. */
-  scheduled(namespace: string, name: string, after: number | undefined, max: number): unknown {
+  scheduled(
+    namespace: string,
+    name: string,
+    after: readonly [dueMs: number, number: number] | undefined,
+    max: number,
+  ): { number: number; dueMs: number }[] {
     const queue = requireQueue(this.#definitions.state, namespace, name);
-    return this.#ask(namespace, ["scheduled", queue.id, after ?? null, Math.min(max, PEEK_MAX)]);
+    const request = ["scheduled", queue.id, after ?? null, Math.min(max, PEEK_MAX)];
+    const rows = this.#ask<[number: number, dueMs: number][]>(namespace, request);
+    return rows.map(([number, dueMs]) => ({ number, dueMs }));
   }
 
   /** Takes messages that are not due yet back. @returns how many there were. */

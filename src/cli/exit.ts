@@ -25,6 +25,11 @@ const EXIT_OF_ERROR: ReadonlyMap<string, number> = new Map([
   ["topic_not_found", EXIT.notFound],
   ["partition_not_found", EXIT.notFound],
   ["group_not_found", EXIT.notFound],
+  ["exchange_not_found", EXIT.notFound],
+  ["binding_not_found", EXIT.notFound],
+  ["queue_not_found", EXIT.notFound],
+  ["bad_expression", EXIT.usage],
+  ["schedule_never", EXIT.usage],
 ]);
 
 /** A failure that the CLI itself finds, where the catalogue's text would not say what to do at a shell. */

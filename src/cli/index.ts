@@ -4,11 +4,14 @@ import { type Runtime } from "./command.ts";
 import { addConfigCommand } from "./config.ts";
 import { addConsumeCommand } from "./consume.ts";
 import { Context, type GlobalOptions } from "./context.ts";
+import { addExchangeCommands } from "./exchange.ts";
 import { EXIT, failureOf, usageError } from "./exit.ts";
 import { addGroupCommands } from "./group.ts";
 import { addLogCommands } from "./log-inspect.ts";
 import { type Output, standardError, standardOutput } from "./output.ts";
 import { addProduceCommand } from "./produce.ts";
+import { addPublishCommands } from "./publish.ts";
+import { addQueueCommands } from "./queue.ts";
 import { addTopicCommands } from "./topic.ts";
 
 /** The command line `millrace`, without `serve` and `bench`, which src/main.ts hands to the server and to bench/load. */
@@ -19,7 +22,7 @@ Exit codes:
   1    the operation failed, or log inspect found damage
   2    the command line is wrong
   3    no connection to the broker
-  4    the topic, partition or group does not exist
+  4    what the command names does not exist
   130  interrupted before the work was complete
 
 Environment:
@@ -88,7 +91,7 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
     .description("Millrace, a message broker: event streams over one log")
     .version(manifest.version, "-V, --version")
     .option("--url <url>", "address of the broker, such as millrace://127.0.0.1:7400 or ws://127.0.0.1:7480/ws")
-    .option("--namespace <name>", "namespace of topics and groups")
+    .option("--namespace <name>", "namespace of topics, queues, exchanges and groups")
     .option("--timeout <duration>", "how long to wait for the broker to answer", "10s")
     .option("--json", "print JSON, errors too")
     .exitOverride()
@@ -113,6 +116,9 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addProduceCommand(program, runtime);
   addConsumeCommand(program, runtime);
   addGroupCommands(program, runtime);
+  addExchangeCommands(program, runtime);
+  addQueueCommands(program, runtime);
+  addPublishCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   return program;

@@ -91,7 +91,7 @@ function choiceOf<T extends string>(name: string, text: string, choices: readonl
   return choice;
 }
 
-function headersOf(pairs: readonly string[]): Record<string, string> | null {
+export function headersOf(pairs: readonly string[]): Record<string, string> | null {
   if (pairs.length === 0) return null;
   return Object.fromEntries(
     pairs.map((pair) => {

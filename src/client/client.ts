@@ -218,8 +218,8 @@ export class Client implements SessionHost, AsyncDisposable {
    * @example
    * const price = (await client.request("pricing", JSON.stringify(order), { timeoutMs: 500 })).json();
    */
-  request(name: string, body: Content, options?: RequestOptions): Promise<Reply>;
   request(name: string, body: Content, options: GatherOptions): Promise<Reply[]>;
+  request(name: string, body: Content, options?: RequestOptions): Promise<Reply>;
   async request(name: string, body: Content, options: RequestOptions | GatherOptions = {}): Promise<Reply | Reply[]> {
     const replies = await this.requests.request(name, body, options);
     return "replies" in options ? replies : (replies[0] as Reply);

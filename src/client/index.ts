@@ -46,6 +46,7 @@ export {
   type QueueSummary,
   type RedriveOptions,
   type RedriveResult,
+  type ScheduledMessage,
 } from "./queue.ts";
 export { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
 export { type NackOptions, QueueMessage } from "./queue-message.ts";

@@ -32,13 +32,19 @@ export interface QueueSummary {
   counts: Partial<QueueCounts>;
 }
 
-/** A message as `peek` and `scheduled` show it. */
+export interface ScheduledMessage {
+  number: number;
+  /** When it is given out, in ms since 1970. */
+  dueMs: number;
+}
+
+/** A message as `peek` shows it. */
 export interface PeekedMessage {
   number: number;
   state?: string;
   deliveries?: number;
-  dueMs?: number;
-  timestamp?: number;
+  dueMs?: number | null;
+  timestampMs?: number;
   key?: string | Uint8Array | null;
   value?: string | Uint8Array | null;
   headers?: { [name: string]: unknown } | null;
@@ -166,11 +172,15 @@ export class Queue {
     return (await this.client.ask(Op.QUEUE_REDRIVE, [{ name: this.name, ...args }], signal)) as RedriveResult;
   }
 
-  /** Messages that are not due yet, by their time; `after` is a time in ms. */
-  async scheduled(max: number = 100, options: { after?: number; signal?: AbortSignal } = {}): Promise<PeekedMessage[]> {
-    const args = { name: this.name, max, after: options.after };
-    const { messages } = (await this.client.ask(Op.QUEUE_SCHEDULED, [args], options.signal)) as {
-      messages: PeekedMessage[];
+  /** Messages that are not due yet, by their time. `after` is the last message of the page before. */
+  async scheduled(
+    max: number = 100,
+    options: { after?: ScheduledMessage; signal?: AbortSignal } = {},
+  ): Promise<ScheduledMessage[]> {
+    const { after, signal } = options;
+    const args = { name: this.name, max, after: after === undefined ? undefined : [after.dueMs, after.number] };
+    const { messages } = (await this.client.ask(Op.QUEUE_SCHEDULED, [args], signal)) as {
+      messages: ScheduledMessage[];
     };
     return messages;
   }

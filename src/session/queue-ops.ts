@@ -9,7 +9,7 @@
  *     85 QUEUE_PEEK      [85, corr, {name, from?, max?: 10}] -> {messages: [{number, state, deliveries, ...}]}
  *     86 QUEUE_GET       [86, corr, sub, {name, max?: 1, leaseMs?}] -> {}: a subscription with a window of `max`; OK comes behind what was there
  *     87 QUEUE_REDRIVE   [87, corr, {name, to?, key?, where?, max?, ratePerSec?, dryRun?, cancel?}] -> {matched, moved}
- *     88 QUEUE_SCHEDULED [88, corr, {name, max?: 100, after?}] -> {messages: [{number, dueMs, ...}]};  {name, cancel: [int]} -> {cancelled}
+ *     88 QUEUE_SCHEDULED [88, corr, {name, max?: 100, after?: [dueMs, number]}] -> {messages: [{number, dueMs}]};  {name, cancel: [int]} -> {cancelled}
  *     89 QUEUE_TAKE      [89, corr, {name, sub, numbers: [int]}] -> {taken}
  */
 import { Op } from "../protocol/index.ts";
@@ -181,6 +181,13 @@ function asNumbers(value: unknown, field: string): number[] {
   return asList(value, field, NUMBERS_MAX, (item, name) => asInteger(item, name));
 }
 
+/** The last message of the page before: its time and its number. */
+function asPlace(value: unknown, field: string): [dueMs: number, number: number] {
+  const [dueMs, number] = asNumbers(value, field);
+  if (dueMs === undefined || number === undefined) throw invalid(field, "[dueMs, number]");
+  return [dueMs, number];
+}
+
 const scheduled = define({
   op: Op.QUEUE_SCHEDULED,
   permission: "queue.peek",
@@ -189,7 +196,7 @@ const scheduled = define({
     return {
       name: asText(fields["name"], "name"),
       max: countFrom(fields, "max", SCHEDULED, PEEK_MAX),
-      after: optional(fields["after"], "after", (value, field) => asInteger(value, field)),
+      after: optional(fields["after"], "after", asPlace),
       cancel: optional(fields["cancel"], "cancel", asNumbers),
     };
   },

@@ -1,0 +1,360 @@
+import type { Command } from "commander";
+import type { PeekedMessage, QueueConfig, QueueDescription, RedriveOptions } from "../client/index.ts";
+import { nearestName } from "../stdx/index.ts";
+import { action, collect, examples, type Runtime } from "./command.ts";
+import type { Context } from "./context.ts";
+import { madeOrThere } from "./exchange.ts";
+import { usageError } from "./exit.ts";
+import { contentJson } from "./record-line.ts";
+import { countOf, durationOf, formatSetting, formatTime, groupDigits, sizeOf } from "./units.ts";
+
+/** `millrace queue …`: create, list, describe, purge, delete, peek, redrive, scheduled. */
+
+type Kind = "bytes" | "ms" | "count" | "number" | "boolean" | "text";
+
+/** How the value of each setting is written; a dot leads into a group of them. The broker checks ranges. */
+const SETTINGS: Readonly<Record<string, Kind>> = {
+  durable: "boolean",
+  autoDelete: "boolean",
+  expiresMs: "ms",
+  ordered: "boolean",
+  singleActive: "boolean",
+  messageTtlMs: "ms",
+  priorityMax: "count",
+  lengthMax: "count",
+  bytesMax: "bytes",
+  overflow: "text",
+  deliveryLimit: "count",
+  leaseMs: "ms",
+  leaseWarningMs: "ms",
+  dedupWindowMs: "ms",
+  dedupEntriesMax: "count",
+  "retry.kind": "text",
+  "retry.delayMs": "ms",
+  "retry.delayMaxMs": "ms",
+  "retry.jitter": "number",
+  "retry.attemptsMax": "count",
+  "deadLetter.exchange": "text",
+  "deadLetter.routingKey": "text",
+  "release.ratePerSec": "number",
+  "release.burst": "count",
+  "release.window.from": "text",
+  "release.window.to": "text",
+  "release.window.utcOffsetMinutes": "number",
+  inFlightMax: "count",
+  deferredMax: "count",
+  delayedMax: "count",
+  groupsMax: "count",
+};
+
+interface CreateOptions {
+  config?: string[];
+  transient?: boolean;
+  ordered?: boolean;
+  ttl?: string;
+  lengthMax?: string;
+  deliveryLimit?: string;
+  lease?: string;
+  priorityMax?: string;
+  deadLetter?: string;
+}
+
+export function addQueueCommands(program: Command, runtime: Runtime): void {
+  const queue = program
+    .command("queue")
+    .description("create, list, describe, purge, delete, peek and redrive queues, and their scheduled messages");
+  addCreate(queue, runtime);
+  addList(queue, runtime);
+  addDescribe(queue, runtime);
+  addPurge(queue, runtime);
+  addDelete(queue, runtime);
+  addPeek(queue, runtime);
+  addRedrive(queue, runtime);
+  addScheduled(queue, runtime);
+}
+
+function addCreate(queue: Command, runtime: Runtime): void {
+  const command = queue
+    .command("create")
+    .alias("declare")
+    .description("create a queue; one that is there already, alike, is fine")
+    .argument("<queue>")
+    .option("-c, --config <key=value>", `a setting, as often as needed: ${Object.keys(SETTINGS).join(", ")}`, collect)
+    .option("--transient", "gone with a restart of the broker")
+    .option("--ordered", "one unsettled message of each group at most, in order")
+    .option("--ttl <duration>", "messages expire after this (messageTtlMs)")
+    .option("--length-max <count>", "the most messages it holds; the oldest go unless overflow says otherwise")
+    .option("--delivery-limit <count>", "deliveries after which a message is dead-lettered")
+    .option("--lease <duration>", "how long a consumer may hold a message (leaseMs)")
+    .option("--priority-max <level>", "priorities from 0 to this, at most 31")
+    .option("--dead-letter <exchange:key>", "where failed messages go; :queue is straight to a queue");
+  examples(command, [
+    ["millrace queue create orders", "durable, without limits"],
+    ["millrace queue create orders --delivery-limit 5 --dead-letter :orders.dead", "five attempts, then orders.dead"],
+    ["millrace queue create mail -c retry.kind=exponential -c retry.delayMs=1s", "retries further and further apart"],
+    [
+      "millrace queue create campaign -c release.ratePerSec=500 -c release.window.from=09:00 -c release.window.to=10:00",
+      "an hour a day, so fast",
+    ],
+  ]);
+  action<CreateOptions>(command, runtime, async (context, [name = ""], options) => {
+    const config = queueConfigOf(options);
+    const created = await context.withClient((client) => client.queue(name).declare(config));
+    context.result({ queue: name, created, config }, () => `${madeOrThere(created, name)}\n`);
+  });
+}
+
+/** The settings of `--config key=value` and of the options that stand for the usual ones. */
+export function queueConfigOf(options: CreateOptions): QueueConfig {
+  const config: Record<string, unknown> = {};
+  for (const pair of options.config ?? []) {
+    const split = pair.indexOf("=");
+    if (split < 1) throw usageError(`--config: "${pair}" is no key=value`, "write it as lengthMax=1000");
+    setPath(config, settingName(pair.slice(0, split)), pair.slice(split + 1));
+  }
+  if (options.transient === true) config["durable"] = false;
+  if (options.ordered === true) config["ordered"] = true;
+  if (options.ttl !== undefined) config["messageTtlMs"] = durationOf("--ttl", options.ttl);
+  if (options.lengthMax !== undefined) config["lengthMax"] = countOf("--length-max", options.lengthMax, 1);
+  if (options.deliveryLimit !== undefined)
+    config["deliveryLimit"] = countOf("--delivery-limit", options.deliveryLimit, 1);
+  if (options.lease !== undefined) config["leaseMs"] = durationOf("--lease", options.lease);
+  if (options.priorityMax !== undefined) config["priorityMax"] = countOf("--priority-max", options.priorityMax);
+  if (options.deadLetter !== undefined) config["deadLetter"] = deadLetterOf(options.deadLetter);
+  return config as QueueConfig;
+}
+
+function settingName(name: string): string {
+  if (Object.hasOwn(SETTINGS, name)) return name;
+  const near = nearestName(name, Object.keys(SETTINGS));
+  const advice = near === undefined ? `use ${Object.keys(SETTINGS).join(", ")}` : `did you mean ${near}?`;
+  throw usageError(`"${name}" is no queue setting`, advice);
+}
+
+function setPath(config: Record<string, unknown>, name: string, text: string): void {
+  const path = name.split(".");
+  const last = path.pop() as string;
+  let at = config;
+  for (const word of path) at = (at[word] ??= {}) as Record<string, unknown>;
+  at[last] = settingValue(name, text);
+}
+
+function settingValue(name: string, text: string): unknown {
+  switch (SETTINGS[name]) {
+    case "bytes":
+      return sizeOf(name, text);
+    case "ms":
+      return durationOf(name, text);
+    case "count":
+      return countOf(name, text);
+    case "number": {
+      const number = Number(text);
+      if (text.trim() === "" || !Number.isFinite(number))
+        throw usageError(`${name}: "${text}" is no number`, "write it as 0.5");
+      return number;
+    }
+    case "boolean":
+      if (text === "true" || text === "false") return text === "true";
+      throw usageError(`${name}: "${text}" is neither true nor false`, "write true or false");
+    default:
+      return text;
+  }
+}
+
+/** `exchange`, `exchange:key` or `:queue`, which is the default exchange. */
+function deadLetterOf(text: string): { exchange: string; routingKey?: string } {
+  const split = text.indexOf(":");
+  if (split < 0) return { exchange: text };
+  return { exchange: text.slice(0, split), routingKey: text.slice(split + 1) };
+}
+
+function addList(queue: Command, runtime: Runtime): void {
+  const command = queue
+    .command("list")
+    .alias("ls")
+    .description("list the queues of the namespace")
+    .argument("[pattern]", "only these: * is one word, # any number, words are split at . and /");
+  examples(command, [
+    ["millrace queue list", "all, with what waits in them"],
+    ["millrace queue list 'orders.#'", "orders and everything below it"],
+    ["millrace queue list --json | jq '.[] | select(.counts.consumers == 0)'", "those that nobody consumes"],
+  ]);
+  action(command, runtime, async (context, [pattern]) => {
+    const queues = await context.withClient((client) => client.queues.list(pattern === undefined ? {} : { pattern }));
+    context.result(queues, () => {
+      const headings = ["QUEUE", "READY", "IN FLIGHT", "DELAYED", "DEFERRED", "CONSUMERS"];
+      const rows = queues.map(({ name, counts }) => {
+        const { ready, inFlight, delayed, deferred, consumers } = counts;
+        return [name, ready, inFlight, delayed, deferred, consumers];
+      });
+      return context.table(headings, rows);
+    });
+  });
+}
+
+function addDescribe(queue: Command, runtime: Runtime): void {
+  const command = queue.command("describe").description("show a queue's settings and counts").argument("<queue>");
+  examples(command, [
+    ["millrace queue describe orders", "settings and counts"],
+    ["millrace queue describe orders --json | jq .counts.ready", "how many wait"],
+  ]);
+  action(command, runtime, async (context, [name = ""]) => {
+    const described = await context.withClient((client) => client.queue(name).describe());
+    context.result(described, () => describeText(context, described));
+  });
+}
+
+function describeText(context: Context, { name, config, createdMs, counts }: QueueDescription): string {
+  const settings = Object.entries(config).map(([key, value]) => {
+    const text = typeof value === "object" ? JSON.stringify(value) : formatSetting(key, value);
+    return [key, text] as const;
+  });
+  const tallies = Object.entries(counts).map(([key, count]) => [key, groupDigits(count ?? 0)] as const);
+  return context.fields([["queue", name], ["created", formatTime(createdMs)], ...settings, ...tallies]);
+}
+
+function addPurge(queue: Command, runtime: Runtime): void {
+  const command = queue
+    .command("purge")
+    .description("drop the messages that wait in queues; there is no undo")
+    .argument("<queue...>");
+  examples(command, [["millrace queue purge orders.dead", "what is being handled stays with its consumers"]]);
+  action(command, runtime, async (context, names) => {
+    const purged = await context.withClient(async (client) => {
+      const counts: [name: string, count: number][] = [];
+      for (const name of names) counts.push([name, await client.queue(name).purge()]);
+      return counts;
+    });
+    context.result({ purged: Object.fromEntries(purged) }, () =>
+      purged.map(([name, count]) => `purged ${groupDigits(count)} messages from ${name}\n`).join(""),
+    );
+  });
+}
+
+function addDelete(queue: Command, runtime: Runtime): void {
+  const command = queue
+    .command("delete")
+    .alias("rm")
+    .description("delete queues with their messages and the bindings to them; there is no undo")
+    .argument("<queue...>")
+    .option("--if-empty", "only when they hold no messages")
+    .option("--if-unused", "only when they have no consumers");
+  examples(command, [
+    ["millrace queue delete orders", "one"],
+    ["millrace queue delete orders.eu orders.us --if-empty", "several, if nothing would be lost"],
+  ]);
+  action<{ ifEmpty?: boolean; ifUnused?: boolean }>(command, runtime, async (context, names, options) => {
+    const conditions = { ifEmpty: options.ifEmpty === true, ifUnused: options.ifUnused === true };
+    await context.withClient(async (client) => {
+      for (const name of names) await client.queue(name).delete(conditions);
+    });
+    context.result({ deleted: names }, () => names.map((name) => `deleted ${name}\n`).join(""));
+  });
+}
+
+function addPeek(queue: Command, runtime: Runtime): void {
+  const command = queue
+    .command("peek")
+    .description("show messages as lines of JSON, without taking them")
+    .argument("<queue>")
+    .option("-n, --max <count>", "the most messages to show", "10")
+    .option("--from <number>", "begin at this message number");
+  examples(command, [
+    ["millrace queue peek orders.dead", "the first ten, with why they died"],
+    ["millrace queue peek orders -n 100 | jq .value", "the bodies of a hundred"],
+  ]);
+  action<{ max?: string; from?: string }>(command, runtime, async (context, [name = ""], options) => {
+    const max = countOf("--max", options.max ?? "10", 1);
+    const from = options.from === undefined ? {} : { from: countOf("--from", options.from) };
+    const messages = await context.withClient((client) => client.queue(name).peek(max, from));
+    for (const message of messages) context.out.write(peekedLine(message));
+  });
+}
+
+/** A message as one line of JSON, content as `consume` shows it. */
+function peekedLine({ key, value, headers, ...rest }: PeekedMessage): string {
+  const decode = (content: string | Uint8Array | null | undefined): string | null =>
+    content instanceof Uint8Array ? Buffer.from(content).toString() : (content ?? null);
+  const bytes = (content: string | Uint8Array | null | undefined): Uint8Array | null =>
+    content instanceof Uint8Array ? content : null;
+  const shown = JSON.stringify(rest).slice(0, -1);
+  const content = contentJson(
+    decode(key),
+    () => bytes(key),
+    decode(value),
+    () => bytes(value),
+    JSON.stringify(headers ?? {}),
+  );
+  return `${shown}${content}}\n`;
+}
+
+interface RedriveWords {
+  to?: string;
+  where?: string;
+  max?: string;
+  rate?: string;
+  dryRun?: boolean;
+}
+
+function addRedrive(queue: Command, runtime: Runtime): void {
+  const command = queue
+    .command("redrive")
+    .description("move messages back to where they came from, or elsewhere")
+    .argument("<queue>", "such as a queue of dead letters")
+    .option("--to <exchange>", "publish them to this exchange instead of the one they came from")
+    .option("--where <expression>", "only messages for which this holds")
+    .option("-n, --max <count>", "the most messages to move")
+    .option("--rate <count>", "the most messages a second")
+    .option("--dry-run", "only count them");
+  examples(command, [
+    ["millrace queue redrive orders.dead --dry-run", "how many there are"],
+    ["millrace queue redrive orders.dead -n 10", "try ten of them again"],
+    ['millrace queue redrive orders.dead --where \'header("x-tenant") == "a"\'', "those of one tenant"],
+  ]);
+  action<RedriveWords>(command, runtime, async (context, [name = ""], words) => {
+    const { to, where, max, rate, dryRun } = words;
+    const options: RedriveOptions = {
+      ...(to === undefined ? {} : { to }),
+      ...(where === undefined ? {} : { where }),
+      ...(max === undefined ? {} : { max: countOf("--max", max, 1) }),
+      ...(rate === undefined ? {} : { ratePerSec: countOf("--rate", rate, 1) }),
+      ...(dryRun === true ? { dryRun } : {}),
+    };
+    const result = await context.withClient((client) => client.queue(name).redrive(options));
+    const { matched, moved } = result;
+    context.result({ queue: name, ...result }, () =>
+      dryRun === true
+        ? `would move ${groupDigits(matched)} messages; nothing was changed\n`
+        : `moved ${groupDigits(moved)} messages\n`,
+    );
+  });
+}
+
+function addScheduled(queue: Command, runtime: Runtime): void {
+  const command = queue
+    .command("scheduled")
+    .description("list messages that are not due yet, or cancel them")
+    .argument("<queue>")
+    .option("-n, --max <count>", "the most messages to list", "100")
+    .option("--cancel <number>", "take this message back, as often as needed", collect);
+  examples(command, [
+    ["millrace queue scheduled reminders", "number and time of each"],
+    ["millrace queue scheduled reminders --cancel 1842", "take one back"],
+  ]);
+  action<{ max?: string; cancel?: string[] }>(command, runtime, async (context, [name = ""], { max, cancel }) => {
+    if (cancel !== undefined) {
+      const numbers = cancel.map((text) => countOf("--cancel", text));
+      const cancelled = await context.withClient((client) => client.queue(name).cancel(numbers));
+      context.result({ queue: name, cancelled }, () => `cancelled ${groupDigits(cancelled)} messages\n`);
+      return;
+    }
+    const most = countOf("--max", max ?? "100", 1);
+    const messages = await context.withClient((client) => client.queue(name).scheduled(most));
+    context.result(messages, () =>
+      context.table(
+        ["NUMBER", "DUE"],
+        messages.map(({ number, dueMs }) => [number, formatTime(dueMs)]),
+      ),
+    );
+  });
+}
