@@ -53,17 +53,14 @@ export class Definitions {
       records = decide(state);
       return records;
     });
-    // The change is applied before the first wait, so a failure there is this change's.
+    // The change is applied before the first wait, so a failure there is this change's. It is taken back before anything
+    // else happens: a crash must not leave a definition behind that the core refuses at every start.
     const failure = this.spaces.takeFailure();
+    const undone = failure === undefined ? undefined : this.#metadata.change(() => undoOf(records));
     if (records.length > 0) this.#announce();
     await done;
-    if (failure === undefined) return;
-    const isNew = ({ key, value }: MetadataChange): boolean => value !== null && /^(exchange|queue|binding) /.test(key);
-    const undo = records.filter(isNew).map(({ key }) => tombstone(key));
-    if (undo.length === 0) return;
-    await this.#metadata.change(() => undo);
-    this.#announce();
-    throw failure;
+    await undone;
+    if (failure !== undefined) throw failure;
   }
 
   /** @throws limit_exceeded. */
@@ -74,6 +71,12 @@ export class Definitions {
       details: { limit },
     });
   }
+}
+
+/** Tombstones of what is new; deletions and counters stay. */
+function undoOf(records: readonly MetadataChange[]): MetadataChange[] {
+  const isNew = ({ key, value }: MetadataChange): boolean => value !== null && /^(exchange|queue|binding) /.test(key);
+  return records.filter(isNew).map(({ key }) => tombstone(key));
 }
 
 /** @throws invalid_topic_name. */

@@ -155,8 +155,7 @@ export class Exchanges {
       const binding = this.#resolve(state, namespace, request);
       if (state.routing.binding(bindingKey(binding)) !== undefined) return [];
       this.#definitions.checkRoom(state.routing.bindingCount, "bindingsMax");
-      const { arguments: args, target } = binding;
-      if (args !== null && "where" in args) this.#definitions.spaces.request(namespace, ["expression", args.where]);
+      const { target } = binding;
       if (target.kind === "queue") checkDeadLetterLoop(state.routing.graph(namespace, { binding }), target.id);
       created = true;
       return [bindingRecord(binding)];

@@ -108,7 +108,7 @@ export class Requests {
     const published = this.client
       .exchange(exchange)
       .publish(name, body, priority === undefined ? message : { ...message, priority });
-    published.catch((error: unknown) => this.pending.get(correlationId)?.fail(asMillraceError(error)));
+    published.catch((error: unknown) => this.pending.get(correlationId)?.fail(unheard(error, name)));
     return answered;
   }
 
@@ -190,6 +190,12 @@ export class Requests {
     this.client.addSubscription(consumer.number, consumer);
     return consumer;
   }
+}
+
+/** A request that no queue takes has no responder either. */
+function unheard(error: unknown, name: string): MillraceError {
+  if (!isMillraceError(error, "unroutable", "no_responder")) return asMillraceError(error);
+  return clientError("no_responder", `nobody replies to "${name}"`);
 }
 
 /** The handler's answer; what it throws is an answer too. */

@@ -144,18 +144,6 @@ describe("definitions", () => {
     core.refuse = () => undefined;
     expect(await broker.bind("orders", "q", { key: "a" })).toBe(true);
   });
-
-  test("of expressions are shown to the core before they are stored", async () => {
-    await broker.exchange("orders", "direct");
-    await broker.queue("q");
-    core.answer = (request) => {
-      if (request[0] === "expression") throw new MillraceError("bad_expression", "no");
-      return null;
-    };
-    await refused("bad_expression", () => broker.bind("orders", "q", { where: "$.a ==" }));
-    expect(core.requests).toEqual([["expression", "$.a =="]]);
-    expect(changes()).toHaveLength(2);
-  });
 });
 
 describe("redeclaring", () => {
