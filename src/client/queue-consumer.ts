@@ -6,7 +6,7 @@ import type { QueueMessage } from "./queue-message.ts";
 import type { QueueConfig, QueueConsumeOptions } from "./queue-options.ts";
 import type { QueueView } from "./queue-view.ts";
 import type { Session, SubscriptionSink } from "./session.ts";
-import { sleep } from "./timing.ts";
+import { sleep, withTimeout } from "./timing.ts";
 import { Changes } from "./waiting.ts";
 
 /** Consumes from a queue: with a handler, message by message, or view by view; over lost connections. */
@@ -17,6 +17,7 @@ const PREFETCH = 100;
 const DRAIN_MS = 10_000;
 const RETRY_MS = 100;
 const UNSUBSCRIBE_MS = 5_000;
+const CONFIRM_MS = 10_000;
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** A delivery that was not looked at yet. */
@@ -403,7 +404,7 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
     await this.drain();
     const { channel, session } = this;
     if (channel?.isUsable && session) {
-      await channel.confirm().catch((error: unknown) => this.report(error, null));
+      await withTimeout(channel.confirm(), CONFIRM_MS).catch((error: unknown) => this.report(error, null));
       await session.request(Op.UNSUBSCRIBE, [this.number], UNSUBSCRIBE_MS).catch(() => undefined);
     }
     channel?.close();

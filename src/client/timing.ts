@@ -1,4 +1,4 @@
-import { cancelled } from "./errors.ts";
+import { cancelled, clientError } from "./errors.ts";
 
 /** Timers that do not keep a process alive by themselves, and waiting that a signal ends. */
 
@@ -53,6 +53,17 @@ export function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefin
     signal.addEventListener("abort", abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
+}
+
+/** Settles as the promise does, or with `timeout` when that takes longer. */
+export async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  const patience = new AbortController();
+  const late = sleep(timeoutMs, patience.signal).then(() => {
+    throw clientError("timeout", `no answer in ${timeoutMs} ms`);
+  });
+  // The loser of the race has nobody to tell.
+  late.catch(() => undefined);
+  return Promise.race([promise, late]).finally(() => patience.abort());
 }
 
 /** The wait before attempt `attempt` (from 0): doubling from `minMs` to `maxMs`, of which the upper half is random, so that clients of one broker do not return in step. */

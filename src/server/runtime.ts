@@ -121,6 +121,7 @@ export class Runtime {
     if (!isTopicEvent(event)) {
       // The first worker hands the definitions to the core all at once when it has replayed them.
       if (this.#isLive || this.engine.worker > 0) this.#spaces.apply(event);
+      if (this.#isLive && event.type === "queue_deleted") this.#hub.onQueueDeleted(event.queue);
       return;
     }
     if (!this.#isLive) return;

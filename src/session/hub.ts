@@ -1,8 +1,9 @@
 /** The sessions of one worker, and who among them follows which topics. */
-import type { MemberEvent, TopicEvent } from "../broker/index.ts";
+import type { MemberEvent, Queue, TopicEvent } from "../broker/index.ts";
 import { PatternSet } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { GroupSubscription } from "./group-subscription.ts";
+import { QueueSubscription } from "./queue-subscription.ts";
 import type { Session } from "./session.ts";
 import { PatternSubscription, type Subscription, TopicSubscription } from "./subscriptions.ts";
 
@@ -10,6 +11,7 @@ export class SessionHub {
   readonly #sessions = new Map<number, Session>();
   readonly #patterns = new Map<string, PatternSet<PatternSubscription>>();
   readonly #followers = new Map<number, Set<TopicSubscription>>();
+  readonly #consumers = new Map<number, Set<QueueSubscription>>();
   readonly #logger: Logger;
   #lastSerial = 0;
 
@@ -47,8 +49,19 @@ export class SessionHub {
     this.#patterns.set(subscription.namespace, set);
   }
 
+  followQueue(subscription: QueueSubscription): void {
+    const { id } = subscription.queue;
+    const consumers = this.#consumers.get(id) ?? new Set();
+    consumers.add(subscription);
+    this.#consumers.set(id, consumers);
+  }
+
   unfollow(subscription: Subscription): void {
-    if (subscription instanceof PatternSubscription) {
+    if (subscription instanceof QueueSubscription) {
+      const consumers = this.#consumers.get(subscription.queue.id);
+      consumers?.delete(subscription);
+      if (consumers?.size === 0) this.#consumers.delete(subscription.queue.id);
+    } else if (subscription instanceof PatternSubscription) {
       this.#patterns.get(subscription.namespace)?.delete(subscription.pattern, subscription);
     } else if (subscription instanceof TopicSubscription) {
       const followers = this.#followers.get(subscription.topicId);
@@ -76,6 +89,13 @@ export class SessionHub {
       } catch (error) {
         this.#logger.warn("new partitions could not be attached", { topic: topic.name, error });
       }
+    }
+  }
+
+  /** Its consumers hear that the queue is gone, and are forgotten. */
+  onQueueDeleted({ id, name }: Queue): void {
+    for (const subscription of [...(this.#consumers.get(id) ?? [])]) {
+      subscription.ended("queue_deleted", `the queue "${name}" was deleted`);
     }
   }
 

@@ -1,6 +1,7 @@
 /** A session's subscription to a queue. The core delivers and settles; here it only begins and ends. */
 import { type Queue, SUBSCRIBE_EXCLUSIVE } from "../broker/index.ts";
-import { MillraceError } from "../errors/index.ts";
+import { type ErrorName, ERRORS, MillraceError } from "../errors/index.ts";
+import { encodeFrame, Op } from "../protocol/index.ts";
 import type { Session } from "./session.ts";
 import { Subscription } from "./subscriptions.ts";
 
@@ -22,8 +23,15 @@ export class QueueSubscription extends Subscription {
     this.queue = queue;
   }
 
+  /** Tells the client that nothing more will come, and why. */
+  ended(error: ErrorName, message: string): void {
+    this.session.send(encodeFrame(Op.QUEUE_EVENT, this.sub, "ended", { code: ERRORS[error].code, message }));
+    this.session.dropSubscription(this.sub);
+  }
+
   /** The core has forgotten the consumer by now: the subscription was dropped, or its connection closed. */
   close(): Promise<void> {
+    this.session.services.hub.unfollow(this);
     return this.session.services.queueLife.consumerLeft(this.queue);
   }
 }
@@ -31,11 +39,13 @@ export class QueueSubscription extends Subscription {
 /** @throws queue_not_found, queue_exclusive, subscription_exists, limit_exceeded. */
 export function subscribeToQueue(session: Session, request: QueueSubscribeRequest): void {
   const { sub, prefetch, priority, leaseMs } = request;
-  const { engine, queues, turnSoon } = session.services;
+  const { engine, hub, queues, turnSoon } = session.services;
   if (session.subscriptions.has(sub)) throw new MillraceError("subscription_exists", `the subscription ${sub} is open`);
   const { queue, spaceId } = queues.require(session.namespace, request.queue, session.owner);
   const flags = request.isExclusive ? SUBSCRIBE_EXCLUSIVE : 0;
   engine.queueSubscribe(session.connectionId, sub, spaceId, queue.id, prefetch, priority, flags, leaseMs);
-  session.subscriptions.set(sub, new QueueSubscription(session, sub, queue));
+  const subscription = new QueueSubscription(session, sub, queue);
+  session.subscriptions.set(sub, subscription);
+  hub.followQueue(subscription);
   turnSoon();
 }

@@ -3,7 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, type ClientOptions, connect } from "../../src/client/index.ts";
-import { decodeContent, encodeFrame, FrameReader, Op } from "../../src/protocol/index.ts";
+import { isMillraceError, type MillraceError } from "../../src/errors/index.ts";
+import { decodeContent, encodeFrame, FrameReader, Op, readHeader, readMessagesHead } from "../../src/protocol/index.ts";
 import { Broker, type BrokerOptions } from "../../src/server/index.ts";
 
 /** The suite runs with one worker thread and with two. */
@@ -125,8 +126,15 @@ export class RawConnection implements Disposable {
     const op = bytes[start + 1] ?? 0;
     // Deliveries carry batches behind their array, which one msgpack value cannot hold.
     if (op === Op.DELIVER) this.frames.push({ op, args: [end - start] });
+    else if (op === Op.MESSAGES) this.frames.push({ op, args: messagesOf(bytes, start, end) });
     else this.frames.push(decodeContent(bytes, start, end));
   }
+}
+
+/** `[sub, first tag, how many]` of a delivery from a queue. */
+function messagesOf(bytes: Uint8Array, start: number, end: number): number[] {
+  const { subscription, firstTag, batchStart } = readMessagesHead(bytes, start, end);
+  return [subscription, firstTag, readHeader(bytes, batchStart, end).recordCount];
 }
 
 /** Reads `count` messages of an iterable. */
@@ -151,4 +159,15 @@ const decoder = new TextDecoder();
 
 export function textOf(bytes: Uint8Array | null | undefined): string {
   return decoder.decode(bytes ?? undefined);
+}
+
+/** The error that a promise ends with. @throws when it does not. */
+export async function failureOf(promise: PromiseLike<unknown>): Promise<MillraceError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (isMillraceError(error)) return error;
+    throw error;
+  }
+  throw new Error("it did not fail");
 }
