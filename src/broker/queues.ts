@@ -199,11 +199,9 @@ export class Queues {
     name: string,
     after: readonly [dueMs: number, number: number] | undefined,
     max: number,
-  ): { number: number; dueMs: number }[] {
+  ): unknown {
     const queue = requireQueue(this.#definitions.state, namespace, name);
-    const request = ["scheduled", queue.id, after ?? null, Math.min(max, PEEK_MAX)];
-    const rows = this.#ask<[number: number, dueMs: number][]>(namespace, request);
-    return rows.map(([number, dueMs]) => ({ number, dueMs }));
+    return this.#ask(namespace, ["scheduled", queue.id, after ?? null, Math.min(max, PEEK_MAX)]);
   }
 
   /** Takes messages that are not due yet back. @returns how many there were. */

@@ -7,6 +7,7 @@ import { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
 import type { QueueMessage } from "./queue-message.ts";
 import type { PublishOptions, QueueConfig, QueueConsumeOptions } from "./queue-options.ts";
 import { type GetOptions, QueuePull } from "./queue-pull.ts";
+import { sleep } from "./timing.ts";
 
 /** A queue by its name: declaring it, publishing to it, consuming from it, and looking after it. */
 
@@ -32,12 +33,6 @@ export interface QueueSummary {
   counts: Partial<QueueCounts>;
 }
 
-export interface ScheduledMessage {
-  number: number;
-  /** When it is given out, in ms since 1970. */
-  dueMs: number;
-}
-
 /** A message as `peek` shows it. */
 export interface PeekedMessage {
   number: number;
@@ -51,6 +46,11 @@ export interface PeekedMessage {
   [field: string]: unknown;
 }
 
+export interface ScheduledMessage extends PeekedMessage {
+  /** When it is given out, in ms since 1970. */
+  dueMs: number;
+}
+
 export interface RedriveOptions {
   /** The exchange that messages go to. Default: where each was published to first. */
   to?: string;
@@ -60,19 +60,24 @@ export interface RedriveOptions {
   where?: string;
   /** The most messages to move. Default: all. */
   max?: number;
+  /** The most messages a second. Default: as fast as it goes. */
   ratePerSec?: number;
   /** Counts what would move, and moves nothing. */
   dryRun?: boolean;
-  /** Ends a redrive that is under way. */
-  cancel?: boolean;
+  /** Ends it between two portions; what was moved stays moved. */
   signal?: AbortSignal;
 }
 
 export interface RedriveResult {
+  /** Messages that fit. */
   matched: number;
   moved: number;
-  [field: string]: unknown;
 }
+
+/** The broker moves at most so many at once. */
+const PORTION_MAX = 100_000;
+/** How long a portion of a redrive with a rate stands for. */
+const PORTION_MS = 100;
 
 export class Queue {
   readonly name: string;
@@ -166,10 +171,27 @@ export class Queue {
     return ((await this.client.ask(Op.QUEUE_PURGE, [{ name: this.name }], signal)) as { purged: number }).purged;
   }
 
-  /** Moves messages back to where they came from, or elsewhere: what one does with a queue of dead letters. */
+  /**
+   * Moves messages back to where they came from, or elsewhere: what one does
+   * with a queue of dead letters. The broker moves them in portions.
+   *
+   * Errors: queue_not_found, exchange_not_found, bad_expression, cancelled.
+   */
   async redrive(options: RedriveOptions = {}): Promise<RedriveResult> {
-    const { signal, ...args } = options;
-    return (await this.client.ask(Op.QUEUE_REDRIVE, [{ name: this.name, ...args }], signal)) as RedriveResult;
+    const { signal, max = Number.MAX_SAFE_INTEGER, ratePerSec, ...args } = options;
+    const portion = ratePerSec === undefined ? PORTION_MAX : Math.max(1, Math.ceil((ratePerSec * PORTION_MS) / 1000));
+    const total = { matched: 0, moved: 0 };
+    for (let left = max; left > 0;) {
+      const asked = Math.min(left, args.dryRun === true ? left : portion, PORTION_MAX);
+      const request = { name: this.name, ...args, max: asked };
+      const { matched, moved } = (await this.client.ask(Op.QUEUE_REDRIVE, [request], signal)) as RedriveResult;
+      total.matched += matched;
+      total.moved += moved;
+      left -= moved;
+      if (moved < asked) break;
+      if (ratePerSec !== undefined && left > 0) await sleep((moved * 1000) / ratePerSec, signal);
+    }
+    return total;
   }
 
   /** Messages that are not due yet, by their time. `after` is the last message of the page before. */

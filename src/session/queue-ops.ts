@@ -8,8 +8,8 @@
  *     84 QUEUE_PURGE     [84, corr, {name}] -> {purged}
  *     85 QUEUE_PEEK      [85, corr, {name, from?, max?: 10}] -> {messages: [{number, state, deliveries, ...}]}
  *     86 QUEUE_GET       [86, corr, sub, {name, max?: 1, leaseMs?}] -> {}: a subscription with a window of `max`; OK comes behind what was there
- *     87 QUEUE_REDRIVE   [87, corr, {name, to?, key?, where?, max?, ratePerSec?, dryRun?, cancel?}] -> {matched, moved}
- *     88 QUEUE_SCHEDULED [88, corr, {name, max?: 100, after?: [dueMs, number]}] -> {messages: [{number, dueMs}]};  {name, cancel: [int]} -> {cancelled}
+ *     87 QUEUE_REDRIVE   [87, corr, {name, to?, key?, where?, max?, dryRun?}] -> {matched, moved}: at most 100,000 at once
+ *     88 QUEUE_SCHEDULED [88, corr, {name, max?: 100, after?: [dueMs, number]}] -> {messages: [as PEEK, with dueMs]};  {name, cancel: [int]} -> {cancelled}
  *     89 QUEUE_TAKE      [89, corr, {name, sub, numbers: [int]}] -> {taken}
  */
 import { Op } from "../protocol/index.ts";
@@ -165,9 +165,7 @@ const redrive = define({
       key: optional(fields["key"], "key", asText),
       where: optional(fields["where"], "where", asText),
       max: optional(fields["max"], "max", (value, field) => asInteger(value, field, 1)),
-      ratePerSec: optional(fields["ratePerSec"], "ratePerSec", (value, field) => asInteger(value, field, 1)),
       dryRun: optional(fields["dryRun"], "dryRun", asBoolean),
-      cancel: optional(fields["cancel"], "cancel", asBoolean),
     };
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     return { name: asText(fields["name"], "name"), options: Object.fromEntries(given) as Fields & { to?: string } };

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { type Client, connect, type QueueMessage } from "../../src/client/index.ts";
+import { type Client, connect, type QueueConsumer, type QueueMessage } from "../../src/client/index.ts";
 import { place, ServerProcess } from "./server-process.ts";
 
 /**
@@ -140,7 +140,7 @@ test(
     const books = newBooks();
     let over = false;
     const consumers = Array.from({ length: WORK_QUEUES }, (_, n) => {
-      const consumer = client.queue(`work${n}`).consume(
+      const consumer: QueueConsumer = client.queue(`work${n}`).consume(
         (message) =>
           settle(message, books, () => consumer.flush()).catch(() => {
             books.unanswered += 1;
