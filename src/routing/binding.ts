@@ -54,6 +54,12 @@ export function parseBinding(kind: ExchangeKind, fields: Fields): BindingRequest
     throw invalid("key", `must be the binding's weight, from 1 to ${WEIGHT_MAX}`);
   }
   const args = parseArguments(fields);
+  if (args !== null && kind === "consistent-hash") {
+    throw invalid(
+      "where" in args ? "where" : "headers",
+      "are not for consistent-hash: a binding takes all of its share",
+    );
+  }
   if (args !== null && "headers" in args && kind !== "headers") {
     throw invalid("headers", "are only for exchanges of type headers; use where for others");
   }

@@ -93,6 +93,7 @@ describe("a binding", () => {
     expect(refusal(() => parseBinding("direct", { key: "x".repeat(256) }))).toBe("invalid_argument key");
     expect(refusal(() => parseBinding("topic", { key: ".".repeat(128) }))).toBe("invalid_argument key");
     expect(refusal(() => parseBinding("consistent-hash", { key: "0" }))).toBe("invalid_argument key");
+    expect(refusal(() => parseBinding("consistent-hash", { where: "x" }))).toBe("invalid_argument where");
     expect(refusal(() => parseBinding("direct", { headers: { a: 1 } }))).toBe("invalid_argument headers");
     expect(refusal(() => parseBinding("headers", { headers: [] }))).toBe("invalid_argument headers");
     expect(refusal(() => parseBinding("headers", { headers: { a: 1 }, match: "some" }))).toBe("invalid_argument match");
