@@ -31,7 +31,7 @@ const SIZES = [100, 1024];
 /** Works whose figures a setting for the disk changes. */
 const SYNCED_WORKS: readonly WorkName[] = ["produce", "storedLatency1000"];
 /** Works that store. Reading what is there needs no fresh memory, and what is freed before it only disturbs it. */
-const STORING_WORKS: readonly WorkName[] = ["produce", "both", "fanout1", "fanout10"];
+const STORING_WORKS: readonly WorkName[] = ["produce", "both", "queue", "fanout1", "fanout10"];
 /** More than any of them uses: what the kernel gives them is some of it. */
 const TOUCH_BYTES = 4_000_000_000;
 const QUICK_DIVISOR = 20;
@@ -46,7 +46,8 @@ interface Findings {
 /** The works to be measured of a peer, in order. */
 export function worksOf(mode: Mode, only: readonly string[] | undefined, peer: string): Work[] {
   const names = mode === "fast" ? WORKS : SYNCED_WORKS;
-  const sizes = (name: WorkName): readonly number[] => (isLatency(name) ? SIZES.slice(0, 1) : SIZES);
+  const isOneSize = (name: WorkName): boolean => isLatency(name) || name === "queue";
+  const sizes = (name: WorkName): readonly number[] => (isOneSize(name) ? SIZES.slice(0, 1) : SIZES);
   const all = names.flatMap((name) => sizes(name).map((sizeBytes): Work => ({ name, mode, sizeBytes })));
   return all.filter((work) => isAskedFor(work, only, peer));
 }

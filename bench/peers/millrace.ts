@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type AckLevel, type Client, connect } from "../../src/client/index.ts";
 import { Histogram } from "../lib/histogram.ts";
 import { type BrokerChild, type Child, spawnBroker, spawnProgram } from "../lib/processes.ts";
+import type { QueueClientRequest, QueueSpan } from "../queues/programs/queue-client.ts";
 import {
   type ConsumeRequest,
   joinSpans,
@@ -53,10 +54,13 @@ const LATENCY_JIT_MS = 5_000;
 const JIT_RATE = 10_000;
 const FAN_READERS = 10;
 const SYNCED_SHARE = 5;
+/** What RabbitMQ's queue is measured with; more would make us quicker and not it. */
+const QUEUE_PREFETCH = 100;
+const QUEUE_CONSUMERS = 4;
 
 /** Records of a run. */
 function recordsOf({ name, sizeBytes, mode }: Work): number {
-  const small = { produce: 12e6, consume: 16e6, both: 8e6, fanout1: 8e6, fanout10: 2e6 };
+  const small = { produce: 12e6, consume: 16e6, both: 8e6, queue: 4e6, fanout1: 8e6, fanout10: 2e6 };
   const count = small[name as keyof typeof small] ?? 0;
   return (sizeBytes <= 100 ? count : count / 10) / (mode === "synced" ? SYNCED_SHARE : 1);
 }
@@ -72,6 +76,7 @@ export class RunningMillrace implements Running {
   private readonly publishers: Child[] = [];
   private readonly readers: Child[] = [];
   private readonly latencyPrograms: Child[] = [];
+  private readonly queuePrograms: Child[] = [];
   private topics = 0;
   private filled = "";
   private isWarm = false;
@@ -159,6 +164,10 @@ export class RunningMillrace implements Running {
     if (name === "both") {
       const counts = "from the first produce to the last value touched";
       return [tool(counts, () => this.onTopic(work, (topic) => this.both(topic, work, records)))];
+    }
+    if (name === "queue") {
+      const counts = `durable, prefetch ${QUEUE_PREFETCH}, 4 consumers; every value read; to the last ack in the log`;
+      return [tool(counts, () => this.workQueue(work, records))];
     }
     if (name === "fanout1" || name === "fanout10") {
       const readers = name === "fanout1" ? 1 : FAN_READERS;
@@ -254,6 +263,25 @@ export class RunningMillrace implements Running {
     return measured({ ...read, startUs: published.startUs });
   }
 
+  /** Publish, deliver and ack through one durable queue, in two processes. */
+  private async workQueue({ sizeBytes }: Work, messages: number): Promise<Measured> {
+    const [publisher, consumers] = await this.childrenOf(this.queuePrograms, "../queues/programs/queue-client.ts", 2);
+    const queue = "peers-work";
+    await this.client.queue(queue).declare();
+    const of = { url: this.broker.url, queues: [queue], messages, bodyBytes: sizeBytes };
+    const how = { connections: QUEUE_CONSUMERS, prefetch: QUEUE_PREFETCH };
+    const ask = (child: Child | undefined, request: QueueClientRequest): Promise<unknown> =>
+      (child as Child).request(request);
+    await ask(consumers, { op: "consume", ...how, ...of });
+    const spans = await Promise.all([
+      ask(publisher, { op: "publish", isMixed: false, ...of }),
+      ask(consumers, { op: "collect" }),
+    ]);
+    const [published, collected] = spans as [QueueSpan, QueueSpan];
+    await this.client.queue(queue).delete();
+    return measured({ records: messages, startUs: published.fromUs, endUs: collected.toUs, touched: 0 });
+  }
+
   private async latency(topic: string, work: Work, acks: AckLevel): Promise<Measured> {
     const rate = rateOfLatency(work.name);
     const durationMs = Math.max(1_500, LATENCY_MS / this.settings.divisor);
@@ -291,7 +319,8 @@ export class RunningMillrace implements Running {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.publishers, ...this.readers, ...this.latencyPrograms].map((child) => child.end()));
+    const children = [...this.publishers, ...this.readers, ...this.latencyPrograms, ...this.queuePrograms];
+    await Promise.all(children.map((child) => child.end()));
     await this.client.close();
     await this.broker.end();
   }

@@ -8,6 +8,8 @@ import { freePorts } from "./shell.ts";
 
 const WINDOWS = [500, 10_000];
 const PULL_BATCH = 5000;
+/** Messages that a reader of a work queue may hold unacknowledged. */
+const QUEUE_PREFETCHES = [100, 1000];
 
 class RunningNats extends ServedBroker {
   constructor(bench: Bench, served: Served) {
@@ -21,6 +23,25 @@ class RunningNats extends ServedBroker {
 
   private records({ sizeBytes, mode }: Work): number {
     return (sizeBytes <= 100 ? 1_000_000 : 400_000) / (mode === "synced" ? 50 : 1) / this.bench.divisor;
+  }
+
+  /** A stream that keeps messages until they are acked, and a pull consumer. */
+  private workTools(work: Work): readonly Tool[] {
+    const flags = { size: work.sizeBytes, records: this.records(work) / 4, window: 10_000 };
+    const tool = (variant: string, counts: string, more: Record<string, string | number>): Tool => ({
+      name: `nats.go ${variant}`,
+      counts: `${counts}, 10,000 outstanding; an explicit ack for each; to the last ack taken`,
+      run: () => this.load("queue", { ...flags, ...more }),
+    });
+    const async = QUEUE_PREFETCHES.map((prefetch) =>
+      tool(`async, pull ${prefetch}`, "PublishAsync", { prefetch, batch: prefetch }),
+    );
+    const most = { prefetch: QUEUE_PREFETCHES.at(-1) ?? 0, batch: QUEUE_PREFETCHES.at(-1) ?? 0 };
+    return [
+      ...async,
+      tool("async, 4 readers", "PublishAsync", { ...most, subscribers: 4 }),
+      tool("fast batch", "fast batch publishing", { ...most, mode: "fast" }),
+    ];
   }
 
   tools(work: Work): readonly Tool[] {
@@ -50,6 +71,7 @@ class RunningNats extends ServedBroker {
     if (name === "both") {
       return [tool("nats.go push", "PublishAsync and ordered push consumer at once", "both", { mode: "push" })];
     }
+    if (name === "queue") return this.workTools(work);
     if (name === "fanout1" || name === "fanout10") {
       const subscribers = name === "fanout1" ? 1 : 10;
       const count = subscribers === 1 ? flags.records * 3 : flags.records / 2;

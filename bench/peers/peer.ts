@@ -7,6 +7,7 @@ export const WORKS = [
   "produce",
   "consume",
   "both",
+  "queue",
   "fanout1",
   "fanout10",
   "latency1000",

@@ -26,6 +26,9 @@ const SINGLE: Entries = { batch: 200, "sub-entry": 1 };
 const GROUPED: Entries = { batch: 2_000, "sub-entry": 200 };
 const ENTRIES = [SINGLE, GROUPED];
 const PERF_TEST_S = 7;
+const WORK_PREFETCH = 100;
+const WORK_WINDOW = 1_000;
+const WORK_RECORDS = 300_000;
 const PID_WAIT_MS = 5_000;
 /** After the first answer the server still opens its plugins. */
 const SETTLE_MS = 2_000;
@@ -76,12 +79,37 @@ class RunningRabbit extends ServedBroker {
     if (name === "produce") return tools("50,000 outstanding; to the last confirmation", "produce");
     if (name === "consume") return tools("every value touched, CRCs checked", "consume");
     if (name === "both") return tools("from the first produce to the last value touched", "fanout");
+    if (name === "queue") return this.workTools(work);
     if (name === "fanout10") {
       const fan = { subscribers: 10, records: this.records(work.sizeBytes) / 4 };
       return tools("deliveries, every value touched", "fanout", ENTRIES, fan);
     }
     if (!isLatency(name) || !name.startsWith("stored")) return [];
     return tools("publish to receive, open loop", "latency", [SINGLE], this.bench.driver.latencyFlags(work));
+  }
+
+  /** A classic durable queue, persistent messages, confirmed, with acks. */
+  private workTools(work: Work): readonly Tool[] {
+    const { driver, divisor } = this.bench;
+    const flags = { work: "queue", address: this.amqp, topic: "work", prefetch: WORK_PREFETCH, window: WORK_WINDOW };
+    const records = WORK_RECORDS / divisor;
+    const how = `persistent, prefetch ${WORK_PREFETCH}, 1,000 unconfirmed`;
+    const byDriver = (name: string, counts: string, more: Record<string, string | number>): Tool => ({
+      name,
+      counts: `${how}; ${counts}; to the last ack sent`,
+      run: () => driver.load("rabbitmq-queue", { ...flags, records, size: work.sizeBytes, ...more }),
+    });
+    const perfTest = ["-f", "persistent", "-x", "1", "-y", "1", "-c", String(WORK_WINDOW), "-q", String(WORK_PREFETCH)];
+    return [
+      byDriver("amqp091-go", "an ack for each", {}),
+      byDriver("amqp091-go, acks of 50", "an ack for 50", { mode: "ranges", batch: WORK_PREFETCH / 2 }),
+      byDriver("amqp091-go, 4 consumers", "an ack for each", { subscribers: 4 }),
+      {
+        name: "PerfTest, classic queue",
+        counts: `${how}; an ack for each; its average of receiving`,
+        run: () => this.perfTest(work, perfTest, "receiving"),
+      },
+    ];
   }
 
   /** Queues, whose messages are on the disk before they are confirmed. */

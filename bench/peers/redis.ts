@@ -8,6 +8,8 @@ const FSYNC: Readonly<Record<Mode, string>> = { fast: "no", synced: "always" };
 /** Commands in one write, and entries asked for at once. */
 const PIPELINE = 100;
 const READ_COUNT = 1000;
+/** Entries that a reader of a work queue takes at once. */
+const QUEUE_COUNTS = [100, 1000];
 
 class RunningRedis extends ServedBroker {
   constructor(bench: Bench, served: Served) {
@@ -45,6 +47,13 @@ class RunningRedis extends ServedBroker {
     }
     if (name === "both") {
       return [driver("XADD and XREAD at once", "stream-fanout", { batch: PIPELINE })];
+    }
+    if (name === "queue") {
+      const counts = (count: number): string => `XADD, XREADGROUP COUNT ${count}, one XACK an answer; to the last answer`;
+      return QUEUE_COUNTS.map((batch) => ({
+        ...driver(counts(batch), "queue", { batch, records: flags.records / 2 }),
+        name: `driver, COUNT ${batch}`,
+      }));
     }
     if (name === "fanout1" || name === "fanout10") {
       const subscribers = name === "fanout1" ? 1 : 10;

@@ -53,6 +53,9 @@ export const GOALS: readonly Goal[] = [
   { figure: "rabbitmq_stream_produce", peer: "rabbitmq", work: "produce", atLeast: 8 },
   { figure: "rabbitmq_stream_consume", peer: "rabbitmq", work: "consume", atLeast: 6 },
   { figure: "redis_produce", peer: "redis", work: "produce", atLeast: 5 },
+  { figure: "rabbitmq_queue", peer: "rabbitmq", work: "queue", atLeast: 15 },
+  { figure: "nats_queue", peer: "nats", work: "queue", atLeast: 6 },
+  { figure: "redis_queue", peer: "redis", work: "queue", atLeast: 3 },
   { figure: "redis_fanout10", peer: "redis", work: "fanout10", atLeast: 2 },
 ];
 

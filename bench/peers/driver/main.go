@@ -12,10 +12,10 @@ import (
 
 // options of one run; not all of them concern every peer and every piece of work.
 type options struct {
-	work, address, topic, mode          string
+	work, address, topic, mode, kind    string
 	records, size, subscribers, clients int
 	partitions, rate, window, batch     int
-	subEntry                            int
+	subEntry, prefetch                  int
 	length                              time.Duration
 }
 
@@ -29,7 +29,7 @@ func main() {
 		return
 	}
 	peers := map[string]func(*options){
-		"kafka": kafka, "nats": nats, "rabbitmq": rabbitmq, "redis": redis, "mosquitto": mosquitto, "floor": floor,
+		"kafka": kafka, "nats": nats, "rabbitmq": rabbitmq, "rabbitmq-queue": rabbitQueue, "redis": redis, "mosquitto": mosquitto, "floor": floor,
 	}
 	run, isKnown := peers[name]
 	if !isKnown {
@@ -45,6 +45,7 @@ func parse(name string, arguments []string) *options {
 	flags.StringVar(&o.address, "address", "", "host:port")
 	flags.StringVar(&o.topic, "topic", "bench", "topic, subject or stream")
 	flags.StringVar(&o.mode, "mode", "", "a variant of the work")
+	flags.StringVar(&o.kind, "kind", "classic", "a RabbitMQ queue's type")
 	flags.IntVar(&o.records, "records", 1_000_000, "messages")
 	flags.IntVar(&o.size, "size", 100, "bytes of a value, 8 or more")
 	flags.IntVar(&o.subscribers, "subscribers", 1, "subscribers, each on a connection of its own")
@@ -54,6 +55,7 @@ func parse(name string, arguments []string) *options {
 	flags.IntVar(&o.window, "window", 10_000, "messages that may be without an answer")
 	flags.IntVar(&o.batch, "batch", 500, "messages sent or asked for at once")
 	flags.IntVar(&o.subEntry, "sub-entry", 1, "messages in one entry of a RabbitMQ stream")
+	flags.IntVar(&o.prefetch, "prefetch", 100, "messages of a work queue that a reader may hold unacknowledged")
 	flags.DurationVar(&o.length, "length", 8*time.Second, "length of a latency run")
 	must(flags.Parse(arguments))
 	return o

@@ -145,6 +145,8 @@ func nats(o *options) {
 		start := time.Now()
 		natsFill(o)
 		report(o.records, start, <-done)
+	case "queue":
+		natsQueue(o)
 	case "fanout":
 		natsFan(o)
 	case "latency":

@@ -79,6 +79,10 @@ func (r *redisReader) read(count int, receive func(value []byte)) {
 
 // entries reads one answer to XREAD and leaves the last entry's id in r.id.
 func (r *redisReader) entries(receive func(value []byte)) int {
+	return r.entriesWithIDs(func(_, value []byte) { receive(value) })
+}
+
+func (r *redisReader) entriesWithIDs(receive func(id, value []byte)) int {
 	if r.number() < 1 {
 		return 0
 	}
@@ -93,7 +97,7 @@ func (r *redisReader) entries(receive func(value []byte)) int {
 		}
 		r.value = r.content(r.value)
 		r.value = r.content(r.value)
-		receive(r.value)
+		receive(r.id, r.value)
 	}
 	return n
 }
@@ -179,6 +183,8 @@ func redis(o *options) {
 		redisFanStream(o)
 	case "fanout":
 		redisFan(o)
+	case "queue":
+		redisQueue(o)
 	case "latency":
 		run := newLatencyRun(o)
 		redisSubscribe(o, "l", run.receive)
