@@ -5,6 +5,7 @@
 use super::ledger::{self, Entry};
 use super::properties::Properties;
 use super::routing::{self, RouteRun, Routing};
+use super::slot::Slot;
 use super::snapshot::Point;
 use super::state::State;
 use crate::batch::{BatchHeader, HEADER_BYTES, records_of};
@@ -13,6 +14,25 @@ use crate::log::Partition;
 use crate::route::{SetId, Target};
 
 const RUN_BYTES: usize = 1 << 20;
+
+/// Consecutive messages to the same queues, of which nothing has to be known but how many.
+#[derive(Default)]
+struct PlainRun {
+    set: SetId,
+    first: u64,
+    count: u32,
+    bytes: u64,
+}
+
+impl PlainRun {
+    fn add(&mut self, number: u64, bytes: u32) {
+        if self.count == 0 {
+            self.first = number;
+        }
+        self.count += 1;
+        self.bytes += u64::from(bytes);
+    }
+}
 
 /// Destination sets as the journal names them.
 type Sets = std::collections::HashMap<SetId, Vec<Target>>;
@@ -70,19 +90,60 @@ impl State {
     fn restore_batch(&mut self, header: &BatchHeader, body: &[u8], runs: &[RouteRun], sets: &Sets, now_ms: u64) {
         let Ok(records) = records_of(body, header.attributes) else { return };
         let mut of_runs = runs.iter().flat_map(|run| std::iter::repeat_n(run.set, run.count as usize));
+        let mut plain = PlainRun::default();
         for record in records.flatten() {
-            let Some(set) = of_runs.next() else { return };
+            let Some(set) = of_runs.next() else { break };
             let number = header.base_offset + u64::from(record.position);
-            let bytes = record.raw.len() as u32;
             let properties = Properties::of(record.headers);
-            let arrival = properties.arrival(number, bytes, record.key.unwrap_or(&[]), now_ms);
+            let (bytes, key) = (record.raw.len() as u32, record.key.unwrap_or(&[]));
+            let arrival = properties.arrival(number, bytes, key, now_ms);
+            if properties.is_plain() && !self.is_ordered(sets.get(&set)) {
+                if plain.set != set {
+                    self.restore_run(
+                        &std::mem::replace(&mut plain, PlainRun { set, ..PlainRun::default() }),
+                        sets,
+                        now_ms,
+                    );
+                }
+                plain.add(number, bytes);
+                continue;
+            }
+            self.restore_run(&std::mem::take(&mut plain), sets, now_ms);
             for target in sets.get(&set).into_iter().flatten() {
-                let Target::Queue(id) = target else { continue };
-                if let Some(slot) = self.slot(*id).filter(|slot| !slot.meta.transient) {
+                if let Some(slot) = self.durable_slot(target) {
                     slot.queue.restore(&arrival, now_ms);
                 }
             }
         }
+        self.restore_run(&plain, sets, now_ms);
+    }
+
+    fn restore_run(&mut self, run: &PlainRun, sets: &Sets, now_ms: u64) {
+        if run.count > 0 {
+            for target in sets.get(&run.set).into_iter().flatten() {
+                if let Some(slot) = self.durable_slot(target) {
+                    slot.queue.restore_run(run.first, run.count, run.bytes, now_ms);
+                }
+            }
+        }
+    }
+
+    /// The queue, if it outlives a restart and is still there.
+    fn durable_slot(&mut self, target: &Target) -> Option<&mut Slot> {
+        match target {
+            Target::Queue(id) => self.slot(*id).filter(|slot| !slot.meta.transient),
+            Target::Topic(_) => None,
+        }
+    }
+
+    fn is_ordered(&self, targets: Option<&Vec<Target>>) -> bool {
+        targets.into_iter().flatten().any(|target| match target {
+            Target::Queue(id) => {
+                let slot = self.queues.get(*id as usize).and_then(Option::as_deref);
+                slot.is_some_and(|slot| slot.queue.config().ordered)
+            }
+            Target::Topic(_) => false,
+        })
     }
 
     fn replay_acks(&mut self, point: &Point) -> Result<()> {
