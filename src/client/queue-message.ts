@@ -62,7 +62,7 @@ export class QueueMessage {
     return this.deliveries > 0;
   }
 
-  /** Why and where it was dead-lettered, newest first. */
+  /** Why and where it was dead-lettered, oldest first. */
   get deaths(): readonly Death[] {
     return this.redelivery?.deaths ?? [];
   }

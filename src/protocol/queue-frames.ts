@@ -112,7 +112,7 @@ export interface Redelivery {
   deaths: Death[];
 }
 
-/** Why and where a message was dead-lettered, newest first. */
+/** Why and where a message was dead-lettered, oldest first. */
 export interface Death {
   queue: string;
   reason: string;
