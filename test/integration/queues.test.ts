@@ -128,7 +128,10 @@ describe("delivery", () => {
     await lost.close();
     await until("they are back", async () => (await ready(queue)) === 2);
     const again = await queue.get(5);
-    expect(again.map((message) => message.text())).toEqual(["m1", "m2"]);
+    expect(again.map((message) => [message.text(), message.deliveries])).toEqual([
+      ["m1", 1],
+      ["m2", 1],
+    ]);
     for (const message of again) message.ack();
   });
 });
