@@ -49,7 +49,8 @@ class RunningRedis extends ServedBroker {
       return [driver("XADD and XREAD at once", "stream-fanout", { batch: PIPELINE })];
     }
     if (name === "queue") {
-      const counts = (count: number): string => `XADD, XREADGROUP COUNT ${count}, one XACK an answer; to the last answer`;
+      const counts = (count: number): string =>
+        `XADD, XREADGROUP COUNT ${count}, one XACK an answer; to the last answer`;
       return QUEUE_COUNTS.map((batch) => ({
         ...driver(counts(batch), "queue", { batch, records: flags.records / 2 }),
         name: `driver, COUNT ${batch}`,

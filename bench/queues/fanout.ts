@@ -8,6 +8,8 @@ import { ACKS_WRITTEN, BODY_BYTES } from "./sizes.ts";
 
 const MORE_QUEUES = 100;
 const KEY = "news";
+/** Of one length with the other. */
+const OTHER_KEY = "rest";
 const UNIT_MESSAGES = 10_000;
 const MESSAGE_BYTES = BODY_BYTES * 1.3;
 const NS_PER_S = 1e9;
@@ -30,31 +32,40 @@ interface Spent {
   readonly bytes: number;
 }
 
+/** An exchange and the queues that its messages go to. */
+interface Fan {
+  readonly exchange: string;
+  readonly queues: readonly string[];
+}
+
+interface Load {
+  readonly units: number;
+  readonly share: number;
+}
+
 const held = ({ broker, dataDir }: Cast): number => broker.rssAnonMb() * MB + diskBytes(dataDir);
 
-async function publish(
-  cast: Cast,
-  client: Client,
-  exchange: string,
-  queues: readonly string[],
-  units: number,
-): Promise<Spent> {
+/** Publishes what is encoded; `share` of the messages go to all the queues. */
+async function publish(cast: Cast, client: Client, to: Fan, { units, share }: Load): Promise<Spent> {
   const { stage, broker, load } = cast;
+  const { exchange, queues } = to;
   const before = { bytes: held(cast), cpu: broker.cpuSeconds() };
   const touchBytes = units * UNIT_MESSAGES * MESSAGE_BYTES;
   const request: QueueRawRequest = { op: "publish", port: broker.port, exchange, units };
-  const span = (await stage.run(`fan-out to ${queues.length}`, { server: broker, load: [load], touchBytes }, () =>
+  const title = `fan-out to ${queues.length}${share < 1 ? ", every other message" : ""}`;
+  const span = (await stage.run(title, { server: broker, load: [load], touchBytes }, () =>
     load.request(request),
   )) as PublishSpan;
   await Bun.sleep(stage.sizes.restMs);
+  const messages = span.messages * share;
   const spent: Spent = {
-    messages: span.messages,
+    messages,
     seconds: (span.toUs - span.fromUs) / 1e6,
     cpuSeconds: broker.cpuSeconds() - before.cpu,
     bytes: held(cast) - before.bytes,
   };
   const found = await readyIn(client, queues);
-  if (found !== span.messages * queues.length) throw new Error(`${found} messages wait of ${span.messages} in each`);
+  if (found !== messages * queues.length) throw new Error(`${found} messages wait of ${messages} in each`);
   for (const queue of queues) await client.queue(queue).purge();
   return spent;
 }
@@ -64,12 +75,33 @@ function more(one: Spent, many: Spent, of: (spent: Spent) => number): number {
   return (of(many) / many.messages - of(one) / one.messages) / MORE_QUEUES;
 }
 
-async function encode({ load, stage }: Cast, isSingle: boolean): Promise<number> {
-  const messages = Math.min(UNIT_MESSAGES, isSingle ? stage.sizes.fanoutSingles : stage.sizes.fanoutMessages);
-  const spec = { keys: [KEY], isByBatch: true, isSingle, bodyBytes: BODY_BYTES, acks: ACKS_WRITTEN };
-  const request: QueueRawRequest = { op: "encode", messages, ...spec };
-  await load.request(request);
-  return Math.round((isSingle ? stage.sizes.fanoutSingles : stage.sizes.fanoutMessages) / messages);
+type Kind = "batches" | "singles" | "apart";
+
+/** Encodes the messages of a run: all for the fan, or every other one, so that no two of its messages are neighbours. */
+async function encode({ load, stage }: Cast, kind: Kind): Promise<Load> {
+  const { fanoutMessages, fanoutSingles, fanoutApart } = stage.sizes;
+  const all = { batches: fanoutMessages, singles: fanoutSingles, apart: fanoutApart }[kind];
+  const keys = kind === "apart" ? [KEY, OTHER_KEY] : [KEY];
+  const spec = { keys, isByBatch: false, isSingle: kind === "singles", bodyBytes: BODY_BYTES, acks: ACKS_WRITTEN };
+  const request: QueueRawRequest = { op: "encode", messages: Math.min(UNIT_MESSAGES, all), ...spec };
+  const { messages } = (await load.request(request)) as { messages: number };
+  return { units: Math.ceil(all / messages), share: 1 / keys.length };
+}
+
+/** Two exchanges: one routes the fan's messages to the first queue, the other to all; the others go to a queue of theirs. */
+async function fans(client: Client, queues: readonly string[]): Promise<{ few: Fan; many: Fan }> {
+  const [rest = "", ...fan] = queues;
+  const made: Fan[] = [
+    { exchange: "fan-1", queues: fan.slice(0, 1) },
+    { exchange: "fan-101", queues: fan },
+  ];
+  for (const { exchange, queues: own } of made) {
+    await client.exchange(exchange).declare("direct");
+    for (const queue of own) await client.exchange(exchange).bind({ queue }, { key: KEY });
+    await client.exchange(exchange).bind({ queue: rest }, { key: OTHER_KEY });
+  }
+  const [few, many] = made as [Fan, Fan];
+  return { few, many };
 }
 
 export const FANOUT: QueueMeasure = {
@@ -89,6 +121,12 @@ export const FANOUT: QueueMeasure = {
     },
     { name: "fanout100_cpu_ns", unit: "ns", note: "the same in the broker's processor time" },
     { name: "fanout100_single_ns", unit: "ns", note: "by the clock, published one by one" },
+    {
+      name: "fanout100_apart_bytes",
+      unit: "bytes",
+      note: "where every other message goes to another queue, so that none of a queue's are neighbours",
+    },
+    { name: "fanout100_apart_ns", unit: "ns" },
   ],
   async prepare(stage) {
     const dataDir = await stage.folder();
@@ -99,30 +137,34 @@ export const FANOUT: QueueMeasure = {
       load: await stage.program("queue-raw"),
     };
     return async () =>
-      await withQueues(cast.broker, 1 + MORE_QUEUES, async (queues, client) => {
-        const one = client.exchange("fan-1");
-        const many = client.exchange("fan-101");
-        for (const exchange of [one, many]) await exchange.declare("fanout");
-        const first = queues.slice(0, 1);
-        await one.bind({ queue: first[0] as string });
-        for (const queue of queues) await many.bind({ queue });
-        for (const isSingle of [false, true]) {
-          const units = await encode(cast, isSingle);
-          const few = await publish(cast, client, one.name, first, units);
-          const all = await publish(cast, client, many.name, queues, units);
-          const ns = more(few, all, ({ seconds }) => seconds * NS_PER_S);
-          stage.add(isSingle ? "fanout100_single_ns" : "fanout100_ns", ns);
-          if (isSingle) continue;
-          stage.add(
-            "fanout100_cpu_ns",
-            more(few, all, ({ cpuSeconds }) => cpuSeconds * NS_PER_S),
-          );
-          stage.add(
-            "fanout100_bytes",
-            more(few, all, ({ bytes }) => bytes),
-          );
-        }
-        for (const exchange of [one, many]) await exchange.delete();
+      await withQueues(cast.broker, 2 + MORE_QUEUES, async (queues, client) => {
+        const { few, many } = await fans(client, queues);
+        const compare = async (kind: Kind): Promise<(of: (spent: Spent) => number) => number> => {
+          const load = await encode(cast, kind);
+          const one = await publish(cast, client, few, load);
+          const all = await publish(cast, client, many, load);
+          return (of) => more(one, all, of);
+        };
+        const ns = ({ seconds }: Spent): number => seconds * NS_PER_S;
+        const batches = await compare("batches");
+        stage.add(
+          "fanout100_bytes",
+          batches(({ bytes }) => bytes),
+        );
+        stage.add("fanout100_ns", batches(ns));
+        stage.add(
+          "fanout100_cpu_ns",
+          batches(({ cpuSeconds }) => cpuSeconds * NS_PER_S),
+        );
+        const singles = await compare("singles");
+        stage.add("fanout100_single_ns", singles(ns));
+        const apart = await compare("apart");
+        stage.add(
+          "fanout100_apart_bytes",
+          apart(({ bytes }) => bytes),
+        );
+        stage.add("fanout100_apart_ns", apart(ns));
+        for (const { exchange } of [few, many]) await client.exchange(exchange).delete();
       });
   },
 };

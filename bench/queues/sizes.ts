@@ -13,6 +13,8 @@ export interface Sizes {
   /** Messages to the fan-out, in batches and one by one. */
   readonly fanoutMessages: number;
   readonly fanoutSingles: number;
+  /** Messages of which every other one goes to the fan-out. */
+  readonly fanoutApart: number;
   readonly backlogMessages: number;
   readonly delayedMessages: number;
   /** Delayed messages that are due in each second. */
@@ -33,6 +35,7 @@ export const FULL: Sizes = {
   routeKeys: 100_000,
   fanoutMessages: 2 * MILLION,
   fanoutSingles: 300_000,
+  fanoutApart: 200_000,
   backlogMessages: 10 * MILLION,
   delayedMessages: 10 * MILLION,
   delayedPerSecond: 10_000,
@@ -49,6 +52,7 @@ export const QUICK: Sizes = {
   routeKeys: 1_000,
   fanoutMessages: 10_000,
   fanoutSingles: 2_000,
+  fanoutApart: 4_000,
   backlogMessages: 50_000,
   delayedMessages: 20_000,
   delayedPerSecond: 4_000,
