@@ -119,7 +119,7 @@ export class Exchanges {
     for (const exchange of routing.exchanges()) {
       if (exchange.namespace !== namespace) continue;
       const { name, kind: type, config, id, createdMs } = exchange;
-      found.push({ name, type, config, bindings: [...routing.bindingsOf(id)].length, createdMs });
+      found.push({ name, type, config, bindings: routing.bindingCountOf(id), createdMs });
     }
     return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }

@@ -38,9 +38,8 @@ export class QueueLife {
   async sweep(nowMs: number): Promise<void> {
     const { routing } = this.#definitions.state;
     const seen = new Set<number>();
-    for (const queue of routing.queues()) {
-      const { expiresMs } = queue.config;
-      if (expiresMs === undefined) continue;
+    for (const queue of [...routing.expiringQueues()]) {
+      const { expiresMs = Number.POSITIVE_INFINITY } = queue.config;
       seen.add(queue.id);
       if (nowMs - this.#lastUse(queue, nowMs) < expiresMs) continue;
       this.#uses.delete(queue.id);

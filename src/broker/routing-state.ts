@@ -91,6 +91,8 @@ export class RoutingState {
   readonly #exchangesById = new Map<number, Exchange>();
   readonly #queues = new Map<string, Queue>();
   readonly #queuesById = new Map<number, Queue>();
+  /** Those that go when nobody uses them, so that looking for them does not mean looking at all. */
+  readonly #expiring = new Map<number, Queue>();
   readonly #bindings = new Map<string, Binding>();
   /** Keys of bindings by the exchange they belong to, and by what they lead to. */
   readonly #bindingsOf = new Index();
@@ -144,12 +146,21 @@ export class RoutingState {
     return this.#queues.values();
   }
 
+  /** Queues with `expiresMs`. */
+  expiringQueues(): IterableIterator<Queue> {
+    return this.#expiring.values();
+  }
+
   binding(key: string): Binding | undefined {
     return this.#bindings.get(key);
   }
 
   bindings(): IterableIterator<Binding> {
     return this.#bindings.values();
+  }
+
+  bindingCountOf(exchangeId: number): number {
+    return this.#bindingsOf.at(exchangeId).size;
   }
 
   *bindingsOf(exchangeId: number): IterableIterator<Binding> {
@@ -232,6 +243,7 @@ export class RoutingState {
     if (previous !== undefined && previous.id !== (value as Queue | null)?.id) {
       this.#queues.delete(key);
       this.#queuesById.delete(previous.id);
+      this.#expiring.delete(previous.id);
       events.push({ type: "queue_deleted", namespace: previous.namespace, offset, queue: previous });
     }
     if (value === null) return events;
@@ -240,6 +252,8 @@ export class RoutingState {
     const queue: Queue = { namespace, name, id, config, ...rest };
     this.#queues.set(key, queue);
     this.#queuesById.set(id, queue);
+    if (config.expiresMs === undefined) this.#expiring.delete(id);
+    else this.#expiring.set(id, queue);
     this.#raise(id);
     return [...events, { type: "queue_put", namespace, offset, queue }];
   }

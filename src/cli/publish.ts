@@ -15,6 +15,7 @@ interface PublishWords {
   ttl?: string;
   delay?: string;
   at?: string;
+  cron?: string;
   messageId?: string;
   group?: string;
   mandatory?: boolean;
@@ -45,6 +46,7 @@ function addPublish(program: Command, runtime: Runtime): void {
     .option("--ttl <duration>", "they expire after this")
     .option("--delay <duration>", "they are given out after this")
     .option("--at <time>", "they are given out from this time on, such as 2027-01-01T09:00")
+    .option("--cron <schedule>", "they are given out, once, the next time that it names, such as '0 9 * * mon' (UTC)")
     .option("--message-id <id>", "for queues that drop duplicates")
     .option("--group <name>", "what an ordered queue keeps in order")
     .option("--mandatory", "fail where no queue gets a message");
@@ -62,13 +64,14 @@ function addPublish(program: Command, runtime: Runtime): void {
 }
 
 function optionsOf(words: PublishWords): PublishOptions {
-  const { header, priority, ttl, delay, at, messageId, group, mandatory } = words;
+  const { header, priority, ttl, delay, at, cron, messageId, group, mandatory } = words;
   return {
     headers: headersOf(header ?? []),
     ...(priority === undefined ? {} : { priority: countOf("--priority", priority) }),
     ...(ttl === undefined ? {} : { ttlMs: durationOf("--ttl", ttl) }),
     ...(delay === undefined ? {} : { delayMs: durationOf("--delay", delay) }),
     ...(at === undefined ? {} : { deliverAt: timeOf(at) }),
+    ...(cron === undefined ? {} : { deliverAt: { cron } }),
     ...(messageId === undefined ? {} : { messageId }),
     ...(group === undefined ? {} : { group }),
     ...(mandatory === true ? { mandatory } : {}),

@@ -1,4 +1,5 @@
 import type { Headers } from "../protocol/index.ts";
+import { nextCronTime } from "./cron.ts";
 import { clientError, type MillraceError } from "./errors.ts";
 import type { QueueMessage } from "./queue-message.ts";
 
@@ -68,8 +69,8 @@ export interface MessageOptions {
   ttlMs?: number;
   /** It is given out after this. */
   delayMs?: number;
-  /** It is given out from this time on; ms since 1970, or a Date. */
-  deliverAt?: number | Date;
+  /** It is given out from this time on: ms since 1970, a Date, or the next time that a cron schedule names, once. */
+  deliverAt?: number | Date | { cron: string; utcOffsetMinutes?: number };
   /** For queues that drop duplicates. */
   messageId?: string;
   /** What an ordered queue keeps in order. Default: the routing key. */
@@ -126,7 +127,13 @@ function whole(what: string, value: number, max: number = Number.MAX_SAFE_INTEGE
   throw invalid(what, `a whole number from 0 to ${max}`);
 }
 
-/** The headers that a message goes out with; null for none. Errors: invalid_argument. */
+function timeOf(deliverAt: NonNullable<MessageOptions["deliverAt"]>): number {
+  if (typeof deliverAt === "number") return deliverAt;
+  if (deliverAt instanceof Date) return deliverAt.getTime();
+  return nextCronTime(deliverAt.cron, Date.now(), deliverAt.utcOffsetMinutes);
+}
+
+/** The headers that a message goes out with; null for none. Errors: invalid_argument, schedule_never. */
 export function messageHeaders(options: MessageOptions): Headers | null {
   const { priority, ttlMs, delayMs, deliverAt, messageId, group, replyTo, correlationId } = options;
   const headers: { -readonly [K in keyof Headers]: Headers[K] } = { ...options.headers };
@@ -135,7 +142,7 @@ export function messageHeaders(options: MessageOptions): Headers | null {
   if (delayMs !== undefined) headers["x-delay-ms"] = whole("delayMs", delayMs);
   if (deliverAt !== undefined) {
     if (delayMs !== undefined) throw invalid("deliverAt", "absent beside delayMs");
-    headers["x-deliver-at-ms"] = whole("deliverAt", typeof deliverAt === "number" ? deliverAt : deliverAt.getTime());
+    headers["x-deliver-at-ms"] = whole("deliverAt", timeOf(deliverAt));
   }
   if (messageId !== undefined) headers["x-message-id"] = messageId;
   if (group !== undefined) headers["x-group"] = group;

@@ -209,6 +209,7 @@ export class Runtime {
         if (syncedOffset < nextOffset) syncs.push(this.engine.sync(topic.id, partition));
       }
     }
+    for (const logId of this.#spaces.logIds()) syncs.push(this.engine.sync(logId, 0));
     await Promise.allSettled(syncs);
   }
 
