@@ -389,6 +389,12 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
     return this.channel !== null;
   }
 
+  /** Resolves when the broker knows of it, and gives it messages. Errors: why the consumer failed. */
+  async ready(): Promise<void> {
+    await this.changes.until(() => this.channel !== null || this.failure !== null || this.isStopping);
+    if (this.failure) throw this.failure;
+  }
+
   /** Takes nothing more, waits for handlers that run, settles, and gives the rest back. Idempotent. */
   close(): Promise<void> {
     this.closing ??= this.end();
