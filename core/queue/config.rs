@@ -20,9 +20,9 @@ pub enum Overflow {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum RetryKind {
-    #[default]
     Fixed,
     Linear,
+    #[default]
     Exponential,
 }
 
@@ -39,7 +39,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { kind: RetryKind::Fixed, delay_ms: 1000, delay_max_ms: 3_600_000, jitter: 0.0, attempts_max: None }
+        Self { kind: RetryKind::Exponential, delay_ms: 1000, delay_max_ms: 60_000, jitter: 0.0, attempts_max: None }
     }
 }
 
@@ -83,8 +83,8 @@ pub struct QueueConfig {
     pub overflow: Overflow,
     pub delivery_limit: Option<u32>,
     pub lease_ms: Option<u64>,
-    /// How long before the end of a lease its consumer is warned; 0 is never.
-    pub lease_warning_ms: u64,
+    /// How long before the end of a lease its consumer is warned: a quarter of the lease where it is None; 0 is never.
+    pub lease_warning_ms: Option<u64>,
     pub dedup_window_ms: Option<u64>,
     /// Ids remembered; the oldest is forgotten for one more.
     pub dedup_entries_max: u64,
@@ -113,7 +113,7 @@ impl Default for QueueConfig {
             overflow: Overflow::DropHead,
             delivery_limit: None,
             lease_ms: None,
-            lease_warning_ms: 0,
+            lease_warning_ms: None,
             dedup_window_ms: None,
             dedup_entries_max: 1 << 20,
             retry: Retry::default(),
@@ -128,6 +128,12 @@ impl Default for QueueConfig {
 }
 
 impl QueueConfig {
+    /// How long before its end a lease of this length is warned of; 0 is never.
+    #[inline]
+    pub fn warning_ms(&self, lease_ms: Option<u64>) -> u64 {
+        self.lease_warning_ms.unwrap_or(lease_ms.unwrap_or(0) / 4)
+    }
+
     /// # Errors
     /// `invalid_config`, naming the key whose value is not valid.
     pub fn read(bytes: &[u8]) -> Result<Self> {
@@ -154,7 +160,7 @@ impl QueueConfig {
             }
             "deliveryLimit" => self.delivery_limit = value.optional_uint32()?,
             "leaseMs" => self.lease_ms = value.optional_uint()?,
-            "leaseWarningMs" => self.lease_warning_ms = value.uint()?,
+            "leaseWarningMs" => self.lease_warning_ms = value.optional_uint()?,
             "dedupWindowMs" => self.dedup_window_ms = value.optional_uint()?,
             "dedupEntriesMax" => self.dedup_entries_max = value.uint()?,
             "retry" => value.each(|key, value| self.retry.set(key, value))?,

@@ -13,6 +13,9 @@ pub(super) struct Consumer {
     pub config: ConsumerConfig,
     pub flight: Flight,
     pub in_flight: u32,
+    /// Messages it has let go by a lease that ran out, since it was last heard of. A consumer that hangs would be
+    /// given one message after another, and each would come late to others and with one more delivery behind it.
+    pub overdue: u32,
     pub next_tag: u64,
     /// No lease of it ends before; looked at again then.
     pub lease_next_ms: u64,
@@ -27,7 +30,7 @@ pub(super) struct Consumer {
 impl Consumer {
     #[inline]
     pub fn credit(&self) -> u32 {
-        self.config.prefetch.saturating_sub(self.in_flight)
+        self.config.prefetch.saturating_sub(self.in_flight).saturating_sub(self.overdue)
     }
 }
 
@@ -66,6 +69,12 @@ impl Consumers {
         self.slots.iter().flatten()
     }
 
+    pub fn look_at_leases(&mut self) {
+        for consumer in self.slots.iter_mut().flatten() {
+            consumer.lease_next_ms = 0;
+        }
+    }
+
     pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         0..self.slots.len()
     }
@@ -76,14 +85,16 @@ impl Consumers {
             self.leave_turns(slot);
             if let Some(consumer) = self.get_mut(slot) {
                 consumer.config = config;
+                consumer.overdue = 0;
             }
             self.join_turns(slot);
             return slot;
         }
         self.added += 1;
         let (flight, since) = (Flight::default(), self.added);
-        let (in_flight, next_tag, lease_next_ms, waiting) = (0, 1, NO_LEASE, false);
-        let consumer = Consumer { id, config, flight, in_flight, next_tag, lease_next_ms, waiting, active, since };
+        let (in_flight, overdue, next_tag, lease_next_ms, waiting) = (0, 0, 1, NO_LEASE, false);
+        let consumer =
+            Consumer { id, config, flight, in_flight, overdue, next_tag, lease_next_ms, waiting, active, since };
         let slot = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         if slot == self.slots.len() {
             self.slots.push(None);
@@ -166,6 +177,7 @@ impl Consumers {
         self.leave_turns(slot);
         if let Some(consumer) = self.get_mut(slot) {
             consumer.config.prefetch = prefetch;
+            consumer.overdue = 0;
         }
         self.join_turns(slot);
     }

@@ -110,7 +110,7 @@ impl Queue {
         let dispatch =
             Dispatch { consumer: consumer.id, first_tag: tag, first: run.first, count: run.count, deliveries };
         if lease_ms.is_some() {
-            let next_ms = lease_end_ms.saturating_sub(self.config.lease_warning_ms);
+            let next_ms = lease_end_ms.saturating_sub(self.config.warning_ms(lease_ms));
             consumer.lease_next_ms = consumer.lease_next_ms.min(next_ms);
             self.lease_next_ms = self.lease_next_ms.min(next_ms);
         }

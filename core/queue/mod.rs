@@ -121,6 +121,7 @@ impl Queue {
         if self.config.dedup_window_ms.is_none() {
             self.dedup = Dedup::default();
         }
+        self.look_at_leases();
         self.choose_active(effects);
     }
 
@@ -148,7 +149,14 @@ impl Queue {
     /// A consumer of a known id keeps what it has in flight and gets the new settings.
     pub fn consumer_add(&mut self, id: u64, config: ConsumerConfig, effects: &mut Vec<Effect>) {
         self.consumers.add(id, config, !self.config.single_active);
+        self.look_at_leases();
         self.choose_active(effects);
+    }
+
+    /// When to warn of leases may have changed: the next tick looks at all of them.
+    fn look_at_leases(&mut self) {
+        self.consumers.look_at_leases();
+        self.lease_next_ms = 0;
     }
 
     /// What it has in flight goes back, as delivered once more.

@@ -40,6 +40,9 @@ impl Queue {
     ) -> Result<(), Fault> {
         let slot = self.consumers.slot(consumer).ok_or(Fault::UnknownConsumer)?;
         self.now_ms = self.now_ms.max(now_ms);
+        if let Some(heard) = self.consumers.get_mut(slot) {
+            heard.overdue = 0;
+        }
         let (mut tag, mut left) = (first_tag, count);
         let mut result = Ok(());
         while left > 0 {
@@ -92,7 +95,7 @@ impl Queue {
         let lease_ms = consumer.config.lease_ms.or(self.config.lease_ms);
         let end_ms = lease_ms.map_or(NO_LEASE, |lease_ms| self.now_ms.saturating_add(lease_ms));
         let renewed = consumer.flight.renew(tag, max, end_ms).ok_or(Fault::UnknownDelivery { tag })?;
-        let next_ms = look_ms(end_ms, self.config.lease_warning_ms);
+        let next_ms = look_ms(end_ms, self.config.warning_ms(lease_ms));
         consumer.lease_next_ms = consumer.lease_next_ms.min(next_ms);
         self.lease_next_ms = self.lease_next_ms.min(next_ms);
         Ok(renewed)

@@ -52,8 +52,8 @@ impl Queue {
     }
 
     fn end_leases_of(&mut self, slot: Slot, now_ms: u64, effects: &mut Vec<Effect>) {
-        let warning_ms = self.config.lease_warning_ms;
         let Some(consumer) = self.consumers.get_mut(slot) else { return };
+        let warning_ms = self.config.warning_ms(consumer.config.lease_ms.or(self.config.lease_ms));
         if consumer.lease_next_ms <= now_ms {
             let mut found = Leases::new();
             consumer.flight.leases(now_ms, warning_ms, &mut found);
@@ -75,6 +75,7 @@ impl Queue {
         let Some(consumer) = self.consumers.get_mut(slot) else { return };
         let Some(piece) = consumer.flight.take(tag, 1) else { return };
         consumer.in_flight -= piece.run.count;
+        consumer.overdue = consumer.overdue.saturating_add(piece.run.count);
         self.counts.in_flight -= u64::from(piece.run.count);
         self.give_back(piece, effects);
     }

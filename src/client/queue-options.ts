@@ -8,7 +8,9 @@ import type { QueueMessage } from "./queue-message.ts";
 export interface RetryPolicy {
   /** The same delay each time, one that grows by it, or one that doubles. Default "exponential". */
   kind?: "fixed" | "linear" | "exponential";
+  /** Default 1,000. */
   delayMs?: number;
+  /** Default 60,000. */
   delayMaxMs?: number;
   /** The part of a delay that is random, 0 to 1. */
   jitter?: number;
@@ -41,6 +43,7 @@ export interface QueueConfig {
   deliveryLimit?: number;
   /** How long a consumer may hold a message without renewing it. */
   leaseMs?: number;
+  /** How long before the end of a lease its consumer is warned. Default: a quarter of the lease; 0 is never. */
   leaseWarningMs?: number;
   /** Messages whose `messageId` came within this time are dropped. */
   dedupWindowMs?: number;

@@ -62,7 +62,7 @@ export interface QueueConfig {
   readonly deliveryLimit?: number;
   /** How long a consumer may hold a message without renewing it. Default: as long as its connection lives. */
   readonly leaseMs?: number;
-  /** How long before the end of a lease its consumer is warned. */
+  /** How long before the end of a lease its consumer is warned. Default: a quarter of the lease; 0 is never. */
   readonly leaseWarningMs?: number;
   /** Messages with an x-message-id seen within this time are dropped. */
   readonly dedupWindowMs?: number;
@@ -81,6 +81,7 @@ export interface QueueConfig {
 const MS_MAX = 100 * 366 * 86_400_000;
 const COUNT_MAX = 2 ** 48;
 const U32_MAX = 0xffffffff;
+const RATE_MAX = 2 ** 32;
 const CLASSES_MAX = 64;
 const NAME_BYTES_MAX = 249;
 const KEY_BYTES_MAX = 255;
@@ -106,7 +107,7 @@ const WINDOW: Readonly<Record<string, Rule>> = {
 };
 
 const RELEASE: Readonly<Record<string, Rule>> = {
-  ratePerSec: { kind: "number", min: 0.001, max: 1e9 },
+  ratePerSec: integer(1, RATE_MAX),
   burst: integer(1, U32_MAX),
   window: { kind: "map", read: readWindow },
 };
@@ -125,7 +126,7 @@ const RULES: { readonly [K in keyof Required<QueueConfig>]: Rule } = {
   overflow: { kind: "choice", values: ["drop-head", "reject", "dead-letter"] },
   deliveryLimit: integer(1, U32_MAX),
   leaseMs: integer(10, MS_MAX),
-  leaseWarningMs: integer(1, MS_MAX),
+  leaseWarningMs: integer(0, MS_MAX),
   dedupWindowMs: integer(1, MS_MAX),
   dedupEntriesMax: integer(1, 100_000_000),
   retry: { kind: "map", read: readRetry },
@@ -241,8 +242,8 @@ export function coreQueueConfig(config: QueueConfig, deadLetterExchange: number 
   return core;
 }
 
-function windowMinutes({ from, to, utcOffsetMinutes = 0 }: ReleaseWindow): [number, number, number] {
-  return [minuteOf(from, "from"), minuteOf(to, "to"), utcOffsetMinutes];
+function windowMinutes({ from, to, utcOffsetMinutes = 0 }: ReleaseWindow): Record<string, number> {
+  return { fromMinute: minuteOf(from, "from"), toMinute: minuteOf(to, "to"), utcOffsetMinutes };
 }
 
 /** Every key with the value in force, where one is. */

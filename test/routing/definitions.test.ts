@@ -49,6 +49,7 @@ describe("a queue's configuration", () => {
     [{ release: { window: { from: "8:00", to: "09:00" } } }, "invalid_config release.window.from"],
     [{ release: { window: { from: "08:00", to: "24:00" } } }, "invalid_config release.window.to"],
     [{ release: { window: { from: "08:00", to: "08:00" } } }, "schedule_never "],
+    [{ release: { ratePerSec: 0.5 } }, "invalid_config release.ratePerSec"],
     [{ release: 5 }, "invalid_config release"],
   ];
   for (const [config, expected] of BAD) {
@@ -73,7 +74,7 @@ describe("a queue's configuration", () => {
       hasDeadLetter: true,
       deadLetterExchange: 9,
       deadLetterRoutingKey: "k",
-      release: { ratePerSec: 5, window: [22 * 60 + 30, 360, 60] },
+      release: { ratePerSec: 5, window: { fromMinute: 22 * 60 + 30, toMinute: 360, utcOffsetMinutes: 60 } },
     });
   });
 });

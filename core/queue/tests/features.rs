@@ -192,7 +192,7 @@ fn a_single_active_consumer_is_followed_by_another() {
 fn a_lease_is_warned_of_and_ends_for_that_message_only() {
     let mut kit = with(|config| {
         config.lease_ms = Some(100);
-        config.lease_warning_ms = 30;
+        config.lease_warning_ms = Some(30);
     });
     kit.enqueue(0, 3);
     kit.consumer(1, 3);
@@ -215,6 +215,41 @@ fn a_lease_is_warned_of_and_ends_for_that_message_only() {
     assert_eq!(kit.effects(), [later]);
     kit.settle(1, 2, 1, Outcome::Ack).unwrap();
     assert_eq!(kit.queue.counts().in_flight, 0);
+}
+
+#[test]
+fn a_consumer_that_lets_leases_run_out_gets_no_more_until_it_is_heard_of() {
+    let mut kit = with(|config| config.lease_ms = Some(100));
+    kit.enqueue(0, 10);
+    kit.consumer(1, 2);
+    assert_eq!(kit.numbers(), [0, 1]);
+    for _ in 0..3 {
+        kit.now_ms += 100;
+        kit.tick();
+        assert_eq!(kit.given(), []);
+    }
+    kit.consumer(2, 2);
+    assert_eq!(kit.given(), [(2, 0), (2, 1)]);
+    // Too late, and still a sign of life.
+    assert_eq!(kit.settle(1, 1, 1, Outcome::Ack), Err(Fault::UnknownDelivery { tag: 1 }));
+    assert_eq!(kit.given(), [(1, 2), (1, 3)]);
+    kit.now_ms += 100;
+    kit.tick();
+    kit.queue.set_prefetch(2, 1);
+    assert_eq!(kit.given(), [(2, 0)]);
+}
+
+#[test]
+fn a_lease_is_warned_of_when_a_quarter_of_it_is_left() {
+    let mut kit = with(|config| config.lease_ms = Some(1000));
+    kit.queue.consumer_add(1, ConsumerConfig { prefetch: 1, priority: 0, lease_ms: Some(100) }, &mut kit.effects);
+    kit.tick();
+    kit.enqueue(0, 1);
+    kit.dispatch();
+    assert_eq!(kit.queue.next_deadline_ms(), Some(kit.now_ms + 75));
+    kit.now_ms += 75;
+    kit.tick();
+    assert_eq!(kit.effects(), [Effect::LeaseWarning { consumer: 1, tag: 1, number: 0 }]);
 }
 
 #[test]

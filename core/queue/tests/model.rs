@@ -34,6 +34,8 @@ pub struct Consumer {
     pub config: ConsumerConfig,
     pub next_tag: u64,
     pub active: bool,
+    /// Let go by leases that ran out, since it was heard of.
+    pub overdue: u64,
 }
 
 pub struct Model {
@@ -207,7 +209,7 @@ impl Model {
     pub fn credit(&self, id: u64) -> u64 {
         let consumer = &self.consumers[&id];
         let has = self.count(|place| matches!(place, Place::Flight { consumer, .. } if *consumer == id));
-        if consumer.active { u64::from(consumer.config.prefetch).saturating_sub(has) } else { 0 }
+        if consumer.active { u64::from(consumer.config.prefetch).saturating_sub(has + consumer.overdue) } else { 0 }
     }
 
     /// Goes along with what was given out, and fails where something else should have been.
@@ -244,6 +246,7 @@ impl Model {
     }
 
     pub fn settle(&mut self, id: u64, tag: u64, outcome: Outcome<'_>) -> Result<(), Fault> {
+        self.consumers.get_mut(&id).unwrap().overdue = 0;
         let deferred = self.count(|place| *place == Place::Deferred);
         if outcome == Outcome::Defer && deferred >= self.config.deferred_max {
             return Err(Fault::DeferredFull { tag, limit: self.config.deferred_max });
@@ -351,13 +354,21 @@ impl Model {
         }
     }
 
+    /// How long before their end a consumer's leases are warned of.
+    fn warning_ms(&self, id: u64) -> u64 {
+        let lease_ms = self.consumers[&id].config.lease_ms.or(self.config.lease_ms);
+        self.config.lease_warning_ms.unwrap_or(lease_ms.unwrap_or(0) / 4)
+    }
+
     fn end_leases(&mut self) {
-        let warning_ms = self.config.lease_warning_ms;
+        let warnings: HashMap<u64, u64> = self.consumers.keys().map(|id| (*id, self.warning_ms(*id))).collect();
         let (mut ended, now_ms) = (Vec::new(), self.now_ms);
         for (number, message) in &mut self.messages {
             let Place::Flight { consumer, tag, lease_end_ms, warned, .. } = &mut message.place else { continue };
+            let warning_ms = warnings[consumer];
             if *lease_end_ms <= now_ms {
                 ended.push(*number);
+                self.consumers.get_mut(consumer).unwrap().overdue += 1;
             } else if warning_ms > 0 && !*warned && lease_end_ms.saturating_sub(warning_ms) <= now_ms {
                 *warned = true;
                 self.expected.push(Effect::LeaseWarning { consumer: *consumer, tag: *tag, number: *number });
@@ -379,11 +390,12 @@ impl Model {
 
     /// When a tick would do something: leases, their warnings, delays, and what expires in front.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        let warning_ms = self.config.lease_warning_ms;
         let ttl_ms = self.config.message_ttl_ms;
         let timed = self.messages.iter().filter_map(|(number, message)| match message.place {
             Place::Flight { lease_end_ms: u64::MAX, .. } => None,
-            Place::Flight { lease_end_ms, warned: false, .. } => Some(lease_end_ms.saturating_sub(warning_ms)),
+            Place::Flight { consumer, lease_end_ms, warned: false, .. } => {
+                Some(lease_end_ms.saturating_sub(self.warning_ms(consumer)))
+            }
             Place::Flight { lease_end_ms, .. } => Some(lease_end_ms),
             Place::Delayed { due_ms } => Some(due_ms),
             Place::Ready if self.front(message.lane) == Some(*number) => {

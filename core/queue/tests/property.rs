@@ -34,7 +34,7 @@ fn config(random: &mut Random) -> QueueConfig {
         overflow: overflows[random.below(3) as usize],
         delivery_limit: maybe(random, 2, 1, 5).map(|limit| limit as u32),
         lease_ms: maybe(random, 2, 5, 100),
-        lease_warning_ms: random.below(3) * 4,
+        lease_warning_ms: maybe(random, 2, 0, 9),
         dedup_window_ms: maybe(random, 2, 10, 300),
         retry: Retry { policy: policy(random, RetryKind::Linear), classes },
         has_dead_letter: random.below(2) == 0,
@@ -112,7 +112,10 @@ fn step(random: &mut Random, world: &mut World) {
         88 => {
             let (id, prefetch) = (random.below(4), random.below(10) as u32);
             world.queue.set_prefetch(id, prefetch);
-            world.model.consumers.entry(id).and_modify(|consumer| consumer.config.prefetch = prefetch);
+            world.model.consumers.entry(id).and_modify(|consumer| {
+                consumer.config.prefetch = prefetch;
+                consumer.overdue = 0;
+            });
         }
         89..92 => {
             let numbers = some_numbers(random, world);
