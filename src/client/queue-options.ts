@@ -41,7 +41,10 @@ export interface QueueConfig {
   overflow?: "drop-head" | "reject" | "dead-letter";
   /** Deliveries after which a message is dead-lettered, or dropped. */
   deliveryLimit?: number;
-  /** How long a consumer may hold a message without renewing it. */
+  /**
+   * How long a consumer may hold a message without renewing it; then it goes to another. The consumer gets no message
+   * in its place until it settles or renews something, so that one that hangs does not hold up more than its prefetch.
+   */
   leaseMs?: number;
   /** How long before the end of a lease its consumer is warned. Default: a quarter of the lease; 0 is never. */
   leaseWarningMs?: number;

@@ -5,6 +5,7 @@ import { notifyAll } from "../scenarios/notifications.ts";
 import * as orderProcessing from "../scenarios/order-processing.ts";
 import * as orderRetryQueue from "../scenarios/order-retry-queue.ts";
 import { balancePayments } from "../scenarios/payments.ts";
+import { brokerUrl } from "../scenarios/program.ts";
 import { callAround } from "../scenarios/remote-calls.ts";
 import { encodeVideos } from "../scenarios/video-encoding.ts";
 import { startBroker, temporaryFolder } from "./harness.ts";
@@ -14,6 +15,13 @@ async function withBroker<T>(scenario: (url: string, broker: Broker) => Promise<
   await using broker = await startBroker({ dataDir: folder.path });
   return await scenario(`millrace://127.0.0.1:${broker.port}`, broker);
 }
+
+test("a scenario finds its broker by its argument, else by MILLRACE_URL, else by MILLRACE_PORT", () => {
+  expect(brokerUrl("ws://a:1/ws", { MILLRACE_URL: "millrace://b:2" })).toBe("ws://a:1/ws");
+  expect(brokerUrl(undefined, { MILLRACE_URL: "millrace://b:2", MILLRACE_PORT: "3" })).toBe("millrace://b:2");
+  expect(brokerUrl(undefined, { MILLRACE_PORT: "3" })).toBe("millrace://127.0.0.1:3");
+  expect(brokerUrl(undefined, {})).toBe("millrace://127.0.0.1:7400");
+});
 
 /** The core's clock counts whole ms, and Date.now may be a part of one behind it. */
 const CLOCK_MS = 2;

@@ -85,7 +85,7 @@ export async function routeEmail(url: string, newsletters: number = 1_000_000): 
 }
 
 if (import.meta.main) {
-  const report = await routeEmail(brokerUrl(), Number(process.argv[3] ?? 1_000_000));
+  const report = await routeEmail(brokerUrl(process.argv[2]), Number(process.argv[3] ?? 1_000_000));
   console.log(`an urgent mail takes ${report.aloneP99Ms.toFixed(2)} ms at most, 99 times of 100`);
   console.log(`beside ${report.waiting} newsletters ${report.besideP99Ms.toFixed(2)} ms`);
 }

@@ -2,11 +2,11 @@
  * Three members of a group read the flights of the quickstart, each in a process of its own. One is killed half way;
  * the others take over. The program ends well when every record was seen and each key's records came in order.
  *
- *   bun test/scenarios/flights.ts [TOPIC]      with the broker of MILLRACE_URL, and a topic that holds something
+ *   bun test/scenarios/flights.ts [TOPIC] [URL]      with a topic that holds something
  */
 import { connect } from "../../src/client/index.ts";
+import { brokerUrl } from "./program.ts";
 
-const URL = process.env.MILLRACE_URL ?? "millrace://127.0.0.1:7400";
 const SESSION_TIMEOUT_MS = 2_000;
 const MEMBERS = 3;
 
@@ -17,8 +17,8 @@ interface Seen {
 }
 
 /** A member: prints what it reads, a line of `partition offset key` a record, until it is ended. */
-async function member(topic: string, group: string): Promise<void> {
-  await using client = await connect(URL);
+async function member(url: string, topic: string, group: string): Promise<void> {
+  await using client = await connect(url);
   const options = { from: "earliest", sessionTimeoutMs: SESSION_TIMEOUT_MS, autoCommitMs: 100 } as const;
   for await (const messages of client.group(group).consume([topic], options).batches()) {
     const lines = messages.map(
@@ -72,20 +72,19 @@ async function follow(output: ReadableStream<Uint8Array>, ledger: Ledger): Promi
   }
 }
 
-async function countRecords(topic: string): Promise<number> {
-  await using client = await connect(URL);
+async function countRecords(url: string, topic: string): Promise<number> {
+  await using client = await connect(url);
   const ends = await client.topics.offsets(topic, "latest");
   return ends.reduce((sum, { offset }) => sum + offset, 0);
 }
 
 /** Runs the scenario. Resolves to how many records, keys and repeats there were. */
-export async function flights(topic: string): Promise<{ records: number; keys: number; repeats: number }> {
+export async function flights(url: string, topic: string): Promise<{ records: number; keys: number; repeats: number }> {
   const group = `flights-${Date.now()}`;
-  const total = await countRecords(topic);
+  const total = await countRecords(url, topic);
   const ledger = new Ledger();
-  const env = { ...process.env, MILLRACE_URL: URL };
-  const start = () =>
-    Bun.spawn([process.execPath, import.meta.path, "--member", topic, group], { env, stderr: "inherit" });
+  const command = [process.execPath, import.meta.path, "--member", url, topic, group];
+  const start = () => Bun.spawn(command, { stderr: "inherit" });
   const members = Array.from({ length: MEMBERS }, start);
   const failure = Promise.all(members.map(({ stdout }) => follow(stdout, ledger))).then(() => undefined);
   let isKilled = false;
@@ -111,9 +110,9 @@ export async function flights(topic: string): Promise<{ records: number; keys: n
 if (import.meta.main) {
   const words = process.argv.slice(2);
   if (words[0] === "--member") {
-    await member(words[1] ?? "", words[2] ?? "");
+    await member(words[1] ?? "", words[2] ?? "", words[3] ?? "");
   } else {
-    const { records, keys, repeats } = await flights(words[0] ?? "flights");
+    const { records, keys, repeats } = await flights(brokerUrl(words[1]), words[0] ?? "flights");
     console.log(
       `every one of ${records} records was seen, ${keys} keys in order; ${repeats} came again after the takeover`,
     );

@@ -74,7 +74,7 @@ export async function ship(url: string, shipments: Shipments = new Shipments(SHI
 if (import.meta.main) {
   const shipments = new Shipments(Number(process.env["SHIPMENTS"] ?? SHIPMENTS));
   const timer = setInterval(() => console.log(`${shipments.delivered.size} of ${shipments.total} delivered`), 1_000);
-  await ship(brokerUrl(), shipments);
+  await ship(brokerUrl(process.argv[2]), shipments);
   clearInterval(timer);
   console.log(`all ${shipments.total} delivered, ${shipments.repeats} came twice, ${shipments.again.length} too late`);
 }

@@ -13,6 +13,8 @@ const PREFETCH = 1_000;
 export interface CampaignOptions {
   messages: number;
   ratePerSec: number;
+  /** How many may go at once after a pause. Default: a second's. */
+  burst?: number;
   /** "HH:MM" in UTC. */
   from: string;
   to: string;
@@ -42,9 +44,12 @@ export class Campaign implements AsyncDisposable {
   }
 
   /** Queues the messages. */
-  static async prepare(url: string, { messages, ratePerSec, from, to }: CampaignOptions): Promise<void> {
+  static async prepare(
+    url: string,
+    { messages, ratePerSec, burst = ratePerSec, from, to }: CampaignOptions,
+  ): Promise<void> {
     await using client = await connect(url);
-    await client.queue("campaign").declare({ release: { ratePerSec, window: { from, to } } });
+    await client.queue("campaign").declare({ release: { ratePerSec, burst, window: { from, to } } });
     const exchange = client.exchange("");
     for (let customer = 0; customer < messages; customer += 1) {
       const mail: Mail = { customer, greeting: `Dear customer ${customer}`, voucher: (customer * 7919).toString(36) };
@@ -91,9 +96,9 @@ if (import.meta.main) {
   const nextMinuteMs = Math.ceil(Date.now() / 60_000) * 60_000;
   const window = { from: timeOfDay(nextMinuteMs), to: timeOfDay(nextMinuteMs + 3_600_000) };
   const options = { messages, ratePerSec: messages / 10, ...window };
-  await Campaign.prepare(brokerUrl(), options);
+  await Campaign.prepare(brokerUrl(process.argv[2]), options);
   console.log(`${messages} messages wait for ${window.from} UTC`);
-  await using campaign = await Campaign.start(brokerUrl(), options);
+  await using campaign = await Campaign.start(brokerUrl(process.argv[2]), options);
   await until(() => campaign.delivered >= messages);
   const [first, last] = [campaign.sent[0]?.atMs ?? 0, campaign.sent.at(-1)?.atMs ?? 0];
   console.log(`sent from ${new Date(first).toISOString()} to ${new Date(last).toISOString()}`);

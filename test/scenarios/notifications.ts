@@ -62,7 +62,7 @@ export async function notifyAll(url: string): Promise<NotificationReport> {
 }
 
 if (import.meta.main) {
-  const { published, sent, dashboard, history } = await notifyAll(brokerUrl());
+  const { published, sent, dashboard, history } = await notifyAll(brokerUrl(process.argv[2]));
   console.log(`${published.length} events; the dashboard saw ${dashboard.length}, the topic keeps ${history.length}`);
   for (const [channel, texts] of Object.entries(sent)) console.log(`${channel}: ${texts.length}`);
 }

@@ -91,7 +91,7 @@ export async function processOrders(url: string): Promise<OrderReport> {
 }
 
 if (import.meta.main) {
-  const { orders, attempts, shipped, failed } = await processOrders(brokerUrl());
+  const { orders, attempts, shipped, failed } = await processOrders(brokerUrl(process.argv[2]));
   console.log(`${orders.length} orders took ${attempts.length} attempts: ${shipped.length} shipped`);
   for (const { order, reason, queue } of failed) console.log(`order ${order.id} left ${queue} for: ${reason}`);
 }

@@ -66,6 +66,6 @@ export async function processWithRetryQueue(url: string): Promise<RetryReport> {
 }
 
 if (import.meta.main) {
-  const { shipped, failed, attempts } = await processWithRetryQueue(brokerUrl());
+  const { shipped, failed, attempts } = await processWithRetryQueue(brokerUrl(process.argv[2]));
   console.log(`${attempts.length} attempts; shipped ${shipped.join(" ")}; failed ${failed.join(" ")}`);
 }

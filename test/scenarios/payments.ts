@@ -65,7 +65,7 @@ export async function balancePayments(url: string): Promise<PaymentReport> {
 }
 
 if (import.meta.main) {
-  const { workers } = await balancePayments(brokerUrl());
+  const { workers } = await balancePayments(brokerUrl(process.argv[2]));
   for (const { paymentMs, handled, busyMs } of workers) {
     const speed = ((1000 * handled) / busyMs).toFixed(0);
     console.log(`the worker of ${paymentMs} ms made ${handled} payments, at ${speed} a second`);

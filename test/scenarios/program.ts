@@ -1,8 +1,11 @@
 /** What the scenarios share: where the broker is, and waiting for something to come true. */
 
 /** The broker of the program's first argument, of MILLRACE_URL, or of MILLRACE_PORT on this machine. */
-export function brokerUrl(argument: string | undefined = process.argv[2]): string {
-  const { MILLRACE_URL, MILLRACE_PORT = "7400" } = process.env;
+export function brokerUrl(
+  argument: string | undefined,
+  environment: { [name: string]: string | undefined } = process.env,
+): string {
+  const { MILLRACE_URL, MILLRACE_PORT = "7400" } = environment;
   return argument ?? MILLRACE_URL ?? `millrace://127.0.0.1:${MILLRACE_PORT}`;
 }
 

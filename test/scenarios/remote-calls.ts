@@ -61,13 +61,17 @@ export async function callAround(url: string): Promise<CallReport> {
     await responder.reply(`stock-${city}`, (message) => `${city} has ${message.text()}`).ready();
     await responder.queue(`stock-${city}`).bind("stock");
   }
-  const replies = await caller.request("", "cranks", { exchange: "stock", replies: WAREHOUSES.length, timeoutMs: 5_000 });
+  const replies = await caller.request("", "cranks", {
+    exchange: "stock",
+    replies: WAREHOUSES.length,
+    timeoutMs: 5_000,
+  });
   const stock = replies.map((reply) => reply.text() ?? "").sort();
   return { prices, shares, unanswered, thrown, stock };
 }
 
 if (import.meta.main) {
-  const { prices, shares, unanswered, thrown, stock } = await callAround(brokerUrl());
+  const { prices, shares, unanswered, thrown, stock } = await callAround(brokerUrl(process.argv[2]));
   console.log(`${prices.length} prices, shared as ${shares.join(" and ")}`);
   console.log(`nobody there: ${unanswered.error} (${unanswered.afterMs.toFixed(1)} ms)`);
   console.log(`handler threw: ${thrown}`);

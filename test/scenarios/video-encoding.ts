@@ -84,7 +84,8 @@ export async function encodeVideos(url: string): Promise<VideoReport> {
   const workers = startWorkers(url, events);
   const jobsOf = (worker: number): Event[] => events.filter((event) => event.worker === worker);
   const isEncoding = (worker: number): boolean => jobsOf(worker).at(-1)?.kind === "started";
-  const wasEncoded = (video: string): boolean => events.some((event) => event.kind === "encoded" && event.video === video);
+  const wasEncoded = (video: string): boolean =>
+    events.some((event) => event.kind === "encoded" && event.video === video);
   try {
     await until(() => isEncoding(0) && isEncoding(1));
     const killed = jobsOf(0).at(-1)?.video ?? "";
@@ -109,6 +110,8 @@ if (import.meta.main) {
   } else {
     const { videos, events, killed, hung } = await encodeVideos(brokerUrl(url));
     const twice = videos.filter((video) => events.filter((e) => e.kind === "started" && e.video === video).length > 1);
-    console.log(`${videos.length} videos encoded; killed at ${killed}, hung at ${hung}; begun twice: ${twice.join(", ")}`);
+    console.log(
+      `${videos.length} videos encoded; killed at ${killed}, hung at ${hung}; begun twice: ${twice.join(", ")}`,
+    );
   }
 }

@@ -89,7 +89,9 @@ impl World {
         self.queue.consumer_add(id, config, &mut self.effects);
         let (active, next_tag) = (!self.model.config.single_active, 1);
         let known = self.model.consumers.remove(&id).map_or((next_tag, active), |known| (known.next_tag, known.active));
-        self.model.consumers.insert(id, super::model::Consumer { config, next_tag: known.0, active: known.1, overdue: 0 });
+        let (next_tag, active) = known;
+        let known = super::model::Consumer { config, next_tag, active, overdue: 0 };
+        self.model.consumers.insert(id, known);
         self.take_active();
     }
 
