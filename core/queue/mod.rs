@@ -155,8 +155,10 @@ impl Queue {
 
     /// When to warn of leases may have changed: the next tick looks at all of them.
     fn look_at_leases(&mut self) {
-        self.consumers.look_at_leases();
-        self.lease_next_ms = 0;
+        if self.counts.in_flight > 0 {
+            self.consumers.look_at_leases();
+            self.lease_next_ms = 0;
+        }
     }
 
     /// What it has in flight goes back, as delivered once more.

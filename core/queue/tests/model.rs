@@ -246,7 +246,6 @@ impl Model {
     }
 
     pub fn settle(&mut self, id: u64, tag: u64, outcome: Outcome<'_>) -> Result<(), Fault> {
-        self.consumers.get_mut(&id).unwrap().overdue = 0;
         let deferred = self.count(|place| *place == Place::Deferred);
         if outcome == Outcome::Defer && deferred >= self.config.deferred_max {
             return Err(Fault::DeferredFull { tag, limit: self.config.deferred_max });

@@ -145,6 +145,9 @@ impl World {
 
     pub fn settle(&mut self, id: u64, first_tag: u64, count: u64, outcome: Outcome<'_>) {
         let result = self.queue.settle(id, first_tag, count, outcome, self.now_ms(), &mut self.effects);
+        if let Some(consumer) = self.model.consumers.get_mut(&id) {
+            consumer.overdue = 0;
+        }
         let expected = (first_tag..first_tag + count).try_for_each(|tag| self.model.settle(id, tag, outcome));
         assert_eq!(result, expected, "the result of settling");
     }
