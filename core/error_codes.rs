@@ -155,6 +155,10 @@ impl ErrorCode {
     pub const IN_USE: Self = Self(189);
     /// Queue `queue` was deleted.
     pub const QUEUE_DELETED: Self = Self(190);
+    /// There is no transaction `txn`.
+    pub const TRANSACTION_NOT_FOUND: Self = Self(200);
+    /// The transaction `txn` was left open too long and rolled back.
+    pub const TRANSACTION_TIMEOUT: Self = Self(201);
 
     /// The catalogue's name of the code, `unknown` for a code it does not have.
     pub const fn name(self) -> &'static str {
@@ -234,6 +238,8 @@ impl ErrorCode {
             Self::NOT_EMPTY => "not_empty",
             Self::IN_USE => "in_use",
             Self::QUEUE_DELETED => "queue_deleted",
+            Self::TRANSACTION_NOT_FOUND => "transaction_not_found",
+            Self::TRANSACTION_TIMEOUT => "transaction_timeout",
             _ => "unknown",
         }
     }

@@ -245,6 +245,16 @@ impl NativeEngine {
     }
 
     #[napi]
+    pub fn space_transact(&mut self, space: u32, request: &[u8]) -> napi::Result<Uint8Array> {
+        Ok(self.worker.space_transact(space, request).map_err(failed)?.into())
+    }
+
+    #[napi]
+    pub fn batch_check(&self, log_id: f64, is_exchange: bool, batch: &[u8]) -> napi::Result<u32> {
+        self.worker.batch_check(integer(log_id)?, is_exchange, batch).map_err(failed)
+    }
+
+    #[napi]
     #[allow(clippy::too_many_arguments, reason = "an object would cost an allocation in both languages")]
     pub fn exchange_publisher_open(
         &mut self,

@@ -11,7 +11,7 @@ use super::worker::Hub;
 use crate::batch::{BodyCrc, HEADER_BYTES};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::ring::{Entry, NO_TIMESTAMP};
-use crate::space::{Piece, PublishTo, Published};
+use crate::space::{Piece, Published};
 use crate::wire::PublishOneFrame;
 use crate::wire::out::{self, AckRun};
 
@@ -185,11 +185,4 @@ fn send(hub: &mut Hub, staged: &Staged, entry: &Entry, event: AckEvent) -> bool 
     }
     hub.answer(event);
     false
-}
-
-/// The flags of `exchangePublisherOpen`.
-pub(super) fn publish_to(exchange: u32, flags: u32) -> PublishTo {
-    const MANDATORY: u32 = 1;
-    const REQUIRE_CONSUMER: u32 = 2;
-    PublishTo { exchange, mandatory: flags & MANDATORY != 0, require_consumer: flags & REQUIRE_CONSUMER != 0 }
 }

@@ -130,14 +130,23 @@ fn check<'c>(hub: &Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut Ack
     let partition = choose(publisher, frame.partition, None)?.clone();
     run.partition = partition.index;
     let config = publisher.log.config();
-    let (header, body_crc) = check_batch(hub, publisher, &config, frame.batch)?;
+    let (header, body_crc) = check_content(hub, &config, exchange.is_some(), frame.batch)?;
+    if header.has_producer() && header.producer_id != publisher.producer_id {
+        let message = format!("the publisher was not opened with producer id {}", header.producer_id);
+        return Err(CoreError::new(ErrorCode::UNKNOWN_PRODUCER, message));
+    }
     let body = [&frame.batch[HEADER_BYTES..]];
     let (condition, acks) = (frame.condition, frame.acks);
     Ok(Checked { partition, config, header, body, body_crc, condition, run: *run, acks, exchange })
 }
 
 /// A client's batch is what its header says, and allowed on this topic.
-fn check_batch(hub: &Hub, publisher: &Publisher, config: &LogConfig, bytes: &[u8]) -> Result<(BatchHeader, BodyCrc)> {
+pub(super) fn check_content(
+    hub: &Hub,
+    config: &LogConfig,
+    is_exchange: bool,
+    bytes: &[u8],
+) -> Result<(BatchHeader, BodyCrc)> {
     let batch_bytes_max = hub.engine.options.batch_bytes_max;
     if bytes.len() > batch_bytes_max {
         let message = format!("the batch has {} bytes, batchBytesMax is {batch_bytes_max}", bytes.len());
@@ -148,16 +157,12 @@ fn check_batch(hub: &Hub, publisher: &Publisher, config: &LogConfig, bytes: &[u8
         return Err(CoreError::new(ErrorCode::BAD_BATCH, "the frame holds more than one batch"));
     }
     check_attributes(header.attributes)?;
-    if publisher.exchange.is_some() && header.attributes.compression() != Compression::None {
+    if is_exchange && header.attributes.compression() != Compression::None {
         let message = "an exchange looks at every record, so batches for it are not compressed";
         return Err(CoreError::new(ErrorCode::COMPRESSION_REFUSED, message));
     }
     if header.record_count == 0 {
         return Err(CoreError::new(ErrorCode::BAD_BATCH, "the batch holds no record"));
-    }
-    if header.has_producer() && header.producer_id != publisher.producer_id {
-        let message = format!("the publisher was not opened with producer id {}", header.producer_id);
-        return Err(CoreError::new(ErrorCode::UNKNOWN_PRODUCER, message));
     }
     let records = compression::plain_records(&header, &bytes[HEADER_BYTES..], batch_bytes_max)?;
     let found = walk(&records, header.attributes, header.record_count, config.message_bytes_max as usize)?;

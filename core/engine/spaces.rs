@@ -8,9 +8,10 @@ use super::connection::{Connection, ExchangeTarget, Peer, QueueSubscription};
 use super::control::check_room;
 use super::exchange;
 use super::plan::op;
+use super::publish;
 use super::worker::{Hub, Worker};
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::space::{Address, ConsumerOptions, NEVER_MS, Space, SpaceOptions, SpaceTurn};
+use crate::space::{Address, ConsumerOptions, NEVER_MS, PublishTo, Space, SpaceOptions, SpaceTurn};
 use crate::wire::{SettleFrame, out};
 
 const SNAPSHOTS: &str = "spaces";
@@ -69,6 +70,33 @@ impl Worker {
         Ok(answer)
     }
 
+    /// What a transaction's coordinator asks of a space.
+    ///
+    /// # Errors
+    /// As `Space::transact`.
+    pub fn space_transact(&mut self, id: u32, request: &[u8]) -> Result<Vec<u8>> {
+        let engine = Arc::clone(self.engine());
+        // What came before it as single records is stored before it.
+        exchange::flush(&mut self.hub);
+        let (answer, touched) = engine.spaces.get(id)?.transact(request, self.index(), engine.now_ms());
+        for partition in &touched {
+            self.hub.wake_watchers(partition);
+        }
+        self.hub.wake_own();
+        answer
+    }
+
+    /// Whether a client's batch could be appended to a log, or published to an exchange whose journal the log is.
+    /// Returns how many records it has.
+    ///
+    /// # Errors
+    /// `topic_not_found`, `bad_batch`, `bad_crc`, `bad_record`, `batch_too_large`, `message_too_large`,
+    /// `compression_refused`.
+    pub fn batch_check(&self, log_id: u64, is_exchange: bool, batch: &[u8]) -> Result<u32> {
+        let config = self.partition(log_id, 0)?.config();
+        publish::check_content(&self.hub, &config, is_exchange, batch).map(|(header, _)| header.record_count)
+    }
+
     /// Lets a connection publish to an exchange under the number `id`; `flags` are 1 to
     /// return what reaches nobody, 2 to return what finds no consumer.
     ///
@@ -86,7 +114,7 @@ impl Worker {
         producer_epoch: u16,
     ) -> Result<()> {
         let space = self.engine().spaces.get(space)?;
-        let target = ExchangeTarget { to: exchange::publish_to(exchange_id, flags), space };
+        let target = ExchangeTarget { to: PublishTo::of(exchange_id, flags), space };
         let log = target.space.journal.log_id;
         self.publisher_open(connection, id, log, producer_id, producer_epoch)?;
         if let Some(publisher) = self.connection(connection)?.peer.publishers.get_mut(id) {

@@ -20,8 +20,7 @@ impl Queue {
         for item in self.delayed.lowest(from, max) {
             found.push(Browsed { due_ms: Some(item.due_ms), ..self.browsed(item.number, State::Delayed) });
         }
-        let pieces = self.consumers.iter().flat_map(|consumer| consumer.flight.each());
-        let flying = pieces.flat_map(|piece| piece.run.first..piece.run.end()).filter(|number| *number >= from);
+        let flying = self.flying().flat_map(|piece| piece.run.first..piece.run.end()).filter(|number| *number >= from);
         found.extend(flying.map(|number| self.browsed(number, State::InFlight)));
         found.sort_unstable_by_key(|message| message.number);
         found.truncate(max);
@@ -41,7 +40,7 @@ impl Queue {
     /// the middle of the delayed ones left it may be too low.
     pub fn oldest(&self) -> Option<Number> {
         let ready = self.lanes.sides(0).filter_map(|mut side| side.next().map(|run| run.first));
-        let flying = self.consumers.iter().flat_map(|consumer| consumer.flight.each().map(|piece| piece.run.first));
+        let flying = self.flying().map(|piece| piece.run.first);
         let deferred = self.deferred.first_key_value().map(|(number, _)| *number);
         ready.chain(flying).chain(deferred).chain(self.delayed.oldest()).chain(self.ordered.oldest()).min()
     }
@@ -52,14 +51,18 @@ impl Queue {
         self.ordered.from(0).for_each(|(_, behind)| each(behind.number, 1));
         self.deferred.keys().for_each(|number| each(*number, 1));
         self.delayed.each().for_each(|item| each(item.number, 1));
-        let pieces = self.consumers.iter().flat_map(|consumer| consumer.flight.each());
-        pieces.for_each(|piece| each(piece.run.first, piece.run.count));
+        self.flying().for_each(|piece| each(piece.run.first, piece.run.count));
     }
 
     /// Heap memory of the queue, about.
     pub fn memory_bytes(&self) -> usize {
         let flights: usize = self.consumers.iter().map(|consumer| consumer.flight.memory_bytes()).sum();
         let places = self.lanes.memory_bytes() + self.delayed.memory_bytes() + self.ordered.memory_bytes();
-        places + flights + self.deferred.len() * 40 + self.extras.memory_bytes() + self.dedup.memory_bytes()
+        places
+            + flights
+            + self.claims.memory_bytes()
+            + self.deferred.len() * 40
+            + self.extras.memory_bytes()
+            + self.dedup.memory_bytes()
     }
 }

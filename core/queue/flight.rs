@@ -217,6 +217,25 @@ impl Flight {
         }
     }
 
+    /// One message that was taken is in flight again, under its tag.
+    pub fn put_back(&mut self, tag: u64, piece: Piece, lease_end_ms: u64) {
+        let at = self.entries.partition_point(|entry| entry.tag <= tag);
+        let flags = if piece.run.marked { MARKED } else { 0 } | if piece.from_deferred { FROM_DEFERRED } else { 0 };
+        if let Some(at) = at.checked_sub(1).filter(|at| self.entries[*at].covers(tag)) {
+            let entry = &mut self.entries[at];
+            self.dead -= usize::from(entry.live == 0 && at > 0);
+            entry.live |= 1 << (tag - entry.tag);
+            entry.bytes += piece.run.bytes;
+            if lease_end_ms != entry.lease_end_ms {
+                self.renewed.insert(tag, Renewed { end_ms: lease_end_ms, warned: false });
+            }
+            return;
+        }
+        let (first, bytes, lane) = (piece.run.first, piece.run.bytes, piece.lane);
+        self.entries.insert(at, Entry { tag, first, live: 1, bytes, lease_end_ms, count: 1, lane, flags });
+        self.hint = 0;
+    }
+
     /// All that is in flight: runs with their lanes.
     pub fn each(&self) -> impl Iterator<Item = Piece> + '_ {
         self.entries.iter().flat_map(|entry| {

@@ -6,6 +6,7 @@
 
 mod ages;
 mod browse;
+mod claim;
 mod config;
 mod consumers;
 mod dedup;
@@ -44,6 +45,7 @@ pub use types::{
 use std::collections::BTreeMap;
 
 use ages::Ages;
+use claim::Claims;
 use consumers::Consumers;
 use dedup::Dedup;
 use delayed::Delayed;
@@ -73,6 +75,7 @@ pub struct Queue {
     ages: Ages,
     delayed: Delayed,
     deferred: BTreeMap<Number, Deferred>,
+    claims: Claims,
     ordered: Ordered,
     dedup: Dedup,
     release: Release,
@@ -96,6 +99,7 @@ impl Queue {
             ages: Ages::default(),
             delayed: Delayed::default(),
             deferred: BTreeMap::new(),
+            claims: Claims::default(),
             ordered: Ordered::default(),
             dedup: Dedup::default(),
             release: Release::default(),

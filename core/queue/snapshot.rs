@@ -68,8 +68,7 @@ impl Queue {
         write_uint(out, self.release.millionths);
         write_uint(out, self.release.at_ms);
         self.write_ages(out);
-        let (ready, deferred): (Vec<Piece>, Vec<Piece>) =
-            self.consumers.iter().flat_map(|consumer| consumer.flight.each()).partition(|piece| !piece.from_deferred);
+        let (ready, deferred): (Vec<Piece>, Vec<Piece>) = self.flying().partition(|piece| !piece.from_deferred);
         self.write_extras(ready.iter().chain(&deferred), out);
         self.write_runs(&ready, out);
         self.write_others(&deferred, out);

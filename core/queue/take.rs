@@ -68,7 +68,7 @@ impl Queue {
         true
     }
 
-    fn take_out(&mut self, number: Number) -> Option<Run> {
+    pub(super) fn take_out(&mut self, number: Number) -> Option<Run> {
         if let Some((_, run)) = self.lanes.remove(number) {
             return Some(run);
         }
@@ -86,6 +86,7 @@ impl Queue {
         self.lanes.holds(number)
             || self.deferred.contains_key(&number)
             || self.ordered.holds(group, number)
+            || self.claims.holds(number)
             || self.consumers.iter().any(|consumer| consumer.flight.holds(number))
             || self.delayed.find(number).is_some()
     }

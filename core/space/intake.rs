@@ -21,6 +21,15 @@ pub struct PublishTo {
     pub require_consumer: bool,
 }
 
+impl PublishTo {
+    /// From the flags of the control plane: 1 mandatory, 2 a consumer is required.
+    pub fn of(exchange: u32, flags: u32) -> Self {
+        const MANDATORY: u32 = 1;
+        const REQUIRE_CONSUMER: u32 = 2;
+        Self { exchange, mandatory: flags & MANDATORY != 0, require_consumer: flags & REQUIRE_CONSUMER != 0 }
+    }
+}
+
 /// A checked batch: header, records and their CRC.
 pub struct Piece<'a> {
     pub header: BatchHeader,
@@ -56,7 +65,14 @@ impl State {
         let specials = self.route(piece, to, &mut published.returned)?;
         self.check_room()?;
         let Some(base) = self.append(piece, now_ms)? else { return Ok(self.duplicate()) };
-        let copied = self.copy_to_topics(piece);
+        let copied = self.copy_to_topics(piece, None);
+        self.keep(piece, base, specials, now_ms);
+        published.topics = copied?;
+        Ok(Some(base))
+    }
+
+    /// Notes a batch that was appended, and hands its messages to the queues.
+    pub(super) fn keep(&mut self, piece: &Piece<'_>, base: u64, specials: bool, now_ms: u64) {
         self.journal_bytes_since_snapshot += piece.header.batch_bytes() as u64;
         let starts = std::mem::take(&mut self.starts);
         // Without a place in the table the messages are found by walking the log.
@@ -67,13 +83,16 @@ impl State {
             self.enqueue_runs(base, now_ms);
         }
         self.starts = starts;
-        published.topics = copied?;
-        Ok(Some(base))
     }
 
     /// Fills `runs` and `starts`. Returns whether any message has properties that a
     /// queue has to look at one by one.
-    fn route(&mut self, piece: &Piece<'_>, to: PublishTo, returned: &mut Vec<(u32, ErrorCode)>) -> Result<bool> {
+    pub(super) fn route(
+        &mut self,
+        piece: &Piece<'_>,
+        to: PublishTo,
+        returned: &mut Vec<(u32, ErrorCode)>,
+    ) -> Result<bool> {
         if to.exchange != DEFAULT_EXCHANGE && !self.exchange_names.contains_key(&to.exchange) {
             return Err(CoreError::new(ErrorCode::EXCHANGE_NOT_FOUND, "the exchange was deleted"));
         }
@@ -142,7 +161,7 @@ impl State {
     }
 
     /// Whether all queues that may refuse have room; nothing is stored when one has not.
-    fn check_room(&mut self) -> Result<()> {
+    pub(super) fn check_room(&mut self) -> Result<()> {
         for (run, bytes) in &self.runs {
             for target in self.router.targets(run.set) {
                 let Target::Queue(id) = target else { continue };
@@ -158,7 +177,7 @@ impl State {
 
     /// Appends the routing result and the batch. `None`: the batch is a duplicate, whose
     /// base stands in `outcomes`.
-    fn append(&mut self, piece: &Piece<'_>, now_ms: u64) -> Result<Option<u64>> {
+    pub(super) fn append(&mut self, piece: &Piece<'_>, now_ms: u64) -> Result<Option<u64>> {
         let partition = Arc::clone(&self.journal.partition);
         let mut appender = partition.appender();
         let batch = BatchIn {
@@ -198,7 +217,7 @@ impl State {
         }
     }
 
-    fn duplicate(&self) -> Option<u64> {
+    pub(super) fn duplicate(&self) -> Option<u64> {
         match self.outcomes.first() {
             Some(AppendOutcome::Duplicate { base_offset }) => *base_offset,
             _ => None,

@@ -16,6 +16,7 @@ mod slot;
 mod snapshot;
 mod state;
 mod topics;
+mod transactions;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 pub use delivery::Delivered;
 pub use intake::{Piece, PublishTo, Published};
 use state::State;
+pub use transactions::Touched;
 
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{LogStore, Partition};
@@ -145,6 +147,18 @@ impl Space {
         let answer = self.lock(now_ms)?.request(request, worker, now_ms);
         self.dirty.store(true, Ordering::Release);
         answer
+    }
+
+    /// Answers a request of a transaction's coordinator (grammar in `transactions.rs`), and names the partitions of
+    /// topics that have got something.
+    ///
+    /// # Errors
+    /// As `State::transact`.
+    pub fn transact(&self, request: &[u8], worker: u32, now_ms: u64) -> (Result<Vec<u8>>, Touched) {
+        let mut touched = Touched::new();
+        let answer = self.lock(now_ms).and_then(|mut state| state.transact(request, worker, now_ms, &mut touched));
+        self.dirty.store(true, Ordering::Release);
+        (answer, touched)
     }
 
     /// Publishes one batch: routes its records, appends it with the result, and hands it

@@ -2,7 +2,7 @@
 //! by its key to a partition. The topic has a copy of its own: it has offsets, retention
 //! and readers of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::intake::Piece;
@@ -19,19 +19,31 @@ struct Copy {
     count: u32,
 }
 
+/// Whom copies come from, so that those of a transaction are not made twice.
+pub(super) struct Identity {
+    pub producer_id: u64,
+    pub producer_epoch: u16,
+    /// What comes next, by log and partition.
+    pub sequences: HashMap<(u64, u32), u32>,
+}
+
 impl State {
     /// Publishes what `runs` say to topics. Returns the partitions whose readers have
     /// something new.
     ///
     /// # Errors
     /// `disk_full`, `storage_failed`: the publish is refused, although the queues have it.
-    pub(super) fn copy_to_topics(&mut self, piece: &Piece<'_>) -> Result<Vec<Arc<Partition>>> {
+    pub(super) fn copy_to_topics(
+        &mut self,
+        piece: &Piece<'_>,
+        mut identity: Option<&mut Identity>,
+    ) -> Result<Vec<Arc<Partition>>> {
         let has_topic = |target: &Target| matches!(target, Target::Topic(_));
         if !self.runs.iter().any(|(run, _)| self.router.targets(run.set).iter().any(has_topic)) {
             return Ok(Vec::new());
         }
         let copies = self.gather(piece)?;
-        copies.into_iter().map(|((log, partition), copy)| self.append_copy(piece, (log, partition), &copy)).collect()
+        copies.into_iter().map(|(at, copy)| self.append_copy(piece, at, &copy, identity.as_deref_mut())).collect()
     }
 
     fn gather(&self, piece: &Piece<'_>) -> Result<BTreeMap<(u64, u32), Copy>> {
@@ -53,15 +65,30 @@ impl State {
         Ok(copies)
     }
 
-    fn append_copy(&mut self, piece: &Piece<'_>, (log, index): (u64, u32), copy: &Copy) -> Result<Arc<Partition>> {
+    fn append_copy(
+        &mut self,
+        piece: &Piece<'_>,
+        (log, index): (u64, u32),
+        copy: &Copy,
+        identity: Option<&mut Identity>,
+    ) -> Result<Arc<Partition>> {
         let found = self.store.log(log).and_then(|log| log.partition(index));
         let partition = found.ok_or_else(|| CoreError::new(ErrorCode::TOPIC_DELETED, "the topic was deleted"))?;
+        let (producer_id, producer_epoch, base_sequence) = match identity {
+            Some(identity) => {
+                let next = identity.sequences.entry((log, index)).or_default();
+                let base_sequence = *next;
+                *next += copy.count;
+                (identity.producer_id, identity.producer_epoch, base_sequence)
+            }
+            None => (0, 0, 0),
+        };
         let header = BatchHeader {
             record_count: copy.count,
             records_bytes: copy.records.len() as u32,
-            producer_id: 0,
-            producer_epoch: 0,
-            base_sequence: 0,
+            producer_id,
+            producer_epoch,
+            base_sequence,
             ..piece.header
         };
         let batch = BatchIn {

@@ -116,3 +116,13 @@ pub const QUEUE_REDRIVE: u8 = 87;
 pub const QUEUE_SCHEDULED: u8 = 88;
 /// Delivers deferred messages by their numbers.
 pub const QUEUE_TAKE: u8 = 89;
+/// Begins a transaction, or takes a transactional id over.
+pub const TXN_BEGIN: u8 = 90;
+/// Adds publishes, acks and offsets to a transaction.
+pub const TXN_ADD: u8 = 91;
+/// Commits a transaction, with its last parts; or asks what became of one.
+pub const TXN_COMMIT: u8 = 92;
+/// Rolls a transaction back.
+pub const TXN_ABORT: u8 = 93;
+/// Lists the open transactions of the namespace.
+pub const TXN_LIST: u8 = 94;

@@ -125,7 +125,7 @@ export class Exchanges {
   }
 
   /** The exchange that a publisher names. @throws exchange_not_found; unauthorized for an internal one. */
-  requirePublishable(namespace: string, name: string): { id: number; spaceId: number } {
+  requirePublishable(namespace: string, name: string): { id: number; spaceId: number; journalLogId: number } {
     const { state } = this.#definitions;
     const space = state.routing.space(namespace);
     if (name !== DEFAULT_EXCHANGE_NAME) {
@@ -133,12 +133,12 @@ export class Exchanges {
       if (config.internal === true) {
         throw new MillraceError("unauthorized", `the exchange "${name}" is internal: only exchanges publish to it`);
       }
-      if (space !== undefined) return { id, spaceId: space.id };
+      if (space !== undefined) return { id, spaceId: space.id, journalLogId: space.journalLogId };
     }
     if (space === undefined) {
       throw new MillraceError("exchange_not_found", `the namespace "${namespace}" has no exchange and no queue yet`);
     }
-    return { id: DEFAULT_EXCHANGE_ID, spaceId: space.id };
+    return { id: DEFAULT_EXCHANGE_ID, spaceId: space.id, journalLogId: space.journalLogId };
   }
 
   /**

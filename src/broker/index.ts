@@ -8,7 +8,7 @@ export { MetadataLog } from "./metadata-log.ts";
 export { isTopicEvent, type MetadataEvent, type Topic, type TopicEvent } from "./metadata-state.ts";
 export { hashName, nameFault } from "./names.ts";
 export { compilePattern, PatternSet, patternFault } from "./patterns.ts";
-export { internalLogConfig, spaceLogConfig } from "./topic-config.ts";
+export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";
 export { type TopicLimits, Topics } from "./topics.ts";
 export { Definitions, type RoutingLimits } from "./definitions.ts";
 export { type BindingRequest, Exchanges } from "./exchanges.ts";
@@ -16,3 +16,15 @@ export { QueueLife } from "./queue-life.ts";
 export { Queues } from "./queues.ts";
 export type { Queue } from "./routing-state.ts";
 export { Spaces } from "./spaces.ts";
+export { Applier } from "./transactions/applier.ts";
+export { Commits } from "./transactions/commits.ts";
+export type { ExchangePublish, OffsetsCommit, TopicPublish, TransactionName } from "./transactions/messages.ts";
+export { Owner } from "./transactions/owner.ts";
+export { applyDecided } from "./transactions/recovery.ts";
+export { TransactionLog } from "./transactions/transaction-log.ts";
+export {
+  type AckPart,
+  notFound as transactionNotFound,
+  type Parts,
+  Transactions,
+} from "./transactions/transactions.ts";

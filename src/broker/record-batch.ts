@@ -126,7 +126,8 @@ function survivors(bitmap: unknown): { offsets: number[]; span: number } {
   return { offsets, span };
 }
 
-function wide(value: unknown): unknown {
+/** Whole numbers past 32 bits as BigInt: msgpackr would write them as floats. */
+export function wide(value: unknown): unknown {
   if (typeof value === "number")
     return Number.isSafeInteger(value) && Math.abs(value) > 0x7fffffff ? BigInt(value) : value;
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;

@@ -8,6 +8,7 @@ import type { Engine, LogConfig } from "../log/engine.ts";
 import { type Change, ChangeEncoder, coreQueueConfig } from "../routing/index.ts";
 import type { MetadataLog } from "./metadata-log.ts";
 import { counterRecord, type MetadataState } from "./metadata-state.ts";
+import { wide } from "./record-batch.ts";
 import {
   type Binding,
   type Exchange,
@@ -82,8 +83,20 @@ export class Spaces {
   request(namespace: string, request: readonly unknown[]): unknown {
     const space = this.#metadata.state.routing.space(namespace);
     if (space === undefined) return undefined;
-    const answer = this.#engine.spaceRequest(space.id, Uint8Array.from(this.#packr.pack(request)));
+    const answer = this.#engine.spaceRequest(space.id, Uint8Array.from(this.#packr.pack(wide(request))));
     return answer.length === 0 ? null : this.#unpackr.unpack(answer);
+  }
+
+  /** Asks for a part of a transaction; undefined where the namespace has no space. @throws what the core answers. */
+  transact(namespace: string, request: readonly unknown[]): unknown {
+    const space = this.#metadata.state.routing.space(namespace);
+    if (space === undefined) return undefined;
+    return this.#unpackr.unpack(this.#engine.spaceTransact(space.id, Uint8Array.from(this.#packr.pack(wide(request)))));
+  }
+
+  /** The logs of a namespace's space. */
+  logsOf(namespace: string): { journalLogId: number; ackLogId: number } | undefined {
+    return this.#metadata.state.routing.space(namespace);
   }
 
   #open({ id, journalLogId, ackLogId, version }: Space): void {

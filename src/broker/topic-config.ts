@@ -106,6 +106,12 @@ export function internalLogConfig(defaults: TopicDefaults): LogConfig {
   };
 }
 
+/** The config of the transaction log: a commit is one record, with all that it publishes. */
+export function transactionLogConfig(defaults: TopicDefaults & { readonly transactionBytesMax: number }): LogConfig {
+  const messageBytesMax = defaults.transactionBytesMax * 2 + MIB;
+  return { ...internalLogConfig(defaults), segmentBytes: Math.max(16 * MIB, 2 * messageBytesMax), messageBytesMax };
+}
+
 /** The config of a space's logs. The broker itself takes away what no queue needs any more. */
 export function spaceLogConfig(defaults: TopicDefaults): LogConfig {
   const unlimited = { retentionMs: -1, retentionBytes: -1, durability: "written" } as const;

@@ -21,6 +21,8 @@ import {
 import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, type Welcome } from "./session.ts";
 import { backoffMs, sleep, withSignal } from "./timing.ts";
 import { Topics } from "./topics.ts";
+import type { Transaction } from "./transaction.ts";
+import { type TransactionOptions, Transactions } from "./transactions.ts";
 import { type Address, parseAddress } from "./transport.ts";
 
 /** Connects to a broker. Errors: connection_lost, timeout, cancelled, invalid_argument, and what the server refuses with. */
@@ -57,6 +59,7 @@ export class Client implements SessionHost, AsyncDisposable {
   readonly groups: Groups;
   readonly exchanges: Exchanges;
   readonly queues: Queues;
+  readonly transactions: Transactions;
   state: ClientState = "connecting";
   /** Called on every change of `state`, with the error that caused it. */
   onStateChange: ((state: ClientState, error: MillraceError | null) => void) | null = null;
@@ -81,6 +84,7 @@ export class Client implements SessionHost, AsyncDisposable {
     this.groups = new Groups(this);
     this.exchanges = new Exchanges(this);
     this.queues = new Queues(this);
+    this.transactions = new Transactions(this);
     this.requests = new Requests(this);
   }
 
@@ -232,6 +236,24 @@ export class Client implements SessionHost, AsyncDisposable {
     options: ReplyOptions = {},
   ): QueueConsumer {
     return this.requests.reply(name, handler, options);
+  }
+
+  /**
+   * Publishes, acks and commits offsets together: all of it happens, or nothing.
+   * What the callback throws rolls back; what it returns is the result.
+   *
+   * Errors: producer_fenced when another client uses the id; unknown_delivery when a message to be acked is not this
+   * client's any more; transaction_timeout; unroutable, queue_full and what else a part is refused with;
+   * connection_lost when the connection broke and it was rolled back.
+   *
+   * @example
+   * await client.transaction((tx) => {
+   *   tx.send("shipments", { key: order.id, value: JSON.stringify(order) });
+   *   tx.ack(message);
+   * });
+   */
+  transaction<T>(body: (transaction: Transaction) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    return this.transactions.run(body, options);
   }
 
   /** Hears what is published from now on to every topic that matches the pattern, at most once. */

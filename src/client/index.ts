@@ -70,4 +70,6 @@ export {
   type TopicSummary,
   Topics,
 } from "./topics.ts";
+export { Transaction, type TransactionOffset } from "./transaction.ts";
+export { type TransactionOptions, Transactions, type TransactionSummary } from "./transactions.ts";
 export { BatchEncoder, type BatchView, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";

@@ -66,6 +66,17 @@ export class QueueChannel {
     soon(() => this.tick());
   }
 
+  /** The connection and the subscription that deliveries came by; null when they are gone. */
+  get place(): { session: Session; subscription: number } | null {
+    return this.isUsable ? { session: this.session, subscription: this.subscription } : null;
+  }
+
+  /** A transaction has settled `count` deliveries. */
+  settledElsewhere(count: number): void {
+    this.unsettled -= count;
+    if (this.unsettled === 0) soon(this.onSettled);
+  }
+
   private tick(): void {
     this.isTicking = false;
     if (this.isUsable && !this.settler.isEmpty) this.session.sendAll(this.settler.take(null));

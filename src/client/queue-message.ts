@@ -111,6 +111,12 @@ export class QueueMessage {
     this.channel.settle(this.tag, 1, Outcome.RENEW, null);
   }
 
+  /** Where a transaction acks it. Errors: unknown_delivery. */
+  channelForAck(): QueueChannel {
+    if (this.isSettled) throw this.settledBefore();
+    return this.channel;
+  }
+
   private settle(outcome: number, argument: number | string | null): void {
     if (this.isSettled) throw this.settledBefore();
     this.channel.settle(this.tag, 1, outcome, argument);

@@ -227,6 +227,21 @@ export const FIELDS = {
     { min: 1, max: 1_000_000 },
     "Unsettled messages that one subscription to a queue may hold.",
   ),
+  transactionsOpenMax: number("count", 10_000, perConnection, "Open transactions of one worker thread."),
+  transactionBytesMax: number("bytes", 8 * MIB, { min: 4 * KIB, max: 64 * MIB }, "Size of one transaction."),
+  transactionsBytesMax: number(
+    "bytes",
+    256 * MIB,
+    { min: 4 * KIB, max: 64 * GIB },
+    "Size of all open transactions of one worker thread.",
+  ),
+  transactionTimeoutMs: number("ms", 60 * SECOND, span, "Longest time that a transaction may stay open."),
+  transactionalIdsMax: number(
+    "count",
+    10_000,
+    { min: 1, max: 10_000_000 },
+    "Transactional ids that one worker thread remembers, least recently used first out.",
+  ),
 } as const;
 
 type Fields = typeof FIELDS;
@@ -254,6 +269,7 @@ const ORDERED: readonly (readonly [less: ConfigKey, more: ConfigKey, why: string
   ["viewBytesMin", "deliveryBytesMax", "no run would be sent from the map"],
   ["deliveryBytesMax", "subscriptionCreditBytesMax", "a delivery has to fit into the credit"],
   ["writeBytesPerTurn", "turnBytesMax", "one connection's share has to fit into the turn"],
+  ["transactionBytesMax", "transactionsBytesMax", "one transaction has to fit into all"],
   ["partitionsPerTopicMax", "partitionsMax", "one topic cannot hold more than all"],
 ];
 

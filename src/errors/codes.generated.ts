@@ -522,4 +522,18 @@ export const ERRORS = {
     message: "queue {queue} was deleted",
     action: "Stop using it, or declare it again; its old messages are gone.",
   },
+  transaction_not_found: {
+    code: 200,
+    http: 404,
+    retryable: false,
+    message: "there is no transaction {txn}",
+    action: "Begin a new one: it was never begun on this connection, or rolled back and nothing of it was done.",
+  },
+  transaction_timeout: {
+    code: 201,
+    http: 408,
+    retryable: false,
+    message: "the transaction {txn} was left open too long and rolled back",
+    action: "Begin a new one and commit it sooner, or give it a longer timeoutMs (at most transactionTimeoutMs).",
+  },
 } as const;

@@ -163,6 +163,15 @@ export interface QueueEngine {
   spaceApply(spaceId: number, version: number, change: Uint8Array): void;
   /** Asks for, or does, something about a queue's messages; msgpack in and out. */
   spaceRequest(spaceId: number, request: Uint8Array): Uint8Array;
+  /** Asks for a part of a transaction (core/space/transactions.rs has the requests); msgpack in and out. */
+  spaceTransact(spaceId: number, request: Uint8Array): Uint8Array;
+  /**
+   * Whether a client's batch could be appended to a log, or published to an exchange whose journal the log is.
+   *
+   * @returns how many records it has.
+   * @throws what an append of it would be refused with.
+   */
+  batchCheck(logId: number, isExchange: boolean, batch: Uint8Array): number;
   /** @param flags PUBLISH_MANDATORY, PUBLISH_REQUIRE_CONSUMER. */
   exchangePublisherOpen(
     connection: number,

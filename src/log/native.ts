@@ -255,6 +255,14 @@ class LogEngine implements Engine {
     return translated(() => this.#native.spaceRequest(spaceId, request));
   }
 
+  spaceTransact(spaceId: number, request: Uint8Array): Uint8Array {
+    return translated(() => this.#native.spaceTransact(spaceId, request));
+  }
+
+  batchCheck(logId: number, isExchange: boolean, batch: Uint8Array): number {
+    return translated(() => this.#native.batchCheck(logId, isExchange, batch));
+  }
+
   exchangePublisherOpen(...args: Parameters<Engine["exchangePublisherOpen"]>): void {
     translated(() => this.#native.exchangePublisherOpen(...args));
   }

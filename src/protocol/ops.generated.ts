@@ -117,4 +117,14 @@ export const Op = {
   QUEUE_SCHEDULED: 88,
   /** Delivers deferred messages by their numbers. */
   QUEUE_TAKE: 89,
+  /** Begins a transaction, or takes a transactional id over. */
+  TXN_BEGIN: 90,
+  /** Adds publishes, acks and offsets to a transaction. */
+  TXN_ADD: 91,
+  /** Commits a transaction, with its last parts; or asks what became of one. */
+  TXN_COMMIT: 92,
+  /** Rolls a transaction back. */
+  TXN_ABORT: 93,
+  /** Lists the open transactions of the namespace. */
+  TXN_LIST: 94,
 } as const;

@@ -32,7 +32,9 @@ export type Operation =
   | "queue.consume"
   | "queue.peek"
   | "queue.purge"
-  | "queue.redrive";
+  | "queue.redrive"
+  | "transaction.run"
+  | "transaction.list";
 
 export interface Resource {
   readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group" | "exchange" | "queue";

@@ -3,12 +3,16 @@
  * worker and all others are built alike; what only the first does (recovery, orphans) is a flag.
  */
 import {
+  Applier,
+  applyDecided,
+  Commits,
   Coordinator,
   Definitions,
   type Engine,
   EVENT_NOTICE,
   Exchanges,
   Groups,
+  hashName,
   internalLogConfig,
   isTopicEvent,
   Mailroom,
@@ -16,12 +20,16 @@ import {
   type MetadataEvent,
   MetadataLog,
   OffsetsStore,
+  Owner,
   ownerOf,
   QueueLife,
   Queues,
   spaceLogConfig,
   Spaces,
   Topics,
+  TransactionLog,
+  transactionLogConfig,
+  Transactions,
 } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { ERRORS } from "../errors/index.ts";
@@ -66,6 +74,8 @@ export class Runtime {
   readonly #queues: Queues;
   readonly #queueLife: QueueLife;
   readonly #coordinator: Coordinator;
+  readonly #commits: Commits;
+  readonly #transactions: Transactions;
   readonly #hub: SessionHub;
   readonly #delay = new DelayMeter();
   readonly #sweepers: Timer[];
@@ -92,18 +102,39 @@ export class Runtime {
     this.#metadata.catchUp();
     if (engine.worker === 0) this.#openAll();
     const offsets = new OffsetsStore(engine, internal);
+    const transactionLog = new TransactionLog(engine, transactionLogConfig(config));
+    const replayed = transactionLog.replay();
+    const applier = new Applier(engine, this.#spaces, (commit, what, error) => {
+      logger.error(`a transaction's ${what} could not be applied`, { txn: commit.txn, error });
+    });
+    // What was decided before the start is applied before anything is served; other workers start after the first.
+    const touched = engine.worker === 0 ? applyDecided(replayed, applier, offsets) : undefined;
     offsets.replay((namespace, group) => ownerOf(namespace, group, engine.workers) === engine.worker);
     const monotonicMs = options.manualClock ? () => engine.now() : () => performance.now();
     const { mailroom } = this;
     const limits = config;
     this.#coordinator = new Coordinator({ engine, topics: this.#topics, offsets, mailroom, limits, monotonicMs });
     this.groups = new Groups(mailroom, this.#coordinator);
+    const { groups } = this;
+    this.#commits = new Commits({ engine, spaces: this.#spaces, groups, log: transactionLog, applier });
+    if (touched !== undefined)
+      this.#commits.adopt(
+        replayed.unapplied.map(({ key }) => key),
+        touched,
+      );
+    const ownsId = (key: string): boolean => hashName(key) % engine.workers === engine.worker;
+    const owner = new Owner({ commits: this.#commits, log: transactionLog, limits }, replayed, ownsId);
+    this.#transactions = new Transactions({ mailroom, spaces: this.#spaces, owner, limits, monotonicMs });
     this.#isLive = true;
     mailroom.onNotice(METADATA_NOTICE, () => this.#metadata.catchUp());
     mailroom.onNotice(EVENT_NOTICE, (event: MemberEvent) => this.#hub.onMemberEvent(event));
     mailroom.onRequest(GAUGES_REQUEST, () => this.#gauges());
     this.loop = this.#createLoop(monotonicMs);
-    this.#sweepers = [setInterval(() => this.#hub.tick(monotonicMs()), SWEEP_MS)];
+    const sweep = (): void => {
+      this.#hub.tick(monotonicMs());
+      this.#transactions.tick(monotonicMs());
+    };
+    this.#sweepers = [setInterval(sweep, SWEEP_MS)];
     if (engine.worker === 0) {
       this.#sweepers.push(setInterval(() => void this.#queueLife.sweep(engine.now()), EXPIRY_SWEEP_MS));
     }
@@ -185,6 +216,7 @@ export class Runtime {
       await Bun.sleep(DRAIN_POLL_MS);
       if (this.#isBusy()) quietSinceMs = performance.now();
     }
+    await within(this.#commits.forget(), Math.max(0, deadlineMs - performance.now()));
     for (const session of [...this.#hub.sessions()]) session.goodbye("shutting_down", "the broker is shutting down");
     while (performance.now() < deadlineMs && this.loop.unsentConnections > 0) await Bun.sleep(DRAIN_POLL_MS);
   }
@@ -197,6 +229,7 @@ export class Runtime {
     this.loop.stop();
     for (const sweeper of this.#sweepers) clearInterval(sweeper);
     this.#coordinator.close();
+    this.#commits.close();
     this.mailroom.close();
     this.#delay.close();
   }
@@ -228,6 +261,7 @@ export class Runtime {
       exchanges: this.#exchanges,
       queues: this.#queues,
       queueLife: this.#queueLife,
+      transactions: this.#transactions,
       hub: this.#hub,
       operations: operationTable(),
       limits: config,

@@ -10,9 +10,20 @@
  *     67 GROUP_DELETE    [67, corr, {group}] -> {}
  *     68 GROUP_OFFSETS   [68, corr, {group}] -> {offsets: [[topic, partition, offset, metadata|nil, lag, lagMs|nil]]}
  */
-import type { CommitRequest, Position } from "../broker/index.ts";
+import type { CommitRequest, OffsetsCommit, Position } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
-import { asHandle, asInteger, asList, asPartition, asText, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import {
+  asHandle,
+  asInteger,
+  asList,
+  asPartition,
+  asText,
+  type Fields,
+  fieldsAt,
+  invalid,
+  isMap,
+  optional,
+} from "./arguments.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { groupResource, namespaceResource } from "./resources.ts";
 import { partitionList } from "./topic-ops.ts";
@@ -37,20 +48,21 @@ function asCommitRow(value: unknown, field: string): CommitRow {
   ];
 }
 
+/** What a commit says, by itself or in a transaction. */
+export function asOffsets(fields: Fields): OffsetsCommit {
+  return {
+    group: asText(fields["group"], "group"),
+    member: optional(fields["member"], "member", asText) ?? null,
+    generation: optional(fields["generation"], "generation", asHandle) ?? null,
+    offsets: asList(fields["offsets"], "offsets", OFFSETS_MAX, asCommitRow),
+  };
+}
+
 const commit = define({
   op: Op.COMMIT,
   permission: "group.commit",
   finishes: true,
-  parse(args, session): CommitRequest {
-    const fields = fieldsAt(args, 0);
-    return {
-      namespace: session.namespace,
-      group: asText(fields["group"], "group"),
-      member: optional(fields["member"], "member", asText) ?? null,
-      generation: optional(fields["generation"], "generation", asHandle) ?? null,
-      offsets: asList(fields["offsets"], "offsets", OFFSETS_MAX, asCommitRow),
-    };
-  },
+  parse: (args, session): CommitRequest => ({ namespace: session.namespace, ...asOffsets(fieldsAt(args, 0)) }),
   resources: ({ group }, session) => [groupResource(session, group)],
   async run(session, request) {
     await session.services.groups.commit(request);

@@ -5,6 +5,7 @@ import { publishOps } from "./publish-ops.ts";
 import { queueOps } from "./queue-ops.ts";
 import { subscribeOps } from "./subscribe-ops.ts";
 import { topicOps } from "./topic-ops.ts";
+import { transactionOps } from "./transaction-ops.ts";
 
 export { SessionHub } from "./hub.ts";
 export type { SessionLimits, SessionServices } from "./services.ts";
@@ -12,10 +13,6 @@ export { Session } from "./session.ts";
 
 /** The table of all requests by op. */
 export function operationTable(): ReadonlyMap<number, AnyOperation> {
-  return new Map(
-    [...topicOps, ...publishOps, ...subscribeOps, ...groupOps, ...exchangeOps, ...queueOps].map((operation) => [
-      operation.op,
-      operation,
-    ]),
-  );
+  const families = [topicOps, publishOps, subscribeOps, groupOps, exchangeOps, queueOps, transactionOps];
+  return new Map(families.flat().map((operation) => [operation.op, operation]));
 }

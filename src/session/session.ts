@@ -123,6 +123,7 @@ export class Session implements ConnectionHandler {
     }
     this.subscriptions.clear();
     this.publishers.clear();
+    this.services.transactions.sessionClosed(this.serial);
     void this.services.queueLife.connectionClosed(this.ownQueues);
   }
 

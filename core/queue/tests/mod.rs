@@ -2,6 +2,7 @@
 //! runs with `MILLRACE_LONG=1`; its seed is printed and set by `MILLRACE_SEED`.
 
 mod bytes;
+mod claim;
 mod features;
 pub(in crate::queue) mod kit;
 mod model;

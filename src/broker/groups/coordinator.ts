@@ -9,6 +9,7 @@ import type { TopicEvent, Topic } from "../metadata-state.ts";
 import { entityKey, nameFault } from "../names.ts";
 import type { Topics } from "../topics.ts";
 import { partitionKey, splitPartitionKey } from "./assignor.ts";
+import { Gate } from "./gate.ts";
 import { type CommitFault, type GroupEvent, GroupState } from "./group-state.ts";
 import type {
   CommitRequest,
@@ -18,12 +19,16 @@ import type {
   GroupName,
   GroupPhase,
   GroupSummary,
+  HeldCommit,
+  HoldName,
   JoinRequest,
   JoinResult,
   LeaveRequest,
   MemberEvent,
   MemberRequest,
   OffsetRow,
+  Prepared,
+  PrepareRequest,
   ReleaseRequest,
   ResetRequest,
 } from "./messages.ts";
@@ -57,6 +62,8 @@ export class Coordinator {
   readonly #parts: CoordinatorParts;
   /** Groups with members. A group with nothing but offsets is only in the store. */
   readonly #groups = new Map<string, { readonly name: GroupName; readonly state: GroupState }>();
+  /** Of groups whose offsets a transaction is committing. */
+  readonly #gates = new Map<string, Gate>();
   readonly #timer: Timer;
 
   constructor(parts: CoordinatorParts) {
@@ -66,6 +73,42 @@ export class Coordinator {
 
   close(): void {
     clearInterval(this.#timer);
+  }
+
+  /** Runs what changes a group or its offsets, behind transactions that are committing offsets of it. */
+  gated<T>(name: GroupName, run: () => T): T | Promise<Awaited<T>> {
+    const gate = this.#gates.get(entityKey(name.namespace, name.group));
+    return gate === undefined ? run() : gate.change(run);
+  }
+
+  /** Checks a transaction's offsets and holds the group until `commitHeld` or `cancel`. @throws as `commit`. */
+  prepare(request: PrepareRequest): Promise<Prepared> {
+    const { namespace, group, txn } = request;
+    const key = entityKey(namespace, group);
+    const gate = this.#gates.get(key) ?? new Gate();
+    this.#gates.set(key, gate);
+    const keys = request.offsets.map(([topic, partition]) => partitionKey(topic, partition));
+    const checked = gate.hold(txn, keys, () => {
+      const offsets = this.#checkedCommit(request);
+      const logOffset = this.#parts.offsets.nextOffset();
+      return { namespace, group, offsets, logOffset };
+    });
+    return checked.finally(() => this.#dropIdleGate(key));
+  }
+
+  async commitHeld(request: HeldCommit): Promise<void> {
+    await this.#parts.offsets.commit(request.namespace, request.group, request.offsets);
+    this.cancel(request);
+  }
+
+  cancel({ namespace, group, txn }: HoldName): void {
+    const key = entityKey(namespace, group);
+    this.#gates.get(key)?.release(txn);
+    this.#dropIdleGate(key);
+  }
+
+  #dropIdleGate(key: string): void {
+    if (this.#gates.get(key)?.isIdle === true) this.#gates.delete(key);
   }
 
   join(request: JoinRequest): JoinResult {
@@ -115,6 +158,10 @@ export class Coordinator {
   }
 
   async commit(request: CommitRequest): Promise<void> {
+    await this.#parts.offsets.commit(request.namespace, request.group, this.#checkedCommit(request));
+  }
+
+  #checkedCommit(request: CommitRequest): CommittedOffset[] {
     const fault = nameFault(request.group);
     if (fault !== undefined) throw new MillraceError("invalid_argument", `group: ${fault}`);
     const state = this.#state(request);
@@ -130,7 +177,7 @@ export class Coordinator {
     if (state !== undefined && request.member !== null) {
       this.#apply(request, state, { type: "heartbeat", nowMs: this.#now(), member: request.member });
     }
-    await this.#parts.offsets.commit(request.namespace, request.group, offsets);
+    return offsets;
   }
 
   describe(name: GroupName): GroupDescription {
@@ -235,7 +282,10 @@ export class Coordinator {
 
   #tick(): void {
     const nowMs = this.#now();
-    for (const { name, state } of [...this.#groups.values()]) this.#apply(name, state, { type: "tick", nowMs });
+    for (const [key, { name, state }] of [...this.#groups]) {
+      // Nobody is expelled whose commit is under way.
+      if (this.#gates.get(key)?.isHeld !== true) this.#apply(name, state, { type: "tick", nowMs });
+    }
   }
 
   #apply(name: GroupName, state: GroupState, command: Parameters<GroupState["apply"]>[0]): void {

@@ -9,11 +9,15 @@ import type {
   GroupLag,
   GroupName,
   GroupSummary,
+  HeldCommit,
+  HoldName,
   JoinRequest,
   JoinResult,
   LeaveRequest,
   MemberRequest,
   OffsetRow,
+  Prepared,
+  PrepareRequest,
   ReleaseRequest,
   ResetRequest,
 } from "./messages.ts";
@@ -29,15 +33,39 @@ export class Groups {
   /** @param coordinator of this worker, which answers for the groups it owns. */
   constructor(mailroom: Mailroom, coordinator: Coordinator) {
     this.#mailroom = mailroom;
-    mailroom.onRequest("group.join", (request: JoinRequest) => coordinator.join(request));
+    const gated = <R extends GroupName>(run: (request: R) => unknown) => {
+      return (request: R): unknown => coordinator.gated(request, () => run(request));
+    };
+    mailroom.onRequest(
+      "group.join",
+      gated((request: JoinRequest) => coordinator.join(request)),
+    );
     mailroom.onRequest("group.heartbeat", (request: MemberRequest) => coordinator.heartbeat(request));
-    mailroom.onRequest("group.release", (request: ReleaseRequest) => coordinator.release(request));
-    mailroom.onRequest("group.leave", (request: LeaveRequest) => coordinator.leave(request));
-    mailroom.onRequest("group.commit", (request: CommitRequest) => coordinator.commit(request));
+    mailroom.onRequest(
+      "group.release",
+      gated((request: ReleaseRequest) => coordinator.release(request)),
+    );
+    mailroom.onRequest(
+      "group.leave",
+      gated((request: LeaveRequest) => coordinator.leave(request)),
+    );
+    mailroom.onRequest(
+      "group.commit",
+      gated((request: CommitRequest) => coordinator.commit(request)),
+    );
+    mailroom.onRequest("group.prepare", (request: PrepareRequest) => coordinator.prepare(request));
+    mailroom.onRequest("group.commit_held", (request: HeldCommit) => coordinator.commitHeld(request));
+    mailroom.onNotice("group.cancel", (name: HoldName) => coordinator.cancel(name));
     mailroom.onRequest("group.describe", (name: GroupName) => coordinator.describe(name));
     mailroom.onRequest("group.offsets", (name: GroupName) => coordinator.offsets(name));
-    mailroom.onRequest("group.reset", (request: ResetRequest) => coordinator.reset(request));
-    mailroom.onRequest("group.delete", (name: GroupName) => coordinator.delete(name));
+    mailroom.onRequest(
+      "group.reset",
+      gated((request: ResetRequest) => coordinator.reset(request)),
+    );
+    mailroom.onRequest(
+      "group.delete",
+      gated((name: GroupName) => coordinator.delete(name)),
+    );
     mailroom.onRequest("group.list", () => coordinator.list());
     mailroom.onRequest("group.lags", () => coordinator.lags());
   }
@@ -60,6 +88,22 @@ export class Groups {
 
   commit(request: CommitRequest): Promise<void> {
     return this.#ask(request, "group.commit");
+  }
+
+  /** Checks a transaction's offsets and holds the group. @throws as `commit`. */
+  prepare(request: PrepareRequest): Promise<Prepared> {
+    return this.#ask(request, "group.prepare");
+  }
+
+  /** Commits what was prepared and ends the hold. */
+  commitHeld(request: HeldCommit): Promise<void> {
+    return this.#ask(request, "group.commit_held");
+  }
+
+  /** Ends a hold without a commit. */
+  cancel(name: HoldName): void {
+    const owner = ownerOf(name.namespace, name.group, this.#mailroom.workers);
+    this.#mailroom.notify(owner, "group.cancel", name);
   }
 
   describe(name: GroupName): Promise<GroupDescription> {

@@ -1,5 +1,6 @@
 /** What workers and sessions say to a group's owner, and what they hear from it. Plain data: it travels between workers. */
 import type { MemberAddress } from "./group-state.ts";
+import type { CommittedOffset } from "./offsets-store.ts";
 
 export interface GroupName {
   readonly namespace: string;
@@ -43,6 +44,28 @@ export interface CommitRequest extends GroupName {
   readonly member: string | null;
   readonly generation: number | null;
   readonly offsets: readonly (readonly [topic: string, partition: number, offset: number, metadata: string | null])[];
+}
+
+/** Asks that a transaction's offsets may be committed, and holds the group until they are or `cancel` comes. */
+export interface PrepareRequest extends CommitRequest {
+  /** Names the hold. */
+  readonly txn: string;
+}
+
+/** Offsets that may be committed. */
+export interface Prepared extends GroupName {
+  readonly offsets: readonly CommittedOffset[];
+  /** Where the offsets log stood: a record of these partitions from there on is this commit's or a later one's. */
+  readonly logOffset: number;
+}
+
+export interface HeldCommit extends GroupName {
+  readonly txn: string;
+  readonly offsets: readonly CommittedOffset[];
+}
+
+export interface HoldName extends GroupName {
+  readonly txn: string;
 }
 
 export type Position = "earliest" | "latest" | { readonly offset: number } | { readonly timestamp: number };

@@ -4,7 +4,7 @@
  */
 import type { Engine, LogConfig } from "../../log/engine.ts";
 import { entityKey } from "../names.ts";
-import { type LogRecord, RecordBatchCodec } from "../record-batch.ts";
+import { type LogRecord, RecordBatchCodec, type StoredRecord } from "../record-batch.ts";
 
 export const OFFSETS_LOG_ID = 2;
 const READ_BYTES = 4 * 1024 * 1024;
@@ -24,6 +24,15 @@ interface OffsetRecord extends CommittedOffset {
   readonly v: 1;
   readonly namespace: string;
   readonly group: string;
+}
+
+/** Offsets of a transaction that was decided. */
+export interface DecidedOffsets {
+  readonly namespace: string;
+  readonly group: string;
+  readonly offsets: readonly CommittedOffset[];
+  /** Where the log stood then: what it has of these partitions from there on is theirs or newer. */
+  readonly logOffset: number;
 }
 
 /** Offsets of one group by "topic partition". */
@@ -48,18 +57,47 @@ export class OffsetsStore {
 
   /** Reads the whole log; keeps the groups for which `owns` is true. */
   replay(owns: (namespace: string, group: string) => boolean): void {
+    this.#each((record) => {
+      const [, namespace, group, topic, partition] = record.key.split(" ");
+      if (namespace === undefined || group === undefined || !owns(namespace, group)) return;
+      const entry = `${topic} ${partition}`;
+      if (record.value === null) this.#forget(namespace, group, entry);
+      else this.#remember(namespace, group, entry, record.value as OffsetRecord);
+    });
+  }
+
+  #each(visit: (record: StoredRecord) => void): void {
     let offset = this.#engine.partition(OFFSETS_LOG_ID, 0).startOffset;
     while (offset < this.#engine.partition(OFFSETS_LOG_ID, 0).highWatermark) {
       const { records, nextOffset } = this.#codec.decode(this.#engine.read(OFFSETS_LOG_ID, 0, offset, READ_BYTES));
       if (nextOffset <= offset) break;
       offset = nextOffset;
-      for (const record of records) {
-        const [, namespace, group, topic, partition] = record.key.split(" ");
-        if (namespace === undefined || group === undefined || !owns(namespace, group)) continue;
-        const entry = `${topic} ${partition}`;
-        if (record.value === null) this.#forget(namespace, group, entry);
-        else this.#remember(namespace, group, entry, record.value as OffsetRecord);
-      }
+      for (const record of records) visit(record);
+    }
+  }
+
+  /** Where the next commit will stand in the log. */
+  nextOffset(): number {
+    return this.#engine.partition(OFFSETS_LOG_ID, 0).nextOffset;
+  }
+
+  /**
+   * Commits offsets of transactions that were decided before a crash, unless the log has them already. Only before
+   * `replay`: it changes nothing in memory.
+   *
+   * @param touched notes that the log has to be synced.
+   */
+  recover(commits: readonly DecidedOffsets[], touched: Map<string, readonly [logId: number, partition: number]>): void {
+    if (commits.length === 0) return;
+    touched.set(`${OFFSETS_LOG_ID} 0`, [OFFSETS_LOG_ID, 0]);
+    const latest = new Map<string, number>();
+    this.#each((record) => latest.set(record.key, record.offset));
+    for (const { namespace, group, offsets, logOffset } of commits) {
+      const missing = offsets.filter((offset) => (latest.get(offsetKey(namespace, group, offset)) ?? -1) < logOffset);
+      if (missing.length === 0) continue;
+      const records = missing.map((offset) => offsetRecord(namespace, group, offset));
+      const base = this.#engine.append(OFFSETS_LOG_ID, 0, this.#codec.encode(records, this.#engine.now()), -1);
+      for (const [index, { key }] of records.entries()) latest.set(key, base + index);
     }
   }
 
@@ -74,11 +112,7 @@ export class OffsetsStore {
 
   /** Resolves when the offsets are in the log, at the log's durability. */
   async commit(namespace: string, group: string, offsets: readonly CommittedOffset[]): Promise<void> {
-    const records = offsets.map((offset) => {
-      const value: OffsetRecord = { type: "offset", v: 1, namespace, group, ...offset };
-      return { key: offsetKey(namespace, group, offset), value };
-    });
-    await this.#append(records);
+    await this.#append(offsets.map((offset) => offsetRecord(namespace, group, offset)));
     for (const offset of offsets) this.#remember(namespace, group, `${offset.topic} ${offset.partition}`, offset);
   }
 
@@ -123,6 +157,11 @@ export class OffsetsStore {
     offsets.delete(entry);
     if (offsets.size === 0) this.#groups.delete(key);
   }
+}
+
+function offsetRecord(namespace: string, group: string, offset: CommittedOffset): LogRecord {
+  const value: OffsetRecord = { type: "offset", v: 1, namespace, group, ...offset };
+  return { key: offsetKey(namespace, group, offset), value };
 }
 
 function offsetKey(namespace: string, group: string, offset: CommittedOffset): string {
