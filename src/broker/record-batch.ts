@@ -67,8 +67,8 @@ export class RecordBatchCodec {
   #encodeRecord(key: string, value: unknown): Uint8Array {
     // The value is bin that holds msgpack, as for any other record, so that `log inspect` and clients can read these logs.
     // A number past 32 bits goes in as BigInt, because msgpackr would write it as a float.
-    const content = value === null ? null : Uint8Array.from(this.#packr.pack(wide(value)));
-    return Uint8Array.from(this.#packr.pack([0, key, content, null]));
+    const content = value === null ? null : new Uint8Array(this.#packr.pack(wide(value)));
+    return new Uint8Array(this.#packr.pack([0, key, content, null]));
   }
 
   #decodeBatch(batch: Buffer, into: StoredRecord[]): number {

@@ -83,7 +83,7 @@ export class Spaces {
   request(namespace: string, request: readonly unknown[]): unknown {
     const space = this.#metadata.state.routing.space(namespace);
     if (space === undefined) return undefined;
-    const answer = this.#engine.spaceRequest(space.id, Uint8Array.from(this.#packr.pack(wide(request))));
+    const answer = this.#engine.spaceRequest(space.id, new Uint8Array(this.#packr.pack(wide(request))));
     return answer.length === 0 ? null : this.#unpackr.unpack(answer);
   }
 
@@ -91,7 +91,7 @@ export class Spaces {
   transact(namespace: string, request: readonly unknown[]): unknown {
     const space = this.#metadata.state.routing.space(namespace);
     if (space === undefined) return undefined;
-    return this.#unpackr.unpack(this.#engine.spaceTransact(space.id, Uint8Array.from(this.#packr.pack(wide(request)))));
+    return this.#unpackr.unpack(this.#engine.spaceTransact(space.id, new Uint8Array(this.#packr.pack(wide(request)))));
   }
 
   /** The logs of a namespace's space. */

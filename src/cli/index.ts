@@ -13,6 +13,7 @@ import { addProduceCommand } from "./produce.ts";
 import { addPublishCommands } from "./publish.ts";
 import { addQueueCommands } from "./queue.ts";
 import { addTopicCommands } from "./topic.ts";
+import { addTransactionCommands } from "./transaction.ts";
 
 /** The command line `millrace`, without `serve` and `bench`, which src/main.ts hands to the server and to bench/load. */
 
@@ -119,6 +120,7 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addExchangeCommands(program, runtime);
   addQueueCommands(program, runtime);
   addPublishCommands(program, runtime);
+  addTransactionCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   return program;

@@ -15,11 +15,12 @@ import { all, dial, startBroker, temporaryFolder } from "./harness.ts";
 
 const NAMESPACE = "default";
 
-/** The commit of a transaction: two partitions, a queue, the ack of a message, an offset. */
-function commitOf(engine: Engine, metadata: MetadataLog, number: number, exchangeIds = [0, 0]): Commit {
+/** The commit of a transaction: two partitions, an exchange, the ack of a message, an offset. @param first exchanges before it. */
+function commitOf(engine: Engine, metadata: MetadataLog, number: number, first: readonly number[] = []): Commit {
   const { state } = metadata;
   const topicId = state.topic(NAMESPACE, "out")?.id ?? 0;
   const queueId = state.routing.queue(NAMESPACE, "in")?.id ?? 0;
+  const fanId = state.routing.exchange(NAMESPACE, "fan")?.id ?? 0;
   const identity = { producerId: engine.newProducerId(), copiesId: engine.newProducerId(), epoch: 3 };
   const sealer = new Sealer(identity);
   const seal = (partition: number, value: string) =>
@@ -32,7 +33,9 @@ function commitOf(engine: Engine, metadata: MetadataLog, number: number, exchang
     txn: "t",
     ...identity,
     topics: [seal(0, "a"), seal(0, "b"), seal(1, "c")],
-    exchanges: exchangeIds.map((id, n) => [id, sealer.seal("journal", keyedBatch("def"[n] ?? ""))] as const),
+    exchanges: [...first, fanId, fanId].map(
+      (id, n) => [id, sealer.seal("journal", keyedBatch("def"[n] ?? ""))] as const,
+    ),
     acks: [[queueId, [number, 1]]],
     offsets: [{ group: "g", offsets: [offset], logOffset: engine.partition(2, 0).nextOffset }],
   };
@@ -64,6 +67,10 @@ async function prepared(dataDir: string): Promise<number> {
   await client.topics.create("out", { partitions: 2 });
   await client.queue("in").declare();
   await client.queue("done").declare();
+  await client.topics.create("copies");
+  await client.exchange("fan").declare("fanout");
+  await client.exchange("fan").bind({ queue: "done" });
+  await client.exchange("fan").bind({ topic: "copies" });
   const { offset: number } = await client.queue("in").publish("input");
   await client.queue("in").publish("other");
   return number ?? -1;
@@ -71,19 +78,21 @@ async function prepared(dataDir: string): Promise<number> {
 
 async function found(client: Client): Promise<unknown> {
   const records = await all(client.consume("out", { from: "earliest", until: "end" }));
+  const copies = await all(client.consume("copies", { from: "earliest", until: "end" }));
   const done = await client.queue("done").peek(10);
   const waiting = await client.queue("in").peek(10);
   const texts = (messages: readonly { value?: unknown }[]): string[] =>
     messages.map(({ value }) => new TextDecoder().decode(value as Uint8Array));
   return {
     out: records.map((record) => `${record.partition}${record.text()}`).toSorted(),
+    copies: copies.map((record) => record.text()),
     done: texts(done),
     in: texts(waiting),
     offset: (await client.group("g").offsets())[0]?.offset,
   };
 }
 
-const WHOLE = { out: ["0a", "0b", "1c"], done: ["d", "e"], in: ["other"], offset: 1 };
+const WHOLE = { out: ["0a", "0b", "1c"], copies: ["d", "e"], done: ["d", "e"], in: ["other"], offset: 1 };
 
 test.each([0, 1, 2, 3])(
   "a commit of which %d of its batches for topics were applied is applied to its end, once",
@@ -131,7 +140,7 @@ test("a commit about a topic, a queue and an exchange that are gone stands in no
   const number = await prepared(folder.path);
   let commit: Commit | undefined;
   await between(folder.path, (engine, metadata) => {
-    commit = commitOf(engine, metadata, number, [999, 0, 0]);
+    commit = commitOf(engine, metadata, number, [999]);
   });
   {
     await using broker = await startBroker({ dataDir: folder.path });

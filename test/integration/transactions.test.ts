@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { Client, QueueMessage } from "../../src/client/index.ts";
 import { Op } from "../../src/protocol/index.ts";
 import type { Broker } from "../../src/server/index.ts";
+import { runCli } from "../cli/run-cli.ts";
 import { batchOf, RawClient } from "./kit.ts";
 import { all, dial, startBroker, take, temporaryFolder, until } from "./harness.ts";
 
@@ -281,6 +282,9 @@ describe("an open transaction", () => {
     await lost.ok(Op.TXN_BEGIN, { txn: "c" });
     await lost.ok(Op.TXN_ADD, { txn: "c", parts: [part] });
     expect((await open()).toSorted()).toEqual(["a", "b", "c"]);
+    const env = { MILLRACE_URL: `millrace://127.0.0.1:${broker.port}` };
+    const listed = await runCli(["transaction", "list", "--json"], { env });
+    expect(JSON.parse(listed.out)).toMatchObject([{ txn: "a" }, { txn: "b" }, { txn: "c", parts: 1 }]);
     expect(await lost.refused(Op.TXN_ABORT, { txn: "a" })).toBe("transaction_not_found");
     await raw.ok(Op.TXN_ABORT, { txn: "a" });
     expect(await raw.refused(Op.TXN_ADD, { txn: "b", parts: [part, ["topic", "out", 7, batchOf(["x"])]] })).toBe(
