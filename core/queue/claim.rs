@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::Queue;
 use super::effect::Effect;
-use super::flight::{NO_LEASE, Piece};
+use super::flight::{NO_LEASE, Piece, look_ms};
 use super::run::Run;
 use super::settle::End;
 use super::types::{Fault, Number};
@@ -60,6 +60,11 @@ impl Queue {
         out: &mut Vec<(Number, u32)>,
     ) -> Result<(), Fault> {
         let slot = self.consumers.slot(consumer).ok_or(Fault::UnknownConsumer)?;
+        // A sign of life, as a settlement is.
+        if let Some(heard) = self.consumers.get_mut(slot) {
+            heard.overdue = 0;
+        }
+        self.consumers.join_turns(slot);
         let (mut tag, mut left) = (first_tag, count);
         while left > 0 {
             let found = self.consumers.get_mut(slot).ok_or(Fault::UnknownConsumer)?;
@@ -94,7 +99,7 @@ impl Queue {
             let end_ms = lease_ms.map_or(NO_LEASE, |lease_ms| self.now_ms.saturating_add(lease_ms));
             consumer.flight.put_back(claimed.tag, piece, end_ms);
             if lease_ms.is_some() {
-                let next_ms = end_ms.saturating_sub(self.config.lease_warning_ms);
+                let next_ms = look_ms(end_ms, self.config.warning_ms(lease_ms));
                 consumer.lease_next_ms = consumer.lease_next_ms.min(next_ms);
                 self.lease_next_ms = self.lease_next_ms.min(next_ms);
             }
