@@ -155,6 +155,12 @@ impl ErrorCode {
     pub const IN_USE: Self = Self(189);
     /// Queue `queue` was deleted.
     pub const QUEUE_DELETED: Self = Self(190);
+    /// The payload `id` is not in the store.
+    pub const PAYLOAD_MISSING: Self = Self(191);
+    /// The payload `id` is not what was published.
+    pub const PAYLOAD_CORRUPT: Self = Self(192);
+    /// The payload store failed.
+    pub const PAYLOAD_STORE_FAILED: Self = Self(193);
     /// There is no transaction `txn`.
     pub const TRANSACTION_NOT_FOUND: Self = Self(200);
     /// The transaction `txn` was left open too long and rolled back.
@@ -238,6 +244,9 @@ impl ErrorCode {
             Self::NOT_EMPTY => "not_empty",
             Self::IN_USE => "in_use",
             Self::QUEUE_DELETED => "queue_deleted",
+            Self::PAYLOAD_MISSING => "payload_missing",
+            Self::PAYLOAD_CORRUPT => "payload_corrupt",
+            Self::PAYLOAD_STORE_FAILED => "payload_store_failed",
             Self::TRANSACTION_NOT_FOUND => "transaction_not_found",
             Self::TRANSACTION_TIMEOUT => "transaction_timeout",
             _ => "unknown",
@@ -263,6 +272,7 @@ impl ErrorCode {
                 | Self::NO_RESPONDER
                 | Self::NOT_EMPTY
                 | Self::IN_USE
+                | Self::PAYLOAD_STORE_FAILED
         )
     }
 }

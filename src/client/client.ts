@@ -5,6 +5,8 @@ import { Exchange, Exchanges } from "./exchange.ts";
 import { Group, Groups } from "./group.ts";
 import { type ClientOptions, type ReconnectOptions, settingsOf } from "./options.ts";
 import { PatternSubscription, type PatternOptions } from "./pattern.ts";
+import { PayloadProducer } from "./payloads/payload-producer.ts";
+import type { LargePayloads } from "./payloads/payloads.ts";
 import { Producer } from "./producer.ts";
 import type { ProducerOptions, ProducerTarget } from "./producer-options.ts";
 import { Queue, Queues } from "./queue.ts";
@@ -24,6 +26,7 @@ import { Topics } from "./topics.ts";
 import type { Transaction } from "./transaction.ts";
 import { type TransactionOptions, Transactions } from "./transactions.ts";
 import { type Address, parseAddress } from "./transport.ts";
+import { Worker, type WorkerHandler, type WorkerOptions } from "./worker.ts";
 
 /** Connects to a broker. Errors: connection_lost, timeout, cancelled, invalid_argument, and what the server refuses with. */
 export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
@@ -60,6 +63,8 @@ export class Client implements SessionHost, AsyncDisposable {
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly transactions: Transactions;
+  /** Where large bodies of exchanges and queues are kept, or null. */
+  readonly payloads: LargePayloads | null;
   state: ClientState = "connecting";
   /** Called on every change of `state`, with the error that caused it. */
   onStateChange: ((state: ClientState, error: MillraceError | null) => void) | null = null;
@@ -80,6 +85,7 @@ export class Client implements SessionHost, AsyncDisposable {
   constructor(address: Address, options: ClientOptions) {
     this.address = address;
     this.settings = settingsOf(options);
+    this.payloads = options.payloads ?? null;
     this.topics = new Topics(this);
     this.groups = new Groups(this);
     this.exchanges = new Exchanges(this);
@@ -183,7 +189,11 @@ export class Client implements SessionHost, AsyncDisposable {
 
   /** A producer for a topic or an exchange. */
   produceTo(target: ProducerTarget, options: ProducerOptions): Producer {
-    const producer = new Producer(this, ++this.numbers, target, options);
+    const { payloads = "exchange" in target ? this.payloads : null } = options;
+    const number = ++this.numbers;
+    const producer = payloads
+      ? new PayloadProducer(this, number, target, options, payloads)
+      : new Producer(this, number, target, options);
     this.publisherSinks.set(producer.number, producer);
     this.attach(producer);
     return producer;
@@ -254,6 +264,19 @@ export class Client implements SessionHost, AsyncDisposable {
    */
   transaction<T>(body: (transaction: Transaction) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
     return this.transactions.run(body, options);
+  }
+
+  /**
+   * Works on a queue until it is told to stop: `concurrency` handlers side by
+   * side, leases renewed, and on SIGTERM or SIGINT (`signals`) what runs ends first.
+   *
+   * @example
+   * const worker = client.worker("orders", (message) => ship(message.json()), { concurrency: 8, signals: ["SIGTERM"] });
+   * await worker.done;
+   * await client.close();
+   */
+  worker(queue: string, handler: WorkerHandler, options: WorkerOptions = {}): Worker {
+    return new Worker(this, queue, handler, options);
   }
 
   /** Hears what is published from now on to every topic that matches the pattern, at most once. */

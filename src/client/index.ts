@@ -72,4 +72,5 @@ export {
 } from "./topics.ts";
 export { Transaction, type TransactionOffset } from "./transaction.ts";
 export { type TransactionOptions, Transactions, type TransactionSummary } from "./transactions.ts";
+export { Worker, type WorkerHandler, type WorkerOptions } from "./worker.ts";
 export { BatchEncoder, type BatchView, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";

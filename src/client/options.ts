@@ -1,3 +1,4 @@
+import type { LargePayloads } from "./payloads/payloads.ts";
 import type { SessionOptions } from "./session.ts";
 
 /** Options of a client, with their defaults. */
@@ -29,6 +30,8 @@ export interface ClientOptions {
   requestTimeoutMs?: number;
   /** How long `close` waits for producers and consumers. Default 10,000 ms. */
   closeTimeoutMs?: number;
+  /** Has large bodies of exchanges and queues go to a store and come back from there. */
+  payloads?: LargePayloads;
   /** Credentials, once the server asks for any. */
   auth?: Record<string, unknown>;
 }

@@ -1,6 +1,7 @@
 import { type Condition, type Content, type Headers } from "../protocol/index.ts";
 import type { AckLevel } from "./delivery.ts";
 import { clientError, type MillraceError } from "./errors.ts";
+import type { LargePayloads } from "./payloads/payloads.ts";
 
 /** What a producer can be told, and what a record is made of. */
 
@@ -28,6 +29,8 @@ export interface ProducerOptions {
   /** Takes up the identity of an earlier producer, which is fenced. */
   producerId?: number;
   producerEpoch?: number;
+  /** Has large bodies go to a store. Default: for exchanges and queues the client's; null is none. */
+  payloads?: LargePayloads | null;
   /** Hears failures of records that nobody awaits. */
   onError?: (error: MillraceError) => void;
 }
@@ -55,7 +58,7 @@ export interface SendOptions {
   expectKeyOffset?: number | null;
 }
 
-export type ProducerSettings = Required<Omit<ProducerOptions, "producerId" | "producerEpoch" | "onError">>;
+export type ProducerSettings = Required<Omit<ProducerOptions, "producerId" | "producerEpoch" | "payloads" | "onError">>;
 
 export function producerSettings(options: ProducerOptions): ProducerSettings {
   const acks = options.acks ?? "written";

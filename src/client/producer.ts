@@ -111,10 +111,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
 
   private async openFailed(session: Session, error: MillraceError): Promise<void> {
     if (this.session !== session || this.isClosed) return;
-    if (!error.retryable) {
-      this.abandon(error);
-      return;
-    }
+    if (!error.retryable) return this.abandon(error);
     await sleep(OPEN_RETRY_MS);
     if (this.session === session && session.isOpen) await this.open(session);
   }
@@ -169,9 +166,7 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     this.isOpen = false;
     clearInterval(this.sweep);
     for (const lane of this.lanes) lane.fail(error);
-    for (const { delivery } of this.waiting.clear()) {
-      if (!delivery?.reject(error)) this.report(error);
-    }
+    for (const send of this.waiting.clear()) this.refuse(send, error);
     this.changes.happened();
   }
 
@@ -206,7 +201,6 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
       this.acceptRecord(record, null, false);
       return !this.room.isPressed;
     }
-    if (this.failure) throw this.failure;
     this.wait({ record, condition: null, delivery: null });
     return false;
   }
@@ -225,7 +219,6 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
       this.accept(this.clock.now(), partition, undefined, key, value, undefined, null, false);
       return !this.room.isPressed;
     }
-    if (this.failure) throw this.failure;
     const record: ProducerRecord = { key: copyOf(key), value: copyOf(value) };
     if (partition !== undefined) record.partition = partition;
     this.wait({ record, condition: null, delivery: null });
@@ -247,26 +240,35 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
     const isFull = count >= this.settings.waitingRecordsMax;
     const full = isFull ? clientError("limit_exceeded", `${count} sends wait already`) : null;
     const error = this.failure ?? closed ?? full;
-    if (!error) {
-      this.waiting.push(send);
-      return;
-    }
-    if (!send.delivery) throw error;
-    send.delivery.reject(error);
+    if (!error) this.waiting.push(send);
+    else if (send.delivery) send.delivery.reject(error);
+    else throw error;
   }
 
   /** Takes waiting sends in, in order, while there is room. */
   private admitWaiting(): void {
-    while (this.isOpen && this.room.isThere && this.waiting.count > 0) {
-      const { record, condition, delivery } = this.waiting.shift();
-      try {
-        const { outcome } = this.acceptRecord(record, condition, delivery !== null);
-        delivery?.assign(outcome, outcome.count - 1);
-      } catch (error) {
-        const failure = asMillraceError(error);
-        if (!delivery?.reject(failure)) this.report(failure);
-      }
+    while (this.isOpen && this.room.isThere && this.waiting.count > 0) this.admit(this.waiting.shift());
+  }
+
+  /** Takes a send in whose result was given out before. Failures reach whoever hears of them. */
+  private admit(send: WaitingSend): void {
+    try {
+      const { outcome } = this.acceptRecord(send.record, send.condition, send.delivery !== null);
+      send.delivery?.assign(outcome, outcome.count - 1);
+    } catch (error) {
+      this.refuse(send, asMillraceError(error));
     }
+  }
+
+  /** Takes a send in, or has it wait. Failures as above. */
+  protected offer(send: WaitingSend): void {
+    if (this.failure) this.refuse(send, this.failure);
+    else if (this.isAccepting) this.admit(send);
+    else this.waiting.push(send);
+  }
+
+  protected refuse({ delivery }: WaitingSend, error: MillraceError): void {
+    if (!delivery?.reject(error)) this.report(error);
   }
 
   private acceptRecord(record: ProducerRecord, condition: Condition, hasResult: boolean): Parcel {
@@ -312,13 +314,10 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
   }
 
   private newParcel(lane: Lane, condition: Condition, now: number): Parcel {
-    const { batchBytes, compression } = this.settings;
+    const { batchBytes, compression, mode, idempotent: isIdempotent } = this.settings;
     const buffer = this.pool.take();
-    if (this.settings.mode === "batch") {
-      return new BatchParcel(batchBytes, compression, buffer, condition, lane.isUnordered, now);
-    }
+    if (mode === "batch") return new BatchParcel(batchBytes, compression, buffer, condition, lane.isUnordered, now);
     const { number: publisher, acks } = this;
-    const isIdempotent = this.settings.idempotent;
     const run = { publisher, partition: lane.partition, acks, isIdempotent, runBytes: batchBytes };
     return new SinglesParcel(run, buffer, condition, now);
   }

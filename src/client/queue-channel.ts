@@ -1,5 +1,6 @@
 import { encodePrefetch, type MessagesHead, numberOf, Outcome, type Redelivery } from "../protocol/index.ts";
 import { clientError, type MillraceError } from "./errors.ts";
+import type { LargePayloads } from "./payloads/payloads.ts";
 import { QueueMessage } from "./queue-message.ts";
 import { QueueView } from "./queue-view.ts";
 import type { Session } from "./session.ts";
@@ -15,6 +16,8 @@ export class QueueChannel {
   readonly queue: string;
   /** Delivered and not settled. */
   unsettled: number = 0;
+  /** Where large bodies come from, or null. */
+  readonly payloads: LargePayloads | null;
   private readonly session: Session;
   private readonly subscription: number;
   private readonly settler: Settler;
@@ -23,8 +26,15 @@ export class QueueChannel {
   private isTicking = false;
 
   /** @param onSettled runs when nothing is unsettled any more. */
-  constructor(session: Session, subscription: number, queue: string, onSettled: () => void) {
+  constructor(
+    session: Session,
+    subscription: number,
+    queue: string,
+    payloads: LargePayloads | null,
+    onSettled: () => void,
+  ) {
     this.session = session;
+    this.payloads = payloads;
     this.subscription = subscription;
     this.queue = queue;
     this.settler = new Settler(subscription);

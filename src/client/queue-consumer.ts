@@ -101,13 +101,13 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
   private subscribe(session: Session): void {
     if (this.isStopping || this.failure || this.session !== session) return;
     const { prefetch } = this;
-    const { priority, exclusive, leaseMs } = this.options;
+    const { priority, exclusive, leaseMs, payloads = this.client.payloads } = this.options;
     const fail = (error: MillraceError): void => this.subscribeFailed(session, error);
     if (this.declaration) {
       const args = { name: this.queue, config: this.declaration.config };
       session.call(Op.QUEUE_DECLARE, [args], () => undefined, fail);
     }
-    const channel = new QueueChannel(session, this.number, this.queue, () => this.changes.happened());
+    const channel = new QueueChannel(session, this.number, this.queue, payloads, () => this.changes.happened());
     session.call(
       Op.SUBSCRIBE,
       [this.number, { queue: this.queue, prefetch, priority, exclusive, leaseMs }],

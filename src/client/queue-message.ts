@@ -1,4 +1,5 @@
 import { type Death, type HeaderValue, Outcome, type Record, type Redelivery } from "../protocol/index.ts";
+import { bodyWithoutStore, jsonOf, textOf } from "./payloads/payloads.ts";
 import { type QueueChannel, unknownDelivery } from "./queue-channel.ts";
 
 /** A message of a queue, to be settled once: by `ack` or one of its neighbours. */
@@ -22,6 +23,9 @@ export class QueueMessage {
   isSettled: boolean = false;
   private readonly channel: QueueChannel;
   private readonly redelivery: Redelivery | undefined;
+  /** A body that came from a store, or comes. */
+  private fetching: Promise<Uint8Array> | null = null;
+  private fetched: Uint8Array | null = null;
 
   constructor(channel: QueueChannel, tag: number, number: number, record: Record, redelivery: Redelivery | undefined) {
     this.channel = channel;
@@ -35,9 +39,24 @@ export class QueueMessage {
     return this.channel.queue;
   }
 
-  /** The value's bytes: a view of what came, so copy what lives long. */
+  /** The value's bytes: a view of what came, so copy what lives long. Of a large body a reference, until `body` has fetched it. */
   get value(): Uint8Array | null {
-    return this.record.value;
+    return this.fetched ?? this.record.value;
+  }
+
+  /**
+   * The value, or a promise of it where it is kept in a store (`payloads`).
+   * Then `value`, `text()` and `json()` have it too.
+   *
+   * Errors, of the promise: payload_missing, payload_corrupt, payload_store_failed.
+   */
+  body(): Uint8Array | null | Promise<Uint8Array> {
+    if (this.fetched) return this.fetched;
+    if (this.fetching) return this.fetching;
+    const body = this.channel.payloads?.body(this) ?? bodyWithoutStore(this);
+    if (!(body instanceof Promise)) return body;
+    this.fetching = body.then((bytes) => (this.fetched = bytes)).finally(() => (this.fetching = null));
+    return this.fetching;
   }
 
   get routingKey(): string {
@@ -69,17 +88,18 @@ export class QueueMessage {
 
   /** The value as text. */
   text(): string | null {
-    return this.record.text();
+    return this.fetched ? textOf(this.fetched) : this.record.text();
   }
 
   /** The value as JSON. Errors: bad_record. */
   json<T = unknown>(): T {
-    return this.record.json<T>();
+    return this.fetched ? jsonOf<T>(this.fetched) : this.record.json<T>();
   }
 
   /** Done. Errors, of this and all others: unknown_delivery when it was settled before, or its connection is gone. */
   ack(): void {
     this.settle(Outcome.ACK, null);
+    this.channel.payloads?.acked(this.record, () => this.channel.confirm());
   }
 
   /** Not done: it comes again, after the queue's retry policy or as the options say. */

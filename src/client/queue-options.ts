@@ -1,6 +1,7 @@
 import type { Headers } from "../protocol/index.ts";
 import { nextCronTime } from "./cron.ts";
 import { clientError, type MillraceError } from "./errors.ts";
+import type { LargePayloads } from "./payloads/payloads.ts";
 import type { QueueMessage } from "./queue-message.ts";
 
 /** What queues and exchanges can be told, and what a message carries besides its value. */
@@ -110,6 +111,8 @@ export interface QueueConsumeOptions {
   onThrow?: "retry" | "requeue" | "reject";
   /** Leases of messages that are being handled are renewed when the broker warns of their end. Default false. */
   autoRenew?: boolean;
+  /** Where large bodies come from. Default: the client's; null is none. */
+  payloads?: LargePayloads | null;
   /** How long `close` waits for handlers that run. Default 10,000 ms. */
   drainTimeoutMs?: number;
   /** Ends the consumer as `close` does; iteration ends with `cancelled`. */

@@ -1,6 +1,7 @@
 import { type MessagesHead, Op } from "../protocol/index.ts";
 import type { Client, Endpoint } from "./client.ts";
 import { cancelled, type MillraceError } from "./errors.ts";
+import type { LargePayloads } from "./payloads/payloads.ts";
 import { QueueChannel } from "./queue-channel.ts";
 import type { QueueMessage } from "./queue-message.ts";
 import type { Session, SubscriptionSink } from "./session.ts";
@@ -14,6 +15,8 @@ export interface GetOptions {
   min?: number;
   /** How long each may be held. Default: the queue's. */
   leaseMs?: number;
+  /** Where large bodies come from. Default: the client's; null is none. */
+  payloads?: LargePayloads | null;
   signal?: AbortSignal;
 }
 
@@ -59,8 +62,8 @@ export class QueuePull implements SubscriptionSink, Endpoint {
     if (this.isFinished) return;
     this.session = session;
     this.isAnswered = false;
-    this.channel = new QueueChannel(session, this.number, this.queue, () => this.settled());
-    const { leaseMs } = this.options;
+    const { leaseMs, payloads = this.client.payloads } = this.options;
+    this.channel = new QueueChannel(session, this.number, this.queue, payloads, () => this.settled());
     session.call(
       Op.QUEUE_GET,
       [this.number, { name: this.queue, max: this.max, leaseMs }],

@@ -2,7 +2,7 @@ import type { Content, HeaderValue, Headers } from "../protocol/index.ts";
 import { type ErrorName, isErrorName } from "../errors/index.ts";
 import type { Client } from "./client.ts";
 import { asMillraceError, cancelled, clientError, isMillraceError, type MillraceError } from "./errors.ts";
-import { QueueConsumer } from "./queue-consumer.ts";
+import { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
 import type { QueueMessage } from "./queue-message.ts";
 import type { QueueConfig, QueueConsumeOptions } from "./queue-options.ts";
 
@@ -73,8 +73,10 @@ interface Pending {
 class Inbox extends QueueConsumer {
   private readonly onLost: () => void;
 
-  constructor(client: Client, name: string, handler: (message: QueueMessage) => void, onLost: () => void) {
-    super(client, client.nextNumber(), name, { prefetch: INBOX_PREFETCH }, handler, { config: INBOX });
+  constructor(client: Client, name: string, handler: QueueHandler, onLost: () => void) {
+    // Answers whose bodies are fetched from a store do not hold others up.
+    const options = { prefetch: INBOX_PREFETCH, concurrency: INBOX_PREFETCH };
+    super(client, client.nextNumber(), name, options, handler, { config: INBOX });
     this.onLost = onLost;
   }
 
@@ -154,9 +156,22 @@ export class Requests {
   }
 
   /** An answer; those that nobody waits for any more are dropped. */
-  private answered(message: QueueMessage): void {
+  private answered(message: QueueMessage): unknown {
+    const body = message.body();
+    if (!(body instanceof Promise)) return this.answeredWhole(message);
+    return body.then(
+      () => this.answeredWhole(message),
+      (error: unknown) => this.pendingOf(message)?.fail(asMillraceError(error)),
+    );
+  }
+
+  private pendingOf(message: QueueMessage): Pending | undefined {
+    return this.pending.get(String(message.headers["x-correlation-id"]));
+  }
+
+  private answeredWhole(message: QueueMessage): void {
     const { headers } = message;
-    const pending = this.pending.get(String(headers["x-correlation-id"]));
+    const pending = this.pendingOf(message);
     if (!pending) return;
     const errorName = headers["x-error"];
     if (typeof errorName === "string") {
@@ -204,6 +219,8 @@ async function outcomeOf(
   handler: (message: QueueMessage) => Answer | Promise<Answer>,
 ): Promise<{ value: Content; headers: Headers | null }> {
   try {
+    const body = message.body();
+    if (body instanceof Promise) await body;
     const answer = await handler(message);
     if (typeof answer === "object" && answer !== null && !(answer instanceof Uint8Array)) {
       return { value: answer.value, headers: answer.headers ?? null };

@@ -522,6 +522,28 @@ export const ERRORS = {
     message: "queue {queue} was deleted",
     action: "Stop using it, or declare it again; its old messages are gone.",
   },
+  payload_missing: {
+    code: 191,
+    http: 404,
+    retryable: false,
+    message: "the payload {id} is not in the store",
+    action:
+      "Give this client the store that the publisher has; keep payloads for longer than messages wait, and delete them after the last ack only.",
+  },
+  payload_corrupt: {
+    code: 192,
+    http: 422,
+    retryable: false,
+    message: "the payload {id} is not what was published",
+    action: "Look after the store: the payload's length or checksum differs from the reference; publish it again.",
+  },
+  payload_store_failed: {
+    code: 193,
+    http: 503,
+    retryable: true,
+    message: "the payload store failed",
+    action: "Look at the cause in the message; the store may be reachable again shortly.",
+  },
   transaction_not_found: {
     code: 200,
     http: 404,

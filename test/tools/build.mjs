@@ -2,7 +2,7 @@
  * `npm run build`: what is published.
  *
  *   dist/millrace     one binary with Bun, the broker, the CLI and the native core in it
- *   dist/client       the client for Node and browsers: one ES module, and its types
+ *   dist/client       the client for Node and browsers: ES modules, and their types
  *
  * `npm run build -- binary` or `-- client` builds one of them.
  */
@@ -40,18 +40,22 @@ async function buildBinary() {
   }
 }
 
+/** What programs import: `millrace/client`, and the parts of it that not all of them need. */
+const CLIENT_ENTRIES = ["index.ts", "inbox/index.ts", "payloads/index.ts"].map((name) => `src/client/${name}`);
+
 const CLIENT_TYPES = {
   extends: "../tsconfig.json",
   compilerOptions: { noEmit: false, declaration: true, emitDeclarationOnly: true, rootDir: "../src", outDir: "client" },
   include: [],
-  files: ["../src/client/index.ts"],
+  files: CLIENT_ENTRIES.map((path) => `../${path}`),
 };
 
 async function buildClient() {
   const folder = join(root, "dist/client");
   rmSync(folder, { recursive: true, force: true });
-  const args = ["build", "--target=browser", "--format=esm", "--packages=external", "--sourcemap=linked"];
-  await must("bun build of the client", bun, [...args, "--outdir=dist/client", "src/client/index.ts"]);
+  // Split, so that all entries share one MillraceError.
+  const args = ["build", "--target=browser", "--format=esm", "--packages=external", "--sourcemap=linked", "--splitting"];
+  await must("bun build of the client", bun, [...args, "--root=src/client", "--outdir=dist/client", ...CLIENT_ENTRIES]);
   const project = join(root, "dist/tsconfig.client.json");
   writeFileSync(project, JSON.stringify(CLIENT_TYPES));
   await must("tsc of the client's types", join(root, "node_modules/.bin/tsc"), ["--project", project]);
