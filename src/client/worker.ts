@@ -62,7 +62,8 @@ export class Worker implements AsyncDisposable {
       end();
       throw error;
     }
-    if (typeof (result as PromiseLike<unknown> | null)?.then === "function") return Promise.resolve(result).finally(end);
+    if (typeof (result as PromiseLike<unknown> | null)?.then === "function")
+      return Promise.resolve(result).finally(end);
     end();
     return result;
   }

@@ -155,7 +155,10 @@ describe("an inbox", () => {
     await until("the error", () => errors.length > 0);
     expect(errors[0]).toMatchObject({ codeName: "invalid_argument" });
     expect(effects()).toEqual([]);
-    const bad = (options: SqliteInboxOptions): (() => unknown) => () => sqliteInbox(database, options);
+    const bad =
+      (options: SqliteInboxOptions): (() => unknown) =>
+      () =>
+        sqliteInbox(database, options);
     for (const table of ["", "a.b.c", "x; drop table effects", 'a"b', "1a", "a."]) {
       expect(bad({ table })).toThrow(expect.objectContaining({ codeName: "invalid_argument" }));
     }
@@ -203,7 +206,9 @@ describe("the table of an inbox", () => {
     client.queue("q").consume(inbox.once(insert), { onError: (error) => errors.push(error) });
     await until("the error", () => errors.length > 0);
     expect(String(errors[0])).toContain("no such table");
-    database.run("create table mine (scope text, message_id text, handled_ms integer, primary key (scope, message_id))");
+    database.run(
+      "create table mine (scope text, message_id text, handled_ms integer, primary key (scope, message_id))",
+    );
     await until("the ack", () => broker.acked.length === 1);
     expect(effects()).toEqual(["a"]);
   });

@@ -104,11 +104,13 @@ describe("a body", () => {
     await exchange.flush();
     expect(files()).toHaveLength(3);
     const messages = await client.queue("q").get(10);
-    const texts = await Promise.all(messages.map(async (message) => (await message.body(), message.text()?.slice(0, 1))));
+    const texts = await Promise.all(
+      messages.map(async (message) => (await message.body(), message.text()?.slice(0, 1))),
+    );
     expect(texts).toEqual(["1", "2", "3", "4", "5", "6"]);
   });
 
-  test("is stored for a topic where its producer says so, and read through the store", async () => {
+  test("is stored where the producer alone says so, and read through the store", async () => {
     const producer = client.produceTo({ exchange: "", mandatory: false, requireConsumer: false }, { payloads });
     await producer.send({ key: "q", value: bodyOf(500) });
     const { record } = await one();
@@ -224,7 +226,10 @@ describe("a payload", () => {
       store: { put: () => gate.promise, get: () => Promise.resolve(null), delete: () => Promise.resolve() },
     });
     const other = await connect(broker.url, { payloads: slow, closeTimeoutMs: 20 });
-    const sent = other.queue("q").publish("large").catch((error: unknown) => error);
+    const sent = other
+      .queue("q")
+      .publish("large")
+      .catch((error: unknown) => error);
     await other.close();
     expect(await sent).toMatchObject({ codeName: "closed" });
     gate.resolve("late");
@@ -236,7 +241,12 @@ describe("a payload", () => {
 describe("payloads are let go of", () => {
   test("after the ack where one consumer alone has them, not before", async () => {
     const errors: unknown[] = [];
-    const own = largePayloads({ store, aboveBytes: ABOVE, deleteAfterAck: true, onError: (error) => errors.push(error) });
+    const own = largePayloads({
+      store,
+      aboveBytes: ABOVE,
+      deleteAfterAck: true,
+      onError: (error) => errors.push(error),
+    });
     for (let index = 0; index < 3; index++) await client.queue("q").publish(bodyOf(500 + index));
     const [first, second] = await client.queue("q").get(2, { payloads: own });
     await second?.body();
@@ -256,7 +266,12 @@ describe("payloads are let go of", () => {
 
   test("not where the ack came too late: the message comes again, and needs its body", async () => {
     const errors: unknown[] = [];
-    const own = largePayloads({ store, aboveBytes: ABOVE, deleteAfterAck: true, onError: (error) => errors.push(error) });
+    const own = largePayloads({
+      store,
+      aboveBytes: ABOVE,
+      deleteAfterAck: true,
+      onError: (error) => errors.push(error),
+    });
     await client.queue("q").publish(bodyOf(500));
     const consumer = client.queue("q").consume(
       (message) => {
@@ -276,7 +291,10 @@ describe("payloads are let go of", () => {
     const aging = folderStore(join(folder, "deep", "store"), { keepMs: 10_000, now: () => nowMs });
     const ids = await Promise.all([1, 2, 3].map((length) => aging.put(bodyOf(length))));
     const pathOf = (id: string): string => join(folder, "deep", "store", id.slice(0, 2), id);
-    const left = pathOf(ids[0] as string).replace(/.$/, "x").slice(0, -1) + "0.tmp";
+    const left =
+      pathOf(ids[0] as string)
+        .replace(/.$/, "x")
+        .slice(0, -1) + "0.tmp";
     writeFileSync(left, "half");
     writeFileSync(join(folder, "deep", "store", "README"), "not a payload");
     const oldSeconds = nowMs / 1_000 - 11;

@@ -6,7 +6,8 @@ import { FakeBroker } from "./fake-broker.ts";
 
 /** The client outside of Bun: bundled, in Node; and as a browser would load it. */
 
-const entry = join(import.meta.dir, "../../src/client/index.ts");
+const source = join(import.meta.dir, "../../src/client");
+const entry = join(source, "index.ts");
 let folder: string;
 
 beforeAll(() => {
@@ -39,6 +40,17 @@ await client.close();
 console.log(results.length, count);
 `;
 
+const PAYLOADS_SCRIPT = `
+import { folderStore, largePayloads } from "./payloads.mjs";
+const store = folderStore("files", { keepMs: 60_000 });
+const payloads = largePayloads({ store, aboveBytes: 10 });
+const record = await payloads.pack({ value: "x".repeat(1000) });
+const message = { headers: record.headers, value: new TextEncoder().encode(record.value) };
+const { length } = await payloads.body(message);
+await payloads.discard(message);
+console.log(length, await payloads.body(message).catch(({ codeName }) => codeName));
+`;
+
 describe("the client", () => {
   test("works in Node, over its TCP sockets", async () => {
     await bundle("node");
@@ -65,5 +77,18 @@ describe("the client", () => {
     const source = await Bun.file(await bundle("browser")).text();
     const imports = new Bun.Transpiler({ loader: "js" }).scanImports(source);
     expect(imports).toEqual([]);
+  });
+
+  test("has parts that do so too, and keeps payloads in files in Node", async () => {
+    const outdir = join(folder, "parts");
+    const entrypoints = ["inbox", "payloads"].map((part) => join(source, part, "index.ts"));
+    const built = await Bun.build({ entrypoints, target: "browser", outdir, naming: "[dir].mjs" });
+    expect(built.success).toBe(true);
+    for (const { path } of built.outputs) {
+      expect(new Bun.Transpiler({ loader: "js" }).scanImports(await Bun.file(path).text())).toEqual([]);
+    }
+    await Bun.write(join(outdir, "main.mjs"), PAYLOADS_SCRIPT);
+    const child = Bun.spawn(["node", "main.mjs"], { cwd: outdir, stdout: "pipe", stderr: "inherit" });
+    expect((await new Response(child.stdout).text()).trim()).toBe("1000 payload_missing");
   });
 });

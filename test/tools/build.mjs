@@ -54,7 +54,14 @@ async function buildClient() {
   const folder = join(root, "dist/client");
   rmSync(folder, { recursive: true, force: true });
   // Split, so that all entries share one MillraceError.
-  const args = ["build", "--target=browser", "--format=esm", "--packages=external", "--sourcemap=linked", "--splitting"];
+  const args = [
+    "build",
+    "--target=browser",
+    "--format=esm",
+    "--packages=external",
+    "--sourcemap=linked",
+    "--splitting",
+  ];
   await must("bun build of the client", bun, [...args, "--root=src/client", "--outdir=dist/client", ...CLIENT_ENTRIES]);
   const project = join(root, "dist/tsconfig.client.json");
   writeFileSync(project, JSON.stringify(CLIENT_TYPES));

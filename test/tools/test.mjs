@@ -13,6 +13,7 @@ import {
   bun,
   installChromium,
   installPackages,
+  installPostgres,
   installPython,
   installValgrind,
   needToolchains,
@@ -73,7 +74,9 @@ const PARTS = {
   },
   interop: async () => {
     const files = testFiles("interop");
-    return bunPart(files, files.length === 0 ? {} : { MILLRACE_TEST_PYTHON: await installPython() });
+    if (files.length === 0) return bunPart(files);
+    await installPostgres();
+    return bunPart(files, { MILLRACE_TEST_PYTHON: await installPython() });
   },
 };
 
