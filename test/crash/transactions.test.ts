@@ -151,7 +151,8 @@ async function killRounds(where: Awaited<ReturnType<typeof place>>, pipeline: Pi
     }
     await Bun.sleep(next() * 50);
     await server.kill();
-    server = await ServerProcess.start(where);
+    // Transactional ids change their owners with the number of threads.
+    server = await ServerProcess.start(where, ["--threads", `${1 + (round % 2)}`]);
   }
   return server;
 }
