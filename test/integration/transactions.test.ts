@@ -185,6 +185,40 @@ describe("a transaction", () => {
     expect((await counts(client, "done")).ready).toBe(3);
   });
 
+  test("commits the offsets of a group's member, who has to be one", async () => {
+    await using broker = await startBroker();
+    await using client = await withQueue(broker);
+    await client.topics.create("input");
+    const inputs = client.producer("input");
+    for (const value of ["a", "b", "c", "d"]) await inputs.send({ value });
+    const relay = async (count: number): Promise<void> => {
+      await using member = client.group("g").consume("input", { autoCommit: false });
+      let left = count;
+      for await (const message of member) {
+        await client.transaction((tx) => {
+          tx.publish("", "done", message.text());
+          tx.commitOffsets(member, message);
+        });
+        left -= 1;
+        if (left === 0) break;
+      }
+    };
+    await relay(2);
+    await relay(2);
+    const done = await take(4, client.queue("done").consume());
+    expect(done.map((message) => message.text())).toEqual(["a", "b", "c", "d"]);
+    const gone = client.group("g").consume("input", { autoCommit: false });
+    await until("it is a member", () => gone.assignment.length === 1);
+    await gone.close();
+    const late = client.transaction((tx) => {
+      tx.publish("", "done", "zombie");
+      tx.commitOffsets(gone, [{ topic: "input", partition: 0, offset: 1 }]);
+    });
+    expect(await errorOf(late)).toBe("member_unknown");
+    expect((await client.queue("done").describe()).counts["enqueued"]).toBe(4);
+    expect(await client.group("g").offsets()).toMatchObject([{ offset: 4 }]);
+  });
+
   test("is seen by a consumer as a whole", async () => {
     await using broker = await startBroker();
     await using client = await withQueue(broker);
