@@ -44,6 +44,7 @@ impl Worker {
                 journal: self.partition(journal_log, 0)?,
                 acks: self.partition(ack_log, 0)?,
                 snapshot_path: data_dir.map(|data_dir| data_dir.join(SNAPSHOTS).join(id.to_string())),
+                checkpoint_bytes: engine.options.checkpoint_bytes,
                 store: Arc::clone(&engine.store),
             })
         })?;

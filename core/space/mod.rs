@@ -74,6 +74,8 @@ pub struct SpaceOptions {
     pub acks: Arc<Partition>,
     /// Where its snapshot lies; `None` in memory.
     pub snapshot_path: Option<PathBuf>,
+    /// So much of ack log between two snapshots.
+    pub checkpoint_bytes: u64,
     /// For bindings to topics.
     pub store: Arc<LogStore>,
 }

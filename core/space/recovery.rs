@@ -57,6 +57,10 @@ impl State {
         }
         self.count_live();
         self.recovered = true;
+        // What the snapshot on the disk lets go of may still be there.
+        let lowest = self.lowest_live().min(point.journal_next);
+        self.journal.partition.release_below(lowest);
+        self.ledger.partition.release_below(point.acks_next);
         for queue in 0..self.queues.len() as u32 {
             self.activate(queue);
         }

@@ -21,10 +21,10 @@ use crate::stdx::msgpack::{Fault, Reader, write_array, write_bin, write_uint};
 const VERSION: u64 = 1;
 const FIELDS: usize = 4;
 const QUEUE_FIELDS: usize = 3;
-/// So much of ack log between two snapshots: it bounds what a start has to replay.
-const ACK_BYTES_BETWEEN: u64 = 64 << 20;
-/// So much of journal: it bounds how much of it is kept that nobody needs.
-const JOURNAL_BYTES_BETWEEN: u64 = 1 << 30;
+/// Between two snapshots there is `checkpointBytes` of ack log (or as much as the last
+/// snapshot was, if that is more), which bounds what a start has to replay; or so many
+/// times as much of journal, which bounds how much of it is kept that nobody needs.
+const JOURNAL_FACTOR: u64 = 16;
 
 /// Where a snapshot was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,8 +66,9 @@ impl State {
     /// of its own write it: it waits for the disk. One that fails is tried again after as
     /// much again: nothing is lost by it but time at the next start.
     pub(super) fn snapshot_if_due(&mut self) {
-        let due = self.ledger.bytes_since_snapshot >= ACK_BYTES_BETWEEN
-            || self.journal_bytes_since_snapshot >= JOURNAL_BYTES_BETWEEN;
+        let between = self.checkpoint_bytes.max(self.last_snapshot_bytes);
+        let due = self.ledger.bytes_since_snapshot >= between
+            || self.journal_bytes_since_snapshot >= between.saturating_mul(JOURNAL_FACTOR);
         if !due || self.is_writing_snapshot.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -100,6 +101,7 @@ impl State {
         let point = Point { journal_next: journal.next_offset(), acks_next: acks.next_offset() };
         let mut bytes = Vec::new();
         self.write_snapshot(&point, &mut bytes);
+        self.last_snapshot_bytes = bytes.len() as u64;
         self.ledger.bytes_since_snapshot = 0;
         self.journal_bytes_since_snapshot = 0;
         self.named_sets.clear();

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub ledger: Ledger,
     pub store: Arc<LogStore>,
     pub snapshot_path: Option<PathBuf>,
+    pub checkpoint_bytes: u64,
+    pub last_snapshot_bytes: u64,
     pub router: Router,
     /// By queue id.
     pub queues: Vec<Option<Box<Slot>>>,
@@ -77,6 +79,8 @@ impl State {
             ledger: Ledger::new(options.acks),
             store: options.store,
             snapshot_path: options.snapshot_path,
+            checkpoint_bytes: options.checkpoint_bytes,
+            last_snapshot_bytes: 0,
             router: Router::new(RouteLimits::default()),
             queues: Vec::new(),
             consumers: HashMap::new(),

@@ -13,6 +13,8 @@ const SEED = Number(process.env.MILLRACE_SEED ?? Date.now() % 1_000_000);
 const WORK_QUEUES = 3;
 const IN_FLIGHT_MAX = 500;
 const SETTLED_PER_ROUND = 1_500;
+/** Small, so that kills meet snapshots being taken, and starts that begin with one. */
+const FLAGS = ["--checkpoint-bytes", "64KiB"];
 const REQUEUE_SHARE = 0.1;
 const REJECT_SHARE = 0.05;
 
@@ -134,7 +136,7 @@ test(
   async () => {
     await using where = await place();
     const url = `millrace://127.0.0.1:${where.port}`;
-    let server = await ServerProcess.start(where);
+    let server = await ServerProcess.start(where, FLAGS);
     await using client = await connect(url, { reconnect: { delayMinMs: 5, delayMaxMs: 50 } });
     await declare(client);
     const books = newBooks();
@@ -158,7 +160,7 @@ test(
       }
       await Bun.sleep(next() * 50);
       await server.kill();
-      server = await ServerProcess.start(where);
+      server = await ServerProcess.start(where, FLAGS);
     }
     over = true;
     await running;

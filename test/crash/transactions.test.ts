@@ -152,7 +152,7 @@ async function killRounds(where: Awaited<ReturnType<typeof place>>, pipeline: Pi
     await Bun.sleep(next() * 50);
     await server.kill();
     // Transactional ids change their owners with the number of threads.
-    server = await ServerProcess.start(where, ["--threads", `${1 + (round % 2)}`]);
+    server = await ServerProcess.start(where, ["--checkpoint-bytes", "64KiB", "--threads", `${1 + (round % 2)}`]);
   }
   return server;
 }

@@ -135,3 +135,46 @@ fn messages_behind_the_table_are_found_by_walking() {
     let sizes: Vec<usize> = messages(&frames).iter().flat_map(|(_, values)| values).map(Vec::len).collect();
     assert!(sizes == [5, value.len()].repeat(600), "every message comes once, in order, as it was sent");
 }
+
+#[test]
+fn what_no_queue_holds_any_more_leaves_the_disk_and_the_rest_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(options(Some(folder.path().to_path_buf()), 1)).unwrap();
+    let log = LogConfig { segment_bytes: 64 << 10, ..LogConfig::default() };
+    let mut rig = rig_on(&engine, &log, &[]);
+    let connection = connect(&mut rig, 0);
+    consume(&mut rig, connection, 1_000);
+    let value = "v".repeat(1 << 10);
+    let full = keyed(&[("k", value.as_str()); 100]);
+    for n in 0..200 {
+        rig.worker.ingest(connection, &publish_to(n, &full)).unwrap();
+        rig.run();
+        rig.worker.ingest(connection, &settle(None, 0, &[n * 100 + 1, 100])).unwrap();
+        rig.run();
+        rig.frames(connection);
+    }
+    rig.worker.ingest(connection, &publish_to(1_000, &keyed(&[("k", "last")]))).unwrap();
+    rig.run();
+    // Numbers are let go by tens of thousands: enough of them have to be behind.
+    let nobody: Vec<(&str, &str)> = std::iter::repeat_n(("nobody", ""), 10_000).collect();
+    let batch = keyed(&nobody);
+    for n in 0..10 {
+        rig.worker.ingest(connection, &publish_to(2_000 + n, &batch)).unwrap();
+        rig.run();
+    }
+    engine.spaces.get(SPACE).unwrap().close(engine.now_ms()).unwrap();
+    engine.store.maintain();
+    let journal = rig.worker.partition(JOURNAL, 0).unwrap();
+    assert_eq!(journal.start_offset(), 0, "the last message is held, and lies among the first tens of thousands");
+    rig.worker.ingest(connection, &settle(None, 0, &[20_001, 1])).unwrap();
+    rig.run();
+    engine.spaces.get(SPACE).unwrap().close(engine.now_ms()).unwrap();
+    engine.store.maintain();
+    assert!(journal.start_offset() > 20_000, "the journal begins at {}", journal.start_offset());
+    drop((rig, journal, engine));
+
+    let engine = Engine::open(options(Some(folder.path().to_path_buf()), 1)).unwrap();
+    let mut rig = rig_on(&engine, &log, &[]);
+    rig.run();
+    assert_eq!(count(&rig, QUEUE, "ready"), 0);
+}

@@ -120,10 +120,15 @@ pub fn keyed(records: &[(&str, &str)]) -> Vec<u8> {
 
 /// A space with a direct exchange and one queue bound to it by "k".
 pub fn rig_with(engine: &Arc<Engine>, config: &[(&str, u64)]) -> Rig {
-    let rig = Rig::new(engine, 0);
     let log = if engine.options.data_dir.is_some() { LogConfig::default() } else { memory() };
+    rig_on(engine, &log, config)
+}
+
+/// The same on logs with these settings.
+pub fn rig_on(engine: &Arc<Engine>, log: &LogConfig, config: &[(&str, u64)]) -> Rig {
+    let rig = Rig::new(engine, 0);
     rig.worker.ensure_log(JOURNAL, 1, log.clone()).unwrap();
-    rig.worker.ensure_log(ACKS, 1, log).unwrap();
+    rig.worker.ensure_log(ACKS, 1, log.clone()).unwrap();
     rig.worker.space_open(SPACE, JOURNAL, ACKS).unwrap();
     let changes = [
         exchange(EXCHANGE, "direct"),
