@@ -165,6 +165,32 @@ impl ErrorCode {
     pub const TRANSACTION_NOT_FOUND: Self = Self(200);
     /// The transaction `txn` was left open too long and rolled back.
     pub const TRANSACTION_TIMEOUT: Self = Self(201);
+    /// There is no subject `subject`.
+    pub const SUBJECT_NOT_FOUND: Self = Self(210);
+    /// The subject `subject` has no version `version`.
+    pub const VERSION_NOT_FOUND: Self = Self(211);
+    /// There is no such schema.
+    pub const SCHEMA_NOT_FOUND: Self = Self(212);
+    /// The schema is not valid.
+    pub const SCHEMA_INVALID: Self = Self(213);
+    /// The schema uses something that the registry does not have.
+    pub const SCHEMA_UNSUPPORTED: Self = Self(214);
+    /// The schema is incompatible with an earlier one of subject `subject`.
+    pub const SCHEMA_INCOMPATIBLE: Self = Self(215);
+    /// Other schemas refer to this one.
+    pub const SCHEMA_IN_USE: Self = Self(216);
+    /// The mode of the registry does not allow this.
+    pub const SCHEMA_MODE: Self = Self(217);
+    /// A record is not what the schema says.
+    pub const SCHEMA_VIOLATION: Self = Self(218);
+    /// The reader schema is not there.
+    pub const READER_SCHEMA_UNKNOWN: Self = Self(219);
+    /// There is no transform `name`.
+    pub const TRANSFORM_NOT_FOUND: Self = Self(220);
+    /// The transform `name` exists.
+    pub const TRANSFORM_EXISTS: Self = Self(221);
+    /// The transform `name` failed.
+    pub const TRANSFORM_FAILED: Self = Self(222);
 
     /// The catalogue's name of the code, `unknown` for a code it does not have.
     pub const fn name(self) -> &'static str {
@@ -249,6 +275,19 @@ impl ErrorCode {
             Self::PAYLOAD_STORE_FAILED => "payload_store_failed",
             Self::TRANSACTION_NOT_FOUND => "transaction_not_found",
             Self::TRANSACTION_TIMEOUT => "transaction_timeout",
+            Self::SUBJECT_NOT_FOUND => "subject_not_found",
+            Self::VERSION_NOT_FOUND => "version_not_found",
+            Self::SCHEMA_NOT_FOUND => "schema_not_found",
+            Self::SCHEMA_INVALID => "schema_invalid",
+            Self::SCHEMA_UNSUPPORTED => "schema_unsupported",
+            Self::SCHEMA_INCOMPATIBLE => "schema_incompatible",
+            Self::SCHEMA_IN_USE => "schema_in_use",
+            Self::SCHEMA_MODE => "schema_mode",
+            Self::SCHEMA_VIOLATION => "schema_violation",
+            Self::READER_SCHEMA_UNKNOWN => "reader_schema_unknown",
+            Self::TRANSFORM_NOT_FOUND => "transform_not_found",
+            Self::TRANSFORM_EXISTS => "transform_exists",
+            Self::TRANSFORM_FAILED => "transform_failed",
             _ => "unknown",
         }
     }

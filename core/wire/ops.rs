@@ -126,3 +126,21 @@ pub const TXN_COMMIT: u8 = 92;
 pub const TXN_ABORT: u8 = 93;
 /// Lists the open transactions of the namespace.
 pub const TXN_LIST: u8 = 94;
+/// Registers a schema under a subject.
+pub const SCHEMA_REGISTER: u8 = 100;
+/// Asks for a schema by its id.
+pub const SCHEMA_GET: u8 = 101;
+/// Asks for a version of a subject.
+pub const SCHEMA_VERSION: u8 = 102;
+/// Asks whether a schema is registered under a subject.
+pub const SCHEMA_LOOKUP: u8 = 103;
+/// Asks whether a schema would be compatible.
+pub const SCHEMA_CHECK: u8 = 104;
+/// Lists subjects.
+pub const SCHEMA_SUBJECTS: u8 = 105;
+/// Deletes a subject or one of its versions.
+pub const SCHEMA_DELETE: u8 = 106;
+/// Reads or sets the compatibility of a subject or of all.
+pub const SCHEMA_CONFIG: u8 = 107;
+/// Reads or sets the mode of a subject or of all.
+pub const SCHEMA_MODE: u8 = 108;

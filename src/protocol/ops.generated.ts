@@ -127,4 +127,22 @@ export const Op = {
   TXN_ABORT: 93,
   /** Lists the open transactions of the namespace. */
   TXN_LIST: 94,
+  /** Registers a schema under a subject. */
+  SCHEMA_REGISTER: 100,
+  /** Asks for a schema by its id. */
+  SCHEMA_GET: 101,
+  /** Asks for a version of a subject. */
+  SCHEMA_VERSION: 102,
+  /** Asks whether a schema is registered under a subject. */
+  SCHEMA_LOOKUP: 103,
+  /** Asks whether a schema would be compatible. */
+  SCHEMA_CHECK: 104,
+  /** Lists subjects. */
+  SCHEMA_SUBJECTS: 105,
+  /** Deletes a subject or one of its versions. */
+  SCHEMA_DELETE: 106,
+  /** Reads or sets the compatibility of a subject or of all. */
+  SCHEMA_CONFIG: 107,
+  /** Reads or sets the mode of a subject or of all. */
+  SCHEMA_MODE: 108,
 } as const;
