@@ -247,11 +247,14 @@ pub struct Stats {
     pub sync_latency_ms: Vec<Bucket>,
     pub sync_sum_ms: f64,
     pub records_dropped: f64,
+    pub unroutable: f64,
+    pub dead_letter_loops: f64,
 }
 
 impl From<&Worker> for Stats {
     fn from(from: &Worker) -> Self {
         let store = from.engine().store.stats();
+        let spaces = from.engine().space_counters();
         let bounds = SYNC_BOUNDS_US.iter().map(|bound| number(*bound) / 1_000.0).chain([f64::INFINITY]);
         let buckets = bounds.zip(store.sync.counts).map(|(bound_ms, count)| Bucket { bound_ms, count: number(count) });
         Self {
@@ -266,6 +269,8 @@ impl From<&Worker> for Stats {
             sync_latency_ms: buckets.collect(),
             sync_sum_ms: number(store.sync.sum_us) / 1_000.0,
             records_dropped: number(from.records_dropped()),
+            unroutable: number(spaces.unroutable),
+            dead_letter_loops: number(spaces.dead_letter_loops),
         }
     }
 }

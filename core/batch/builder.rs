@@ -3,7 +3,7 @@
 
 use super::compression;
 use super::crc::BodyCrc;
-use super::header::{Attributes, BatchFault, BatchHeader};
+use super::header::{BatchFault, BatchHeader};
 use super::sparse;
 use crate::stdx::msgpack::{write_array, write_bin, write_nil, write_uint};
 
@@ -16,19 +16,7 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// An empty batch whose record timestamps are deltas to `base_timestamp` ms.
     pub fn new(base_timestamp: u64) -> Self {
-        let header = BatchHeader {
-            base_offset: 0,
-            epoch: 0,
-            crc: 0,
-            attributes: Attributes::PLAIN,
-            record_count: 0,
-            base_timestamp,
-            max_timestamp_delta: 0,
-            producer_id: 0,
-            producer_epoch: 0,
-            base_sequence: 0,
-            records_bytes: 0,
-        };
+        let header = BatchHeader { base_timestamp, ..BatchHeader::EMPTY };
         Self { header, records: Vec::new() }
     }
 
@@ -100,7 +88,7 @@ pub fn finish_sparse(mut header: BatchHeader, span: u32, kept: &[(u32, &[u8])]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{HEADER_BYTES, records_of, span_of, verify, walk};
+    use crate::batch::{Attributes, HEADER_BYTES, records_of, span_of, verify, walk};
 
     fn three() -> Vec<u8> {
         let mut builder = BatchBuilder::new(1_000).producer(7, 1, 40);

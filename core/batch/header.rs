@@ -199,6 +199,23 @@ pub struct BatchHeader {
     pub records_bytes: u32,
 }
 
+impl BatchHeader {
+    /// A plain batch of nothing by nobody, to be filled in.
+    pub const EMPTY: Self = Self {
+        base_offset: 0,
+        epoch: 0,
+        crc: 0,
+        attributes: Attributes::PLAIN,
+        record_count: 0,
+        base_timestamp: 0,
+        max_timestamp_delta: 0,
+        producer_id: 0,
+        producer_epoch: 0,
+        base_sequence: 0,
+        records_bytes: 0,
+    };
+}
+
 /// The msgpack heads and where they stand.
 const HEADS: [(usize, u8); 11] = [
     (0, MARKER),

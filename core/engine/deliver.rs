@@ -53,7 +53,10 @@ pub(super) fn connection(hub: &mut Hub, peer: &mut Peer) -> usize {
 /// Writes what a consumer of a queue is owed.
 fn queue(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription: u32) {
     let Some(found) = peer.queues.get_mut(subscription) else { return };
-    let delivered = found.space.deliver(found.consumer, &mut hub.plan.arena, write.budget.min(write.room));
+    let delivered = {
+        let (budget, now_ms) = (write.budget.min(write.room), hub.engine.now_ms());
+        found.space.deliver(found.consumer, &mut hub.plan.arena, budget, now_ms)
+    };
     write.spend(delivered.bytes);
     if delivered.more {
         peer.ready_queues.push_back(subscription);

@@ -11,7 +11,7 @@ use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED, Sender};
 use super::partition_state::state_of;
 use super::worker::Hub;
 use crate::batch::{Attributes, BatchHeader, BodyCrc};
-use crate::error::CoreError;
+use crate::error::{CoreError, ErrorCode};
 use crate::log::{AppendOutcome, BatchIn, Durability, Partition};
 use crate::ring::{Drained, Entry, NO_TIMESTAMP};
 use crate::wire::out::AckRun;
@@ -65,7 +65,8 @@ fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_
     }
     let mut wants_sync = partition.config().durability == Durability::Synced;
     for (range, outcome) in ranges.iter().zip(&outcomes) {
-        wants_sync |= answer(hub, partition, drained, range.clone(), outcome);
+        let entries = range.clone().map_while(|index| drained.get(index));
+        wants_sync |= Outcome::of(partition, outcome).answer(hub, entries);
     }
     if wants_sync {
         hub.engine.store.request_sync(partition);
@@ -157,96 +158,109 @@ pub(super) fn header_of<'e>(
         }
     }
     let base_timestamp = if any_nil || count == 0 { now_ms } else { earliest };
+    let is_anonymous = first.producer_id == 0;
     BatchHeader {
-        base_offset: 0,
-        epoch: 0,
-        crc: 0,
         attributes: Attributes::PLAIN.with_absolute(),
         record_count: count,
         base_timestamp,
         max_timestamp_delta: u32::try_from(latest.saturating_sub(base_timestamp)).unwrap_or(u32::MAX),
         producer_id: first.producer_id,
-        producer_epoch: if first.producer_id == 0 { 0 } else { first.producer_epoch },
-        base_sequence: if first.producer_id == 0 { 0 } else { first.sequence },
+        producer_epoch: if is_anonymous { 0 } else { first.producer_epoch },
+        base_sequence: if is_anonymous { 0 } else { first.sequence },
         records_bytes: records_bytes as u32,
+        ..BatchHeader::EMPTY
     }
 }
 
-/// Answers the senders of a range, in runs. Returns whether any waits for a sync.
-fn answer(
-    hub: &mut Hub,
-    partition: &Arc<Partition>,
-    drained: &Drained<'_>,
-    range: Range<usize>,
-    outcome: &AppendOutcome,
-) -> bool {
-    let (base, error) = match outcome {
-        AppendOutcome::Appended { base_offset } => (Some(*base_offset), None),
-        AppendOutcome::Duplicate { base_offset } => (*base_offset, None),
-        AppendOutcome::Rejected(error) => (None, Some(error)),
-    };
-    let first_index = range.start;
-    let mut wants_sync = false;
-    let mut open: Option<Open> = None;
-    for index in range {
-        let Some(entry) = drained.get(index) else { break };
-        if let Some(run) = &mut open
-            && run.takes(entry)
-        {
-            run.count += 1;
-            continue;
-        }
-        if let Some(run) = open.take() {
-            wants_sync |= close(hub, partition, &run, error);
-        }
-        open =
-            Some(Open { entry: *entry, count: 1, base_offset: base.map(|base| base + (index - first_index) as u64) });
-    }
-    if let Some(run) = open {
-        wants_sync |= close(hub, partition, &run, error);
-    }
-    wants_sync
+/// What became of a gathered batch, for the senders of its records.
+pub(super) struct Outcome<'a> {
+    pub partition: &'a Arc<Partition>,
+    /// Offset of the first record; `None` for a duplicate whose offsets are not known any more.
+    pub base: Option<u64>,
+    pub error: Option<&'a CoreError>,
+    /// Positions of records that were stored and reached nobody, ascending, and why.
+    pub returned: &'a [(u32, ErrorCode)],
 }
 
-/// A run of entries that one ack answers.
+/// Neighbours that one ack answers.
 struct Open {
     entry: Entry,
     count: u32,
     base_offset: Option<u64>,
+    returned: Option<ErrorCode>,
+}
+
+impl Outcome<'_> {
+    fn of<'a>(partition: &'a Arc<Partition>, outcome: &'a AppendOutcome) -> Outcome<'a> {
+        let (base, error) = match outcome {
+            AppendOutcome::Appended { base_offset } => (Some(*base_offset), None),
+            AppendOutcome::Duplicate { base_offset } => (*base_offset, None),
+            AppendOutcome::Rejected(error) => (None, Some(error)),
+        };
+        Outcome { partition, base, error, returned: &[] }
+    }
+
+    /// Answers the senders, in runs. Returns whether any waits for a sync.
+    pub fn answer<'e>(&self, hub: &mut Hub, entries: impl IntoIterator<Item = &'e Entry>) -> bool {
+        let mut returned = self.returned.iter().peekable();
+        let mut wants_sync = false;
+        let mut open: Option<Open> = None;
+        for (index, entry) in entries.into_iter().enumerate() {
+            let why = returned.next_if(|(position, _)| *position as usize == index).map(|(_, code)| *code);
+            if let Some(run) = &mut open
+                && why.is_none()
+                && run.takes(entry)
+            {
+                run.count += 1;
+                continue;
+            }
+            if let Some(run) = open.take() {
+                wants_sync |= self.close(hub, &run);
+            }
+            let base_offset = self.base.map(|base| base + index as u64);
+            open = Some(Open { entry: *entry, count: 1, base_offset, returned: why });
+        }
+        if let Some(run) = open {
+            wants_sync |= self.close(hub, &run);
+        }
+        wants_sync
+    }
+
+    /// Sends the answer of a run on its way. Returns whether it waits for a sync.
+    fn close(&self, hub: &mut Hub, run: &Open) -> bool {
+        let entry = &run.entry;
+        let wants_ack = entry.acks != LEVEL_NONE;
+        if !wants_ack && self.error.is_none() && run.returned.is_none() {
+            return false;
+        }
+        let sender = Sender { worker: entry.worker, connection: entry.connection, generation: entry.generation };
+        let ack = AckRun {
+            publisher: entry.publisher,
+            correlation: entry.correlation,
+            count: run.count,
+            partition: self.partition.index,
+            base_offset: run.base_offset,
+            level: if wants_ack { acks::level_after_append(self.partition) } else { LEVEL_NONE },
+        };
+        let event = AckEvent { sender, run: ack, error: self.error.cloned(), returned: run.returned };
+        if event.error.is_none() && entry.acks == LEVEL_SYNCED && !self.partition.is_memory() {
+            acks::defer(state_of(self.partition), self.partition.next_offset(), event);
+            return true;
+        }
+        hub.answer(event);
+        false
+    }
 }
 
 impl Open {
     #[inline]
     fn takes(&self, next: &Entry) -> bool {
-        next.correlation == self.entry.correlation.wrapping_add(self.count)
+        self.returned.is_none()
+            && next.correlation == self.entry.correlation.wrapping_add(self.count)
             && next.worker == self.entry.worker
             && next.connection == self.entry.connection
             && next.generation == self.entry.generation
             && next.publisher == self.entry.publisher
             && next.acks == self.entry.acks
     }
-}
-
-/// Sends the answer of a run on its way. Returns whether it waits for a sync.
-fn close(hub: &mut Hub, partition: &Arc<Partition>, run: &Open, error: Option<&CoreError>) -> bool {
-    let entry = &run.entry;
-    if entry.acks == LEVEL_NONE && error.is_none() {
-        return false;
-    }
-    let sender = Sender { worker: entry.worker, connection: entry.connection, generation: entry.generation };
-    let ack = AckRun {
-        publisher: entry.publisher,
-        correlation: entry.correlation,
-        count: run.count,
-        partition: partition.index,
-        base_offset: run.base_offset,
-        level: acks::level_after_append(partition),
-    };
-    let event = AckEvent { sender, run: ack, error: error.cloned(), returned: None };
-    if event.error.is_none() && entry.acks == LEVEL_SYNCED && !partition.is_memory() {
-        acks::defer(state_of(partition), partition.next_offset(), event);
-        return true;
-    }
-    hub.answer(event);
-    false
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED, Sender};
+use super::acks::{self, LEVEL_NONE, LEVEL_SYNCED, Sender};
 use super::connection::{ExchangeTarget, Peer};
 use super::drain;
 use super::publish::{self, Checked};
@@ -44,10 +44,7 @@ pub(super) fn batch(hub: &mut Hub, peer: &mut Peer, checked: &Checked<'_>, targe
     // What came before it as single records is stored before it.
     flush(hub);
     let piece = Piece { header: checked.header, body: checked.body[0], body_crc: checked.body_crc };
-    let Published { outcome, returned, topics } = target.space.publish(&piece, target.to, hub.engine.now_ms());
-    for partition in &topics {
-        hub.wake_watchers(partition);
-    }
+    let Published { outcome, returned } = target.space.publish(&piece, target.to, hub.engine.now_ms());
     let mut run = checked.run;
     match outcome {
         Err(error) => peer.answers.nack(&run, &error),
@@ -115,74 +112,14 @@ fn flush_one(hub: &mut Hub, staged: &Staged) {
     let header = drain::header_of(now_ms, &staged.entries, staged.records.len());
     debug_assert_eq!(header.batch_bytes(), HEADER_BYTES + staged.records.len());
     let piece = Piece { header, body: &staged.records, body_crc: BodyCrc::of(&staged.records) };
-    let published = staged.target.space.publish(&piece, staged.target.to, now_ms);
-    for partition in &published.topics {
-        hub.wake_watchers(partition);
-    }
-    let mut returned = published.returned.iter().peekable();
-    let mut wants_sync = false;
-    let mut open: Option<(Entry, AckEvent)> = None;
-    for (index, entry) in staged.entries.iter().enumerate() {
-        let refused = returned.next_if(|(position, _)| *position as usize == index).map(|(_, code)| *code);
-        if let Some((first, event)) = &mut open
-            && refused.is_none()
-            && event.returned.is_none()
-            && continues(first, event.run.count, entry)
-        {
-            event.run.count += 1;
-            continue;
-        }
-        if let Some((first, event)) = open.take() {
-            wants_sync |= send(hub, staged, &first, event);
-        }
-        open = Some((*entry, event_of(staged, entry, index, &published, refused)));
-    }
-    if let Some((first, event)) = open {
-        wants_sync |= send(hub, staged, &first, event);
-    }
-    if wants_sync {
+    let Published { outcome, returned } = staged.target.space.publish(&piece, staged.target.to, now_ms);
+    let outcome = drain::Outcome {
+        partition: &staged.target.space.journal,
+        base: outcome.as_ref().ok().copied().flatten(),
+        error: outcome.as_ref().err(),
+        returned: &returned,
+    };
+    if outcome.answer(hub, &staged.entries) {
         hub.engine.store.request_sync(&staged.target.space.journal);
     }
-}
-
-fn event_of(
-    staged: &Staged,
-    entry: &Entry,
-    index: usize,
-    published: &Published,
-    returned: Option<ErrorCode>,
-) -> AckEvent {
-    let base = published.outcome.as_ref().ok().copied().flatten();
-    let run = AckRun {
-        publisher: entry.publisher,
-        correlation: entry.correlation,
-        count: 1,
-        partition: 0,
-        base_offset: base.map(|base| base + index as u64),
-        level: acks::level_after_append(&staged.target.space.journal),
-    };
-    let sender = Sender { worker: entry.worker, connection: entry.connection, generation: entry.generation };
-    AckEvent { sender, run, error: published.outcome.as_ref().err().cloned(), returned }
-}
-
-fn continues(first: &Entry, count: u32, next: &Entry) -> bool {
-    next.correlation == first.correlation.wrapping_add(count)
-        && next.connection == first.connection
-        && next.generation == first.generation
-        && next.publisher == first.publisher
-        && next.acks == first.acks
-}
-
-/// Sends an answer on its way. Returns whether it waits for a sync.
-fn send(hub: &mut Hub, staged: &Staged, entry: &Entry, event: AckEvent) -> bool {
-    let journal = &staged.target.space.journal;
-    if entry.acks == LEVEL_NONE && event.error.is_none() && event.returned.is_none() {
-        return false;
-    }
-    if event.error.is_none() && entry.acks == LEVEL_SYNCED && !journal.is_memory() {
-        acks::defer(super::partition_state::state_of(journal), journal.next_offset(), event);
-        return true;
-    }
-    hub.answer(event);
-    false
 }

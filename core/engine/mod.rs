@@ -34,7 +34,7 @@ pub use worker::Worker;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{LogStore, RecoveryReport};
-use crate::space::Spaces;
+use crate::space::{SpaceCounters, Spaces};
 use inbox::{Inbox, Inboxes};
 use prefault::Prefaulter;
 
@@ -123,6 +123,11 @@ impl Engine {
         self.inboxes
             .get(worker)
             .ok_or_else(|| CoreError::new(ErrorCode::INVALID_ARGUMENT, format!("there is no worker {worker}")))
+    }
+
+    /// What happened to messages of exchanges that no queue has to show for.
+    pub fn space_counters(&self) -> SpaceCounters {
+        self.spaces.counters()
     }
 
     /// Syncs everything, leaves the clean mark and joins the threads.

@@ -179,6 +179,9 @@ impl Worker {
         // The ack log could not be written: nothing that depends on it is answered, and
         // the space stays due.
         let written = space.turn(now_ms, &mut turn).is_ok();
+        for partition in &turn.topics {
+            self.hub.wake_watchers(partition);
+        }
         for address in turn.woken {
             if address.worker == self.index() {
                 self.make_queue_ready(address);

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Engine;
-use super::acks::{AckEvent, Sender, UNREAD_BYTES_FATAL};
+use super::acks::{AckEvent, LEVEL_NONE, Sender, UNREAD_BYTES_FATAL};
 use super::connection::{Connection, Flags, Input, Peer};
 use super::deliver;
 use super::drain;
@@ -376,7 +376,9 @@ impl Worker {
         let Some(peer) = self.peer(event.sender.connection, event.sender.generation) else { return };
         if let Some(code) = event.returned.filter(|_| event.error.is_none()) {
             out::write_returned(peer.answers.frame(), event.run.publisher, event.run.correlation, code, &[0]);
-            out::write_acks(peer.answers.frame(), &[event.run]);
+            if event.run.level != LEVEL_NONE {
+                out::write_acks(peer.answers.frame(), &[event.run]);
+            }
             self.enqueue(event.sender.connection);
             return;
         }

@@ -49,25 +49,28 @@ impl Queue {
         self.lanes.push(0, run);
     }
 
-    /// A message with attributes, or one of a number that is not the highest so far.
-    pub fn enqueue(&mut self, arrival: &Arrival, now_ms: u64, effects: &mut Vec<Effect>) {
+    /// A message with attributes, or one of a number that is not the highest so far. False: the queue holds it
+    /// already, and nothing has changed.
+    pub fn enqueue(&mut self, arrival: &Arrival, now_ms: u64, effects: &mut Vec<Effect>) -> bool {
         let late = arrival.number < self.end;
         if late && self.holds(arrival.number, self.group_of(arrival)) {
             // The same message by another way (a dead letter of a queue beside this one): it is here already,
             // and nothing is logged of it, since that would be about the one that is here.
             self.counts.enqueued += 1;
             self.counts.duplicates += 1;
-            return;
+            return false;
         }
         if !self.is_new_id(arrival, now_ms) {
             self.end = self.end.max(arrival.number + 1);
             self.counts.enqueued += 1;
             self.counts.duplicates += 1;
-            return push_settled(effects, arrival.number, 1);
+            push_settled(effects, arrival.number, 1);
+            return true;
         }
         self.admit(arrival, now_ms, late, effects);
         self.limit_length(effects);
         self.limit_group(self.group_of(arrival), effects);
+        true
     }
 
     pub(super) fn is_new_id(&mut self, arrival: &Arrival, now_ms: u64) -> bool {

@@ -2,7 +2,7 @@
 //! keeps its number and is not stored again; what happened to it travels with it.
 
 use super::ledger::Death;
-use super::properties::Properties;
+use super::properties::{Properties, message_of};
 use super::state::State;
 use crate::queue::{Arrival, Reason};
 use crate::route::{Message, Target};
@@ -16,6 +16,9 @@ struct Letter {
     key: Vec<u8>,
     targets: Vec<Target>,
     arrival: Arrival,
+    timestamp_ms: u64,
+    /// The record with its absolute timestamp, where a topic gets it.
+    record: Vec<u8>,
 }
 
 impl State {
@@ -26,17 +29,24 @@ impl State {
             Some(slot) => slot.deaths.remove(&number).unwrap_or_default(),
             None => Vec::new(),
         };
-        self.note_left(queue, number);
+        self.settled(queue, number, 1);
         let Some(letter) = self.dead_letter_of(queue, number, now_ms) else { return };
         let Some(slot) = self.slot(queue) else { return };
         note_death(&mut deaths, &slot.name, reason, now_ms, &letter);
-        for target in letter.targets {
-            let Target::Queue(id) = target else { continue };
-            if self.is_loop(id, &deaths) {
-                self.dead_letters_dropped += 1;
-                continue;
+        for target in &letter.targets {
+            match *target {
+                Target::Queue(id) if self.is_loop(id, &deaths) => self.counters.dead_letter_loops += 1,
+                Target::Queue(id) => self.move_in(id, &letter.arrival, deaths.clone(), now_ms),
+                Target::Topic(log) => self.bury(log, &letter),
             }
-            self.move_in(id, &letter.arrival, deaths.clone(), now_ms);
+        }
+    }
+
+    /// A topic gets a copy. One whose disk refuses it goes without: nobody waits who could
+    /// send it again.
+    fn bury(&mut self, log: u64, letter: &Letter) {
+        if let Ok(partition) = self.copy_one(log, letter.timestamp_ms, &letter.record) {
+            self.touched.push(partition);
         }
     }
 
@@ -58,18 +68,15 @@ impl State {
         let stored = self.journal.read(&mut slot.backlog, number).ok()?;
         let record = stored.record;
         let key = slot.meta.dead_letter_key.clone().unwrap_or_else(|| record.key.unwrap_or(&[]).to_vec());
-        let message = Message {
-            routing_key: &key,
-            headers: if record.headers.len() > 1 { record.headers } else { &[] },
-            value: record.value.unwrap_or(&[]),
-        };
-        let set = self.router.route(exchange, &message);
+        let set = self.router.route(exchange, &Message { routing_key: &key, ..message_of(&record) });
         let targets = self.router.targets(set).to_vec();
-        // Its own time to live and delay counted once, where it was published.
-        let mut properties = Properties::of(record.headers);
-        (properties.ttl_ms, properties.delay_ms, properties.deliver_at_ms) = (None, None, None);
-        let arrival = properties.arrival(number, record.raw.len() as u32, record.key.unwrap_or(&[]), now_ms);
-        Some(Letter { exchange, key, targets, arrival: Arrival { message_id: 0, ..arrival } })
+        let (bytes, own_key) = (record.raw.len() as u32, record.key.unwrap_or(&[]));
+        let arrival = Properties::of_moved(record.headers).arrival(number, bytes, own_key, now_ms);
+        let mut copy = Vec::new();
+        if targets.iter().any(|target| matches!(target, Target::Topic(_))) {
+            stored.write_into(&mut copy);
+        }
+        Some(Letter { exchange, key, targets, arrival, timestamp_ms: stored.timestamp_ms, record: copy })
     }
 
     /// A message comes back to a queue that it left, and no consumer had a part in it

@@ -1,13 +1,13 @@
 //! From numbers to bytes: MESSAGES frames. Records are copied out of the journal's map
 //! behind a batch header of their own, with absolute timestamps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use super::journal::Backlog;
+use super::journal::Stored;
 use super::ledger::Death;
 use super::state::State;
 use crate::batch::{Attributes, BatchHeader, BodyCrc};
-use crate::error::Result;
+use crate::error::{CoreError, Result};
 use crate::queue::Dispatch;
 use crate::stdx::msgpack::{write_array, write_int, write_map, write_nil, write_str, write_uint};
 use crate::wire::out;
@@ -37,17 +37,24 @@ struct Sheet {
 
 impl State {
     /// Writes events and messages of a consumer, at most `budget` bytes or one frame more.
-    pub fn deliver(&mut self, id: u64, out: &mut Vec<u8>, budget: usize) -> Delivered {
+    /// A message that cannot be read ends the consumer: what it has goes back.
+    pub fn deliver(&mut self, id: u64, out: &mut Vec<u8>, budget: usize, now_ms: u64) -> Delivered {
         let start = out.len();
         let Some(consumer) = self.consumers.get_mut(&id) else { return Delivered::default() };
         out.append(&mut consumer.events);
         let (queue, subscription) = (consumer.queue, consumer.address.subscription);
         let mut outbox = std::mem::take(&mut consumer.outbox);
-        while !outbox.is_empty() && out.len() - start < budget {
+        let mut filled = Ok(());
+        while filled.is_ok() && !outbox.is_empty() && out.len() - start < budget {
             let room = (budget - (out.len() - start)).min(FRAME_BYTES_MAX);
             let mut sheet = Sheet::default();
-            self.fill(queue, &mut outbox, &mut sheet, room);
+            filled = self.fill(queue, &mut outbox, &mut sheet, room);
             sheet.write(subscription, &self.exchange_names, out);
+        }
+        if let Err(error) = filled {
+            write_ended(out, subscription, &error);
+            self.unsubscribe(id, now_ms);
+            return Delivered { bytes: out.len() - start, more: false };
         }
         let more = !outbox.is_empty();
         if let Some(consumer) = self.consumers.get_mut(&id) {
@@ -64,37 +71,48 @@ impl State {
     }
 
     /// Takes dispatches with consecutive tags until the frame is full.
-    fn fill(
-        &mut self,
-        queue: u32,
-        outbox: &mut std::collections::VecDeque<Dispatch>,
-        sheet: &mut Sheet,
-        bytes_max: usize,
-    ) {
+    ///
+    /// # Errors
+    /// `corrupt_batch`, `storage_failed`, `offset_out_of_range`: the next message cannot be read.
+    fn fill(&mut self, queue: u32, outbox: &mut VecDeque<Dispatch>, sheet: &mut Sheet, bytes_max: usize) -> Result<()> {
         let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else {
             outbox.clear();
-            return;
+            return Ok(());
         };
         while let Some(dispatch) = outbox.front_mut() {
             let next_tag = sheet.first_tag + sheet.numbers.len() as u64;
             if !sheet.numbers.is_empty() && dispatch.first_tag != next_tag {
-                return;
+                return Ok(());
             }
             while dispatch.count > 0 {
                 if sheet.is_full(bytes_max) {
-                    return;
+                    return Ok(());
                 }
-                let deaths = if slot.deaths.is_empty() { None } else { slot.deaths.get(&dispatch.first) };
-                // A message that cannot be read any more is given out empty: its consumer
-                // settles it, and the loss is seen.
-                let _ = sheet.add(&mut self.journal, &mut slot.backlog, dispatch, deaths);
+                let stored = self.journal.read(&mut slot.backlog, dispatch.first)?;
+                sheet.add(
+                    &stored,
+                    dispatch,
+                    if slot.deaths.is_empty() { None } else { slot.deaths.get(&dispatch.first) },
+                );
                 dispatch.first += 1;
                 dispatch.first_tag += 1;
                 dispatch.count -= 1;
             }
             outbox.pop_front();
         }
+        Ok(())
     }
+}
+
+/// `QUEUE_EVENT` ended: why the consumer gets nothing more.
+fn write_ended(out: &mut Vec<u8>, subscription: u32, error: &CoreError) {
+    out::write_queue_event(out, subscription, "ended", |out| {
+        write_map(out, 2);
+        write_str(out, "code");
+        write_uint(out, u64::from(error.code.0));
+        write_str(out, "message");
+        write_str(out, &error.message);
+    });
 }
 
 impl Sheet {
@@ -103,55 +121,32 @@ impl Sheet {
     }
 
     #[inline]
-    fn add(
-        &mut self,
-        journal: &mut super::journal::Journal,
-        backlog: &mut Backlog,
-        dispatch: &Dispatch,
-        deaths: Option<&Vec<Death>>,
-    ) -> Result<()> {
+    fn add(&mut self, stored: &Stored<'_>, dispatch: &Dispatch, deaths: Option<&Vec<Death>>) {
         if self.numbers.is_empty() {
             self.first_tag = dispatch.first_tag;
-            self.earliest_ms = u64::MAX;
+            (self.earliest_ms, self.latest_ms) = (stored.timestamp_ms, stored.timestamp_ms);
         }
         if dispatch.deliveries > 0 || deaths.is_some() {
             let position = self.numbers.len() as u32;
             self.redelivered.push((position, dispatch.deliveries, deaths.cloned().unwrap_or_default()));
         }
         self.numbers.push(dispatch.first);
-        match journal.read(backlog, dispatch.first) {
-            Ok(stored) => {
-                self.earliest_ms = self.earliest_ms.min(stored.timestamp_ms);
-                self.latest_ms = self.latest_ms.max(stored.timestamp_ms);
-                self.records.push(0x94);
-                write_uint(&mut self.records, stored.timestamp_ms);
-                self.records.extend_from_slice(stored.record.after_timestamp());
-                Ok(())
-            }
-            Err(error) => {
-                self.records.extend_from_slice(&[0x94, 0xc0, 0xc0, 0xc0, 0xc0]);
-                Err(error)
-            }
-        }
+        self.earliest_ms = self.earliest_ms.min(stored.timestamp_ms);
+        self.latest_ms = self.latest_ms.max(stored.timestamp_ms);
+        stored.write_into(&mut self.records);
     }
 
     fn write(&self, subscription: u32, exchange_names: &HashMap<u32, String>, out: &mut Vec<u8>) {
         if self.numbers.is_empty() {
             return;
         }
-        let base_timestamp = if self.earliest_ms == u64::MAX { 0 } else { self.earliest_ms };
         let mut header = BatchHeader {
-            base_offset: 0,
-            epoch: 0,
-            crc: 0,
             attributes: Attributes::PLAIN.with_absolute(),
             record_count: self.numbers.len() as u32,
-            base_timestamp,
-            max_timestamp_delta: u32::try_from(self.latest_ms.saturating_sub(base_timestamp)).unwrap_or(u32::MAX),
-            producer_id: 0,
-            producer_epoch: 0,
-            base_sequence: 0,
+            base_timestamp: self.earliest_ms,
+            max_timestamp_delta: u32::try_from(self.latest_ms - self.earliest_ms).unwrap_or(u32::MAX),
             records_bytes: self.records.len() as u32,
+            ..BatchHeader::EMPTY
         };
         let head = header.seal(&BodyCrc::of(&self.records));
         let (mut numbers, mut redelivered) = (Vec::new(), Vec::new());

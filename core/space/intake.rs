@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::properties::Properties;
+use super::properties::{Properties, message_of};
 use super::routing::{self, RouteRun};
 use super::state::State;
 use crate::batch::{BatchHeader, BodyCrc, records_of};
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{AppendOutcome, BatchIn, Partition};
-use crate::route::{DEFAULT_EXCHANGE, Message, NOWHERE, SetId, Target};
+use crate::log::{AppendOutcome, BatchIn};
+use crate::route::{DEFAULT_EXCHANGE, NOWHERE, Target};
 
 /// Where a publisher's messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +44,11 @@ pub struct Published {
     pub outcome: Result<Option<u64>>,
     /// Records that reached nobody, and why; for publishers that asked.
     pub returned: Vec<(u32, ErrorCode)>,
-    /// Partitions of topics that have got something as well.
-    pub topics: Vec<Arc<Partition>>,
 }
 
 impl State {
     pub fn publish(&mut self, piece: &Piece<'_>, to: PublishTo, now_ms: u64) -> Published {
-        let mut published = Published { outcome: Ok(None), returned: Vec::new(), topics: Vec::new() };
+        let mut published = Published { outcome: Ok(None), returned: Vec::new() };
         published.outcome = self.take_in(piece, to, now_ms, &mut published);
         published
     }
@@ -67,13 +65,15 @@ impl State {
         let Some(base) = self.append(piece, now_ms)? else { return Ok(self.duplicate()) };
         let copied = self.copy_to_topics(piece, None);
         self.keep(piece, base, specials, now_ms);
-        published.topics = copied?;
+        self.touched.append(&mut copied?);
         Ok(Some(base))
     }
 
     /// Notes a batch that was appended, and hands its messages to the queues.
     pub(super) fn keep(&mut self, piece: &Piece<'_>, base: u64, specials: bool, now_ms: u64) {
         self.journal_bytes_since_snapshot += piece.header.batch_bytes() as u64;
+        let nowhere = self.runs.iter().filter(|(run, _)| run.set == NOWHERE);
+        self.counters.unroutable += nowhere.map(|(run, _)| u64::from(run.count)).sum::<u64>();
         let starts = std::mem::take(&mut self.starts);
         // Without a place in the table the messages are found by walking the log.
         let _ = self.journal.note(base, &starts);
@@ -101,21 +101,13 @@ impl State {
         let (mut at, mut specials) = (0, false);
         for record in records_of(piece.body, piece.header.attributes)? {
             let record = record?;
-            let message = Message {
-                routing_key: record.key.unwrap_or(&[]),
-                headers: if record.headers.len() > 1 { record.headers } else { &[] },
-                value: record.value.unwrap_or(&[]),
-            };
-            let mut set = self.router.route(to.exchange, &message);
+            let mut set = self.router.route(to.exchange, &message_of(&record));
             if let Some(code) = self.refusal(set, to) {
                 returned.push((record.position, code));
                 // A request that nobody would answer must not be answered later.
                 set = NOWHERE;
             }
             specials |= record.headers.len() > 1 && !Properties::of(record.headers).is_plain();
-            if set == NOWHERE {
-                self.unroutable += 1;
-            }
             let bytes = record.raw.len() as u64;
             match self.runs.last_mut() {
                 Some((run, run_bytes)) if run.set == set => {
@@ -127,12 +119,12 @@ impl State {
             self.starts.push(at);
             at += bytes as u32;
         }
-        Ok(specials || self.runs.iter().any(|(run, _)| self.wants_each(run.set)))
+        Ok(specials || self.runs.iter().any(|(run, _)| self.has_ordered(self.router.targets(run.set))))
     }
 
-    /// Whether a queue of the set looks at every message's key or headers.
-    fn wants_each(&self, set: SetId) -> bool {
-        self.router.targets(set).iter().any(|target| match target {
+    /// Whether a queue among these looks at every message's group.
+    pub(super) fn has_ordered(&self, targets: &[Target]) -> bool {
+        targets.iter().any(|target| match target {
             Target::Queue(id) => {
                 let slot = self.queues.get(*id as usize).and_then(Option::as_deref);
                 slot.is_some_and(|slot| slot.queue.config().ordered)
@@ -142,7 +134,7 @@ impl State {
     }
 
     #[inline]
-    fn refusal(&self, set: SetId, to: PublishTo) -> Option<ErrorCode> {
+    fn refusal(&self, set: crate::route::SetId, to: PublishTo) -> Option<ErrorCode> {
         if !to.mandatory && !to.require_consumer {
             return None;
         }
@@ -196,14 +188,7 @@ impl State {
         let base = appender.next_offset() + 1;
         let mut body = Vec::with_capacity(64);
         self.write_routing(&mut body, base);
-        let control = BatchIn {
-            header: routing::control_header(now_ms, body.len()),
-            body: &[&body],
-            body_crc: routing::crc_of_body(&body),
-            expect_next: None,
-            expect_key: None,
-        };
-        appender.append(&[control, batch], &mut self.outcomes);
+        appender.append(&[routing::control(now_ms, &[&body]), batch], &mut self.outcomes);
         drop(appender);
         self.stored(1)
     }
@@ -251,11 +236,9 @@ impl State {
 
     #[inline]
     fn enqueue_run(&mut self, queue: u32, first: u64, count: u32, bytes: u64, now_ms: u64) {
-        let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else { return };
-        slot.queue.enqueue_run(first, count, bytes, now_ms, &mut self.effects);
-        self.note_live(first, u64::from(count));
-        self.carry_out(queue, now_ms);
-        self.activate(queue);
+        // Before the effects, which may say that some of them have left again.
+        self.live.add(first, u64::from(count));
+        self.with_queue(queue, now_ms, |slot, effects| slot.queue.enqueue_run(first, count, bytes, now_ms, effects));
     }
 
     fn enqueue_one_by_one(&mut self, piece: &Piece<'_>, base: u64, now_ms: u64) {
@@ -280,10 +263,10 @@ impl State {
 
     /// One message into one queue.
     pub fn enqueue(&mut self, queue: u32, arrival: &crate::queue::Arrival, now_ms: u64) {
-        let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else { return };
-        slot.queue.enqueue(arrival, now_ms, &mut self.effects);
-        self.note_live(arrival.number, 1);
-        self.carry_out(queue, now_ms);
-        self.activate(queue);
+        self.live.add(arrival.number, 1);
+        let taken = self.with_queue(queue, now_ms, |slot, effects| slot.queue.enqueue(arrival, now_ms, effects));
+        if taken != Some(true) {
+            self.live.remove(arrival.number, 1);
+        }
     }
 }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use crate::batch::{BatchHeader, HEADER_BYTES, Record, read_record};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{Cursor, Partition, Run, SegmentMap};
+use crate::stdx::msgpack::write_uint;
 
+/// msgpack array of 4.
+const RECORD_HEAD: u8 = 0x94;
 /// So many of the newest messages are found by the table; a power of two.
 const RECENT_MAX: usize = 1 << 20;
 /// The table's batches are at most so many bytes: their maps keep deleted segments alive.
@@ -30,6 +33,16 @@ struct Placed {
     map: Arc<SegmentMap>,
     /// Where its records begin in the map.
     body_at: usize,
+}
+
+impl Stored<'_> {
+    /// Appends the record with its absolute timestamp.
+    #[inline]
+    pub fn write_into(&self, out: &mut Vec<u8>) {
+        out.push(RECORD_HEAD);
+        write_uint(out, self.timestamp_ms);
+        out.extend_from_slice(self.record.after_timestamp());
+    }
 }
 
 pub(super) struct Journal {

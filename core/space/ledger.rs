@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::routing;
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{AppendOutcome, BatchIn, Partition};
+use crate::log::{AppendOutcome, Partition};
 use crate::queue::{Arrival, Effect};
 use crate::stdx::msgpack::{Fault, Reader, write_array, write_bin, write_optional_uint, write_str, write_uint};
 
@@ -87,14 +87,7 @@ impl Ledger {
         }
         let mut body = Vec::with_capacity(self.pending.len() + 16);
         routing::write_record(&mut body, &self.pending);
-        let batch = BatchIn {
-            header: routing::control_header(now_ms, body.len()),
-            body: &[&body],
-            body_crc: routing::crc_of_body(&body),
-            expect_next: None,
-            expect_key: None,
-        };
-        self.partition.appender().append(&[batch], &mut self.outcomes);
+        self.partition.appender().append(&[routing::control(now_ms, &[&body])], &mut self.outcomes);
         match self.outcomes.pop() {
             Some(AppendOutcome::Rejected(error)) => Err(error),
             None => Err(CoreError::new(ErrorCode::INTERNAL, "the appender gave no outcome")),

@@ -63,8 +63,19 @@ pub struct SpaceTurn {
     pub woken: Vec<Address>,
     /// Frames to be sent: answers to settlements.
     pub frames: Vec<(Address, Vec<u8>)>,
+    /// Partitions of topics whose readers have something new.
+    pub topics: Vec<Arc<Partition>>,
     /// There is more to hand out at once.
     pub more: bool,
+}
+
+/// What happened to messages that no queue has to show for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpaceCounters {
+    /// Published, and reached nobody.
+    pub unroutable: u64,
+    /// Dead letters that would have gone round for ever.
+    pub dead_letter_loops: u64,
 }
 
 /// What a space is made of.
@@ -168,7 +179,7 @@ impl Space {
     pub fn publish(&self, piece: &Piece<'_>, to: PublishTo, now_ms: u64) -> Published {
         let published = match self.lock(now_ms) {
             Ok(mut state) => state.publish(piece, to, now_ms),
-            Err(error) => Published { outcome: Err(error), returned: Vec::new(), topics: Vec::new() },
+            Err(error) => Published { outcome: Err(error), returned: Vec::new() },
         };
         self.dirty.store(true, Ordering::Release);
         published
@@ -180,7 +191,7 @@ impl Space {
     /// `queue_not_found`; `queue_exclusive` beside an exclusive consumer, or for one
     /// beside others.
     pub fn subscribe(&self, queue: u32, address: Address, options: ConsumerOptions, now_ms: u64) -> Result<u64> {
-        let consumer = self.lock(now_ms)?.subscribe(queue, address, options)?;
+        let consumer = self.lock(now_ms)?.subscribe(queue, address, options, now_ms)?;
         self.dirty.store(true, Ordering::Release);
         Ok(consumer)
     }
@@ -226,9 +237,13 @@ impl Space {
     }
 
     /// Writes what a consumer is owed, at most `budget` bytes (or one message), into
-    /// `out`.
-    pub fn deliver(&self, consumer: u64, out: &mut Vec<u8>, budget: usize) -> Delivered {
-        self.state.lock().deliver(consumer, out, budget)
+    /// `out`. A message that cannot be read ends the consumer, which is told.
+    pub fn deliver(&self, consumer: u64, out: &mut Vec<u8>, budget: usize, now_ms: u64) -> Delivered {
+        self.state.lock().deliver(consumer, out, budget, now_ms)
+    }
+
+    pub fn counters(&self) -> SpaceCounters {
+        self.state.lock().counters
     }
 
     /// Writes the snapshot, so that the next start has nothing to replay.
@@ -274,6 +289,14 @@ impl Spaces {
     pub fn get(&self, id: u32) -> Result<Arc<Space>> {
         let found = self.by_id.read().get(&id).cloned();
         found.ok_or_else(|| CoreError::new(ErrorCode::EXCHANGE_NOT_FOUND, format!("there is no space {id}")))
+    }
+
+    /// Of all spaces together.
+    pub fn counters(&self) -> SpaceCounters {
+        self.all().iter().map(|space| space.counters()).fold(SpaceCounters::default(), |sum, one| SpaceCounters {
+            unroutable: sum.unroutable + one.unroutable,
+            dead_letter_loops: sum.dead_letter_loops + one.dead_letter_loops,
+        })
     }
 
     pub fn all(&self) -> Vec<Arc<Space>> {

@@ -12,7 +12,9 @@
 //! A header of another type than the one it should have counts as absent: the message
 //! is not the broker's to judge.
 
+use crate::batch::Record;
 use crate::queue::Arrival;
+use crate::route::Message;
 use crate::stdx::msgpack::{Fault, Reader};
 
 const NAME_PREFIX: &[u8] = b"x-";
@@ -71,6 +73,13 @@ impl<'a> Properties<'a> {
         *self == Self::default()
     }
 
+    /// Of a message that has been in a queue: its time to live, its delay and its id counted
+    /// there.
+    pub fn of_moved(headers: &'a [u8]) -> Self {
+        let Self { priority, group, .. } = Self::of(headers);
+        Self { priority, group, ..Self::default() }
+    }
+
     /// How the message comes to a queue at `now_ms`; `key` is its routing key.
     pub fn arrival(&self, number: u64, bytes: u32, key: &[u8], now_ms: u64) -> Arrival {
         let due_ms = self.deliver_at_ms.or(self.delay_ms.map(|delay_ms| now_ms.saturating_add(delay_ms)));
@@ -84,6 +93,17 @@ impl<'a> Properties<'a> {
             group: fnv64(self.group.unwrap_or(key)),
             message_id: self.message_id.map_or(0, fnv128),
         }
+    }
+}
+
+/// What the routes look at in a record.
+#[inline]
+pub(super) fn message_of<'a>(record: &Record<'a>) -> Message<'a> {
+    Message {
+        routing_key: record.key.unwrap_or(&[]),
+        // One byte is nil.
+        headers: if record.headers.len() > 1 { record.headers } else { &[] },
+        value: record.value.unwrap_or(&[]),
     }
 }
 

@@ -9,8 +9,9 @@ use super::slot::Slot;
 use super::snapshot::Point;
 use super::state::State;
 use crate::batch::{BatchHeader, HEADER_BYTES, records_of};
-use crate::error::Result;
+use crate::error::{ErrorCode, Result};
 use crate::log::Partition;
+use crate::queue::Queue;
 use crate::route::{SetId, Target};
 
 const RUN_BYTES: usize = 1 << 20;
@@ -41,13 +42,18 @@ impl State {
     /// Recovers once; until then the space takes nothing in.
     ///
     /// # Errors
-    /// `corrupt_batch`, `storage_failed`; the next call tries again from the start.
+    /// `bad_format`, `corrupt_batch`, `storage_failed`; the next call tries again from the start.
     pub fn ensure_recovered(&mut self, now_ms: u64) -> Result<()> {
         if self.recovered {
             return Ok(());
         }
+        // What an earlier try has left half way.
+        for slot in self.queues.iter_mut().filter_map(Option::as_deref_mut) {
+            slot.queue = Queue::new(slot.queue.config().clone());
+            slot.deaths.clear();
+        }
         let point = match self.snapshot_path.clone() {
-            Some(path) => self.read_snapshot(&path),
+            Some(path) => self.read_snapshot(&path)?,
             None => Point::default(),
         };
         self.replay_journal(&point)?;
@@ -57,15 +63,30 @@ impl State {
         }
         self.count_live();
         self.recovered = true;
-        // What the snapshot on the disk lets go of may still be there.
-        let lowest = self.lowest_live().min(point.journal_next);
-        self.journal.partition.release_below(lowest);
-        self.ledger.partition.release_below(point.acks_next);
         for queue in 0..self.queues.len() as u32 {
             self.activate(queue);
         }
-        let mut out = super::SpaceTurn::default();
-        self.turn(now_ms, &mut out)
+        self.turn(now_ms, &mut super::SpaceTurn::default())?;
+        self.forget_replayed(&point)
+    }
+
+    /// Puts what was replayed behind a snapshot. After a power cut the journal may end
+    /// before messages that the ack log speaks of; their numbers are given again, and what
+    /// is said of the old ones must never be replayed for the new ones.
+    fn forget_replayed(&mut self, point: &Point) -> Result<()> {
+        let (journal, acks) = (&self.journal.partition, &self.ledger.partition);
+        if (journal.next_offset(), acks.next_offset()) == (point.journal_next, point.acks_next) {
+            // What the snapshot on the disk lets go of may still be there.
+            acks.release_below(point.acks_next);
+            let lowest = self.lowest_live();
+            self.journal.partition.release_below(lowest);
+            return Ok(());
+        }
+        match self.snapshot() {
+            // Room comes when messages are taken, so they have to be served.
+            Err(error) if error.code == ErrorCode::DISK_FULL => Ok(()),
+            written => written,
+        }
     }
 
     fn replay_journal(&mut self, point: &Point) -> Result<()> {
@@ -100,20 +121,18 @@ impl State {
             let number = header.base_offset + u64::from(record.position);
             let properties = Properties::of(record.headers);
             let (bytes, key) = (record.raw.len() as u32, record.key.unwrap_or(&[]));
-            let arrival = properties.arrival(number, bytes, key, now_ms);
-            if properties.is_plain() && !self.is_ordered(sets.get(&set)) {
+            let targets = sets.get(&set).map_or(&[][..], Vec::as_slice);
+            if properties.is_plain() && !self.has_ordered(targets) {
                 if plain.set != set {
-                    self.restore_run(
-                        &std::mem::replace(&mut plain, PlainRun { set, ..PlainRun::default() }),
-                        sets,
-                        now_ms,
-                    );
+                    let before = std::mem::replace(&mut plain, PlainRun { set, ..PlainRun::default() });
+                    self.restore_run(&before, sets, now_ms);
                 }
                 plain.add(number, bytes);
                 continue;
             }
             self.restore_run(&std::mem::take(&mut plain), sets, now_ms);
-            for target in sets.get(&set).into_iter().flatten() {
+            let arrival = properties.arrival(number, bytes, key, now_ms);
+            for target in targets {
                 if let Some(slot) = self.durable_slot(target) {
                     slot.queue.restore(&arrival, now_ms);
                 }
@@ -138,16 +157,6 @@ impl State {
             Target::Queue(id) => self.slot(*id).filter(|slot| !slot.meta.transient),
             Target::Topic(_) => None,
         }
-    }
-
-    fn is_ordered(&self, targets: Option<&Vec<Target>>) -> bool {
-        targets.into_iter().flatten().any(|target| match target {
-            Target::Queue(id) => {
-                let slot = self.queues.get(*id as usize).and_then(Option::as_deref);
-                slot.is_some_and(|slot| slot.queue.config().ordered)
-            }
-            Target::Topic(_) => false,
-        })
     }
 
     fn replay_acks(&mut self, point: &Point) -> Result<()> {

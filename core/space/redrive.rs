@@ -1,10 +1,10 @@
 //! Redrive: dead letters go back to where they died first, or to another exchange.
 
-use super::properties::Properties;
+use super::properties::{Properties, message_of};
 use super::state::State;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::queue::{Arrival, Browsed, State as Place};
-use crate::route::{DEFAULT_EXCHANGE, Message, Predicate, Target};
+use crate::route::{DEFAULT_EXCHANGE, Predicate, Target};
 use crate::stdx::msgpack::{Fault, Reader, write_map, write_str, write_uint};
 
 /// Looked at together.
@@ -76,18 +76,11 @@ impl State {
         let stored = self.journal.read(&mut slot.backlog, number).ok()?;
         let record = stored.record;
         let key = record.key.unwrap_or(&[]);
-        let mut message = Message {
-            routing_key: key,
-            headers: if record.headers.len() > 1 { record.headers } else { &[] },
-            value: record.value.unwrap_or(&[]),
-        };
+        let mut message = message_of(&record);
         if redrive.filter.as_ref().is_some_and(|filter| !filter.holds(&message)) {
             return None;
         }
-        let mut properties = Properties::of(record.headers);
-        (properties.ttl_ms, properties.delay_ms, properties.deliver_at_ms) = (None, None, None);
-        let arrival = properties.arrival(number, record.raw.len() as u32, key, now_ms);
-        let arrival = Arrival { message_id: 0, ..arrival };
+        let arrival = Properties::of_moved(record.headers).arrival(number, record.raw.len() as u32, key, now_ms);
         let set = if let Some(exchange) = redrive.to {
             message.routing_key = redrive.key.as_deref().unwrap_or(key);
             self.router.route(exchange, &message)
@@ -104,11 +97,7 @@ impl State {
     }
 
     fn take_out(&mut self, queue: u32, number: u64, now_ms: u64) -> bool {
-        let mut effects = std::mem::take(&mut self.effects);
-        let taken = self.slot(queue).is_some_and(|slot| slot.queue.remove(number, &mut effects));
-        self.effects = effects;
-        self.carry_out(queue, now_ms);
-        taken
+        self.with_queue(queue, now_ms, |slot, effects| slot.queue.remove(number, effects)).unwrap_or(false)
     }
 }
 

@@ -119,16 +119,15 @@ impl State {
         if self.queues.len() <= id as usize {
             self.queues.resize_with(id as usize + 1, || None);
         }
-        if let Some(slot) = self.queues[id as usize].as_deref_mut() {
-            let mut effects = std::mem::take(&mut self.effects);
-            slot.queue.reconfigure(config, now_ms, &mut effects);
-            slot.meta = meta;
-            self.effects = effects;
-            self.carry_out(id, now_ms);
-        } else {
+        if self.queues[id as usize].is_none() {
             self.queues[id as usize] = Some(Box::new(Slot::new(name, config, meta)));
+            self.activate(id);
+            return Ok(());
         }
-        self.activate(id);
+        self.with_queue(id, now_ms, |slot, effects| {
+            slot.meta = meta;
+            slot.queue.reconfigure(config, now_ms, effects);
+        });
         Ok(())
     }
 
@@ -144,12 +143,16 @@ impl State {
         self.require(queue)?;
         let mut out = Vec::new();
         match what {
-            "purge" => write_uint(&mut out, self.purge(queue, now_ms)),
+            "purge" => {
+                let purged = self.with_queue(queue, now_ms, |slot, effects| slot.queue.purge(now_ms, effects));
+                write_uint(&mut out, purged.unwrap_or(0));
+            }
             "peek" => self.peek(queue, reader, &mut out)?,
             "scheduled" => self.scheduled(queue, reader, &mut out)?,
             "cancel" => {
                 let numbers = read_numbers(reader).map_err(malformed)?;
-                write_uint(&mut out, self.cancel(queue, &numbers, now_ms));
+                let cancelled = self.with_queue(queue, now_ms, |slot, effects| slot.queue.cancel(&numbers, effects));
+                write_uint(&mut out, cancelled.unwrap_or(0));
             }
             "stats" => self.stats(queue, &mut out),
             "take" => {
@@ -160,24 +163,6 @@ impl State {
             _ => return Err(malformed(Fault::Malformed)),
         }
         Ok(out)
-    }
-
-    fn purge(&mut self, queue: u32, now_ms: u64) -> u64 {
-        let mut effects = std::mem::take(&mut self.effects);
-        let purged = self.slot(queue).map_or(0, |slot| slot.queue.purge(now_ms, &mut effects));
-        self.effects = effects;
-        self.carry_out(queue, now_ms);
-        self.activate(queue);
-        purged
-    }
-
-    fn cancel(&mut self, queue: u32, numbers: &[u64], now_ms: u64) -> u64 {
-        let mut effects = std::mem::take(&mut self.effects);
-        let cancelled = self.slot(queue).map_or(0, |slot| slot.queue.cancel(numbers, &mut effects));
-        self.effects = effects;
-        self.carry_out(queue, now_ms);
-        self.activate(queue);
-        cancelled
     }
 
     fn peek(&mut self, queue: u32, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
@@ -289,21 +274,12 @@ impl State {
         let connection = reader.uint32().map_err(malformed)?;
         let subscription = reader.uint32().map_err(malformed)?;
         let numbers = read_numbers(reader).map_err(malformed)?;
-        let is_asked = |address: &super::Address| {
-            (address.worker, address.connection, address.subscription) == (worker, connection, subscription)
-        };
-        let found = self.consumers.iter().find(|(_, consumer)| consumer.queue == queue && is_asked(&consumer.address));
-        let Some(id) = found.map(|(id, _)| *id) else {
-            let message = format!("subscription {subscription} is no consumer of that queue");
-            return Err(CoreError::new(ErrorCode::SUBSCRIPTION_NOT_FOUND, message));
-        };
-        let (mut effects, mut given) = (std::mem::take(&mut self.effects), Vec::new());
-        let slot = self.slot(queue);
-        let taken = slot.map(|slot| slot.queue.take_deferred(&numbers, id, now_ms, &mut given, &mut effects));
-        self.effects = effects;
-        self.carry_out(queue, now_ms);
+        let id = self.consumer_at(queue, worker, connection, subscription)?;
+        let mut given = Vec::new();
+        let taken = self.with_queue(queue, now_ms, |slot, effects| {
+            slot.queue.take_deferred(&numbers, id, now_ms, &mut given, effects)
+        });
         self.hand_out(given);
-        self.activate(queue);
         Ok(taken.and_then(std::result::Result::ok).unwrap_or(0))
     }
 }

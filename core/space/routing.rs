@@ -11,6 +11,7 @@
 //! Its base timestamp is the broker's time of the append: what arrivals go by.
 
 use crate::batch::{Attributes, BatchHeader, BodyCrc};
+use crate::log::BatchIn;
 use crate::route::{SetId, Target};
 use crate::stdx::msgpack::{Fault, Kind, Reader, write_array, write_bin, write_nil, write_uint};
 
@@ -72,25 +73,16 @@ pub(super) fn write_targets(out: &mut Vec<u8>, targets: &[Target]) {
     }
 }
 
-/// The header of a control batch of one record.
-pub(super) fn control_header(now_ms: u64, body_bytes: usize) -> BatchHeader {
-    BatchHeader {
-        base_offset: 0,
-        epoch: 0,
-        crc: 0,
+/// A control batch of one record, in parts.
+pub(super) fn control<'a>(now_ms: u64, body: &'a [&'a [u8]]) -> BatchIn<'a> {
+    let header = BatchHeader {
         attributes: Attributes::PLAIN.with_control(),
         record_count: 1,
         base_timestamp: now_ms,
-        max_timestamp_delta: 0,
-        producer_id: 0,
-        producer_epoch: 0,
-        base_sequence: 0,
-        records_bytes: body_bytes as u32,
-    }
-}
-
-pub(super) fn crc_of_body(body: &[u8]) -> BodyCrc {
-    BodyCrc::of(body)
+        records_bytes: body.iter().map(|part| part.len()).sum::<usize>() as u32,
+        ..BatchHeader::EMPTY
+    };
+    BatchIn { header, body, body_crc: BodyCrc::of_parts(body), expect_next: None, expect_key: None }
 }
 
 /// What a control record says.

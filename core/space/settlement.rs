@@ -36,12 +36,9 @@ impl State {
         let outcome = outcome_of(frame).map_err(|error| (first, error))?;
         let gone = || (first, unknown(first));
         let queue = self.consumers.get(&consumer).map(|consumer| consumer.queue).ok_or_else(gone)?;
-        let mut effects = std::mem::take(&mut self.effects);
-        let slot = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut);
-        let settled = slot.map(|slot| slot.queue.settle(consumer, first, count, outcome, now_ms, &mut effects));
-        self.effects = effects;
-        self.carry_out(queue, now_ms);
-        self.activate(queue);
+        let settled = self.with_queue(queue, now_ms, |slot, effects| {
+            slot.queue.settle(consumer, first, count, outcome, now_ms, effects)
+        });
         match settled {
             Some(Ok(())) => Ok(()),
             Some(Err(Fault::UnknownDelivery { tag })) => Err((tag, unknown(tag))),

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use super::ledger::{Death, read_deaths, write_deaths};
 use super::state::State;
-use crate::error::{CoreError, Result};
+use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{Partition, files};
 use crate::queue::Queue;
 use crate::stdx::msgpack::{Fault, Reader, write_array, write_bin, write_uint};
@@ -69,10 +69,11 @@ impl State {
         let between = self.checkpoint_bytes.max(self.last_snapshot_bytes);
         let due = self.ledger.bytes_since_snapshot >= between
             || self.journal_bytes_since_snapshot >= between.saturating_mul(JOURNAL_FACTOR);
-        if !due || self.is_writing_snapshot.swap(true, Ordering::AcqRel) {
+        if !due || self.is_writing_snapshot.load(Ordering::Acquire) {
             return;
         }
         let Some(taken) = self.take_snapshot() else { return };
+        self.is_writing_snapshot.store(true, Ordering::Release);
         let writing = Arc::clone(&self.is_writing_snapshot);
         let write = move || {
             let _ = taken.write();
@@ -95,17 +96,23 @@ impl State {
         self.take_snapshot().map_or(Ok(()), Taken::write)
     }
 
+    /// `None` in memory: there the logs are only kept to be read, and let go at once.
     fn take_snapshot(&mut self) -> Option<Taken> {
-        let path = self.snapshot_path.clone()?;
         let (journal, acks) = (Arc::clone(&self.journal.partition), Arc::clone(&self.ledger.partition));
         let point = Point { journal_next: journal.next_offset(), acks_next: acks.next_offset() };
+        let lowest = self.lowest_live();
+        self.ledger.bytes_since_snapshot = 0;
+        self.journal_bytes_since_snapshot = 0;
+        let Some(path) = self.snapshot_path.clone() else {
+            journal.release_below(lowest);
+            acks.release_below(point.acks_next);
+            return None;
+        };
         let mut bytes = Vec::new();
         self.write_snapshot(&point, &mut bytes);
         self.last_snapshot_bytes = bytes.len() as u64;
-        self.ledger.bytes_since_snapshot = 0;
-        self.journal_bytes_since_snapshot = 0;
         self.named_sets.clear();
-        Some(Taken { bytes, point, lowest: self.lowest_live(), path, journal, acks })
+        Some(Taken { bytes, point, lowest, path, journal, acks })
     }
 
     fn write_snapshot(&self, point: &Point, out: &mut Vec<u8>) {
@@ -131,12 +138,23 @@ impl State {
         }
     }
 
-    /// Reads the snapshot into the queues that are still declared. Without one, or with
-    /// one that is damaged, everything is replayed.
-    pub(super) fn read_snapshot(&mut self, path: &Path) -> Point {
-        let Ok(bytes) = std::fs::read(path) else { return Point::default() };
-        let Some(mut reader) = files::open_sealed(&bytes) else { return Point::default() };
-        self.restore_all(&mut reader).unwrap_or_default()
+    /// Reads the snapshot into the queues that are still declared.
+    ///
+    /// # Errors
+    /// `bad_format` for one that is damaged: without it settled messages would come again.
+    pub(super) fn read_snapshot(&mut self, path: &Path) -> Result<Point> {
+        let bytes = match std::fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Point::default()),
+            read => read.map_err(|error| CoreError::io("read the snapshot of a namespace's queues", &error))?,
+        };
+        let restored = files::open_sealed(&bytes).and_then(|mut reader| self.restore_all(&mut reader).ok());
+        restored.ok_or_else(|| {
+            let message = format!(
+                "{} is damaged; without it the queues are what their logs still tell, and settled messages may come again",
+                path.display()
+            );
+            CoreError::new(ErrorCode::BAD_FORMAT, message)
+        })
     }
 
     fn restore_all(&mut self, reader: &mut Reader<'_>) -> std::result::Result<Point, Fault> {
@@ -153,10 +171,9 @@ impl State {
                 deaths.push((reader.uint()?, read_deaths(reader)?));
             }
             let Some(slot) = self.slot(id) else { continue };
-            if let Ok(queue) = Queue::read_snapshot(slot.queue.config().clone(), machine) {
-                slot.queue = queue;
-                slot.deaths = deaths.into_iter().collect();
-            }
+            let config = slot.queue.config().clone();
+            slot.queue = Queue::read_snapshot(config, machine).map_err(|_| Fault::Malformed)?;
+            slot.deaths = deaths.into_iter().collect();
         }
         Ok(point)
     }

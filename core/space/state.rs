@@ -9,9 +9,9 @@ use super::journal::Journal;
 use super::ledger::Ledger;
 use super::routing::RouteRun;
 use super::slot::Slot;
-use super::{Address, ConsumerOptions, NEVER_MS, SpaceOptions, SpaceTurn};
+use super::{Address, ConsumerOptions, NEVER_MS, SpaceCounters, SpaceOptions, SpaceTurn};
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{AppendOutcome, LogStore};
+use crate::log::{AppendOutcome, LogStore, Partition};
 use crate::queue::{ConsumerConfig, Dispatch, Effect, merge_settled};
 use crate::route::{RouteLimits, Router, SetId};
 use crate::wire::out;
@@ -59,8 +59,7 @@ pub(super) struct State {
     pub journal_bytes_since_snapshot: u64,
     /// A thread is writing one.
     pub is_writing_snapshot: Arc<AtomicBool>,
-    pub dead_letters_dropped: u64,
-    pub unroutable: u64,
+    pub counters: SpaceCounters,
     pub exchange_names: HashMap<u32, String>,
     last_consumer: u64,
     active: Vec<u32>,
@@ -69,6 +68,8 @@ pub(super) struct State {
     deadlines: BTreeSet<(u64, u32)>,
     dispatched: Vec<Dispatch>,
     woken: Vec<Address>,
+    /// Partitions of topics that have got something, for the next turn to tell.
+    pub touched: Vec<Arc<Partition>>,
     pub live: Live,
 }
 
@@ -94,8 +95,7 @@ impl State {
             starts: Vec::new(),
             journal_bytes_since_snapshot: 0,
             is_writing_snapshot: Arc::default(),
-            dead_letters_dropped: 0,
-            unroutable: 0,
+            counters: SpaceCounters::default(),
             exchange_names: HashMap::new(),
             last_consumer: 0,
             active: Vec::new(),
@@ -103,6 +103,7 @@ impl State {
             deadlines: BTreeSet::new(),
             dispatched: Vec::new(),
             woken: Vec::new(),
+            touched: Vec::new(),
             live: Live::default(),
         }
     }
@@ -134,19 +135,13 @@ impl State {
         }
     }
 
-    /// Counts messages that came into a queue.
-    #[inline]
-    pub fn note_live(&mut self, first: u64, count: u64) {
-        self.live.add(first, count);
-    }
-
     /// The lowest number that some queue may still need.
     pub fn lowest_live(&mut self) -> u64 {
         let end = self.journal.partition.next_offset();
         self.live.lowest().unwrap_or(end).min(end)
     }
 
-    pub fn subscribe(&mut self, queue: u32, address: Address, options: ConsumerOptions) -> Result<u64> {
+    pub fn subscribe(&mut self, queue: u32, address: Address, options: ConsumerOptions, now_ms: u64) -> Result<u64> {
         let slot = self.require(queue)?;
         if slot.has_exclusive_consumer || (options.exclusive && slot.consumers > 0) {
             let message = format!("the queue {} has a consumer already, and one of them is exclusive", slot.name);
@@ -158,29 +153,36 @@ impl State {
         let consumer = Consumer { queue, address, outbox: VecDeque::new(), events: Vec::new(), woken: false };
         self.consumers.insert(id, consumer);
         let ConsumerOptions { prefetch, priority, lease_ms, .. } = options;
-        let mut effects = std::mem::take(&mut self.effects);
-        if let Some(slot) = self.slot(queue) {
+        self.with_queue(queue, now_ms, |slot, effects| {
             slot.consumers += 1;
-            slot.queue.consumer_add(id, ConsumerConfig { prefetch, priority, lease_ms }, &mut effects);
-        }
-        self.effects = effects;
-        self.carry_out(queue, 0);
-        self.activate(queue);
+            slot.queue.consumer_add(id, ConsumerConfig { prefetch, priority, lease_ms }, effects);
+        });
         Ok(id)
     }
 
     pub fn unsubscribe(&mut self, consumer: u64, now_ms: u64) {
         let Some(gone) = self.consumers.remove(&consumer) else { return };
-        let mut effects = std::mem::take(&mut self.effects);
-        if let Some(slot) = self.slot(gone.queue) {
+        self.with_queue(gone.queue, now_ms, |slot, effects| {
             slot.consumers = slot.consumers.saturating_sub(1);
             // An exclusive one was the only one.
             slot.has_exclusive_consumer = false;
-            slot.queue.consumer_remove(consumer, now_ms, &mut effects);
-        }
-        self.effects = effects;
-        self.carry_out(gone.queue, now_ms);
-        self.activate(gone.queue);
+            slot.queue.consumer_remove(consumer, now_ms, effects);
+        });
+    }
+
+    /// The consumer that a subscription of a connection is.
+    ///
+    /// # Errors
+    /// `subscription_not_found` when it is no consumer of that queue.
+    pub fn consumer_at(&self, queue: u32, worker: u32, connection: u32, subscription: u32) -> Result<u64> {
+        let is_asked = |address: &Address| {
+            (address.worker, address.connection, address.subscription) == (worker, connection, subscription)
+        };
+        let found = self.consumers.iter().find(|(_, consumer)| consumer.queue == queue && is_asked(&consumer.address));
+        found.map(|(id, _)| *id).ok_or_else(|| {
+            let message = format!("subscription {subscription} is no consumer of that queue");
+            CoreError::new(ErrorCode::SUBSCRIPTION_NOT_FOUND, message)
+        })
     }
 
     pub fn set_prefetch(&mut self, consumer: u64, prefetch: u32) {
@@ -191,9 +193,25 @@ impl State {
         self.activate(queue);
     }
 
+    /// Has a queue's machine do something, does what it asks for, and has the next turn look
+    /// at the queue. `None`: there is no such queue.
+    #[inline]
+    pub fn with_queue<R>(
+        &mut self,
+        queue: u32,
+        now_ms: u64,
+        act: impl FnOnce(&mut Slot, &mut Vec<Effect>) -> R,
+    ) -> Option<R> {
+        let slot = self.queues.get_mut(queue as usize)?.as_deref_mut()?;
+        let result = act(slot, &mut self.effects);
+        self.carry_out(queue, now_ms);
+        self.activate(queue);
+        Some(result)
+    }
+
     /// Does what a queue's machine has asked for in `self.effects`.
     #[inline]
-    pub fn carry_out(&mut self, queue: u32, now_ms: u64) {
+    fn carry_out(&mut self, queue: u32, now_ms: u64) {
         if self.effects.is_empty() {
             return;
         }
@@ -250,7 +268,8 @@ impl State {
         }
     }
 
-    fn settled(&mut self, queue: u32, first: u64, count: u64) {
+    /// Messages have left a queue.
+    pub(super) fn settled(&mut self, queue: u32, first: u64, count: u64) {
         self.live.remove(first, count);
         if let Some(slot) = self.slot(queue)
             && !slot.deaths.is_empty()
@@ -259,11 +278,6 @@ impl State {
                 slot.deaths.remove(&number);
             }
         }
-    }
-
-    /// A message has left a queue for others, or for nowhere.
-    pub fn note_left(&mut self, queue: u32, number: u64) {
-        self.settled(queue, number, 1);
     }
 
     fn event(&mut self, consumer: u64, kind: &str, details: impl FnOnce(&mut Vec<u8>)) {
@@ -281,6 +295,7 @@ impl State {
             out.more |= self.dispatch(queue, now_ms);
         }
         out.woken.append(&mut self.woken);
+        out.topics.append(&mut self.touched);
         if self.router.sweep_due() {
             // Nobody keeps a set beyond a publish; the journal names those used again anew.
             self.router.forget(|_| false);
@@ -312,30 +327,24 @@ impl State {
             && deadline_ms <= now_ms
         {
             self.deadlines.pop_first();
-            let mut effects = std::mem::take(&mut self.effects);
-            if let Some(slot) = self.slot(queue) {
+            self.with_queue(queue, now_ms, |slot, effects| {
                 slot.deadline_ms = None;
-                slot.queue.tick(now_ms, &mut effects);
-            }
-            self.effects = effects;
-            self.carry_out(queue, now_ms);
-            self.activate(queue);
+                slot.queue.tick(now_ms, effects);
+            });
         }
     }
 
     /// Hands out what a queue has. Returns whether it has more.
     fn dispatch(&mut self, queue: u32, now_ms: u64) -> bool {
-        let mut effects = std::mem::take(&mut self.effects);
         let mut dispatched = std::mem::take(&mut self.dispatched);
         let Some(slot) = self.queues.get_mut(queue as usize).and_then(Option::as_deref_mut) else { return false };
         slot.active = false;
-        slot.queue.dispatch(now_ms, DISPATCH_MAX, &mut dispatched, &mut effects);
+        slot.queue.dispatch(now_ms, DISPATCH_MAX, &mut dispatched, &mut self.effects);
         let mut messages = 0;
         for dispatch in &dispatched {
             messages += dispatch.count as usize;
         }
         self.dispatched = self.hand_out(dispatched);
-        self.effects = effects;
         self.carry_out(queue, now_ms);
         self.note_deadline(queue);
         if messages < DISPATCH_MAX {
@@ -410,7 +419,7 @@ impl Live {
     }
 
     #[inline]
-    fn remove(&mut self, first: u64, count: u64) {
+    pub fn remove(&mut self, first: u64, count: u64) {
         self.each(first, count, |counter, part| *counter = counter.saturating_sub(part));
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::intake::Piece;
 use super::state::State;
-use crate::batch::{BatchHeader, BodyCrc, murmur2::partition_of, records_of};
+use crate::batch::{Attributes, BatchHeader, BodyCrc, murmur2::partition_of, read_record, records_of};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Partition};
 use crate::route::Target;
@@ -43,7 +43,29 @@ impl State {
             return Ok(Vec::new());
         }
         let copies = self.gather(piece)?;
-        copies.into_iter().map(|(at, copy)| self.append_copy(piece, at, &copy, identity.as_deref_mut())).collect()
+        let copies = copies.into_iter();
+        copies.map(|(at, copy)| self.append_copy(&piece.header, at, &copy, identity.as_deref_mut())).collect()
+    }
+
+    /// Publishes one record, which carries an absolute timestamp, to a topic.
+    ///
+    /// # Errors
+    /// `topic_deleted`, `disk_full`, `storage_failed`.
+    pub(super) fn copy_one(&mut self, log: u64, timestamp_ms: u64, record: &[u8]) -> Result<Arc<Partition>> {
+        let key = read_record(record).ok().and_then(|record| record.key);
+        let partition = self.partition_for(log, key).unwrap_or(0);
+        let header = BatchHeader {
+            attributes: Attributes::PLAIN.with_absolute(),
+            base_timestamp: timestamp_ms,
+            ..BatchHeader::EMPTY
+        };
+        self.append_copy(&header, (log, partition), &Copy { records: record.to_vec(), count: 1 }, None)
+    }
+
+    /// The partition of a key; `None` when the topic is gone.
+    fn partition_for(&self, log: u64, key: Option<&[u8]>) -> Option<u32> {
+        let count = self.store.log(log)?.partition_count();
+        Some(key.map_or(0, |key| partition_of(key, count)))
     }
 
     fn gather(&self, piece: &Piece<'_>) -> Result<BTreeMap<(u64, u32), Copy>> {
@@ -55,8 +77,7 @@ impl State {
             for target in self.router.targets(set) {
                 let Target::Topic(log) = *target else { continue };
                 // A topic that is being deleted takes no more; its bindings go with it.
-                let Some(count) = self.store.log(log).map(|log| log.partition_count()) else { continue };
-                let partition = record.key.map_or(0, |key| partition_of(key, count));
+                let Some(partition) = self.partition_for(log, record.key) else { continue };
                 let copy = copies.entry((log, partition)).or_default();
                 copy.records.extend_from_slice(record.raw);
                 copy.count += 1;
@@ -67,7 +88,7 @@ impl State {
 
     fn append_copy(
         &mut self,
-        piece: &Piece<'_>,
+        like: &BatchHeader,
         (log, index): (u64, u32),
         copy: &Copy,
         identity: Option<&mut Identity>,
@@ -89,7 +110,7 @@ impl State {
             producer_id,
             producer_epoch,
             base_sequence,
-            ..piece.header
+            ..*like
         };
         let batch = BatchIn {
             header,

@@ -95,14 +95,7 @@ impl State {
         let connection = reader.uint32().map_err(malformed)?;
         let subscription = reader.uint32().map_err(malformed)?;
         let ranges = read_runs(reader).map_err(malformed)?;
-        let is_asked = |address: &super::Address| {
-            (address.worker, address.connection, address.subscription) == (worker, connection, subscription)
-        };
-        let found = self.consumers.iter().find(|(_, consumer)| consumer.queue == queue && is_asked(&consumer.address));
-        let Some(consumer) = found.map(|(id, _)| *id) else {
-            let message = format!("subscription {subscription} is no consumer of that queue");
-            return Err(CoreError::new(ErrorCode::SUBSCRIPTION_NOT_FOUND, message));
-        };
+        let consumer = self.consumer_at(queue, worker, connection, subscription)?;
         let machine = &mut self.require(queue)?.queue;
         let mut claimed = Vec::new();
         for (first, count) in ranges {
@@ -118,36 +111,25 @@ impl State {
 
     /// A queue that is gone has taken its messages along.
     fn unclaim(&mut self, queue: u32, runs: &[(u64, u64)], now_ms: u64) {
-        let mut effects = std::mem::take(&mut self.effects);
-        if let Some(slot) = self.slot(queue) {
+        self.with_queue(queue, now_ms, |slot, effects| {
             for (first, count) in runs {
-                slot.queue.unclaim(*first, u32::try_from(*count).unwrap_or(u32::MAX), now_ms, &mut effects);
+                slot.queue.unclaim(*first, u32::try_from(*count).unwrap_or(u32::MAX), now_ms, effects);
             }
-        }
-        self.effects = effects;
-        self.carry_out(queue, now_ms);
-        self.activate(queue);
+        });
     }
 
     fn settle_numbers(&mut self, queue: u32, runs: &[(u64, u64)], now_ms: u64) -> Result<u64> {
-        let mut effects = std::mem::take(&mut self.effects);
-        let mut settled = 0;
-        if let Some(slot) = self.slot(queue) {
-            for number in runs.iter().flat_map(|(first, count)| *first..first.saturating_add(*count)) {
-                settled += u64::from(slot.queue.settle_number(number, &mut effects));
-            }
-        }
-        self.effects = effects;
-        self.carry_out(queue, now_ms);
-        self.activate(queue);
+        let numbers = || runs.iter().flat_map(|(first, count)| *first..first.saturating_add(*count));
+        let settled = self.with_queue(queue, now_ms, |slot, effects| {
+            numbers().map(|number| u64::from(slot.queue.settle_number(number, effects))).sum()
+        });
         // Also where nothing was left to settle: an earlier try may have failed to write it.
         self.flush(now_ms)?;
-        Ok(settled)
+        Ok(settled.unwrap_or(0))
     }
 
     /// Whether every batch may be published now. Room is looked at batch by batch.
     fn check_publishes(&mut self, reader: &mut Reader<'_>) -> Result<()> {
-        let unroutable = self.unroutable;
         let mut checked = Ok(());
         for _ in 0..reader.array().map_err(malformed)? {
             reader.array().map_err(malformed)?;
@@ -156,8 +138,6 @@ impl State {
             let piece = piece_of(reader.blob().map_err(malformed)?)?;
             checked = checked.and_then(|()| self.check_publish(&piece, PublishTo::of(exchange, flags)));
         }
-        // It was not published yet.
-        self.unroutable = unroutable;
         checked
     }
 

@@ -6,6 +6,7 @@
 import { crc32 } from "node:zlib";
 import { Packr, Unpackr } from "msgpackr";
 import { MillraceError } from "../errors/index.ts";
+import { wide } from "../stdx/index.ts";
 
 const HEADER_BYTES = 64;
 const VERSION_1 = 1;
@@ -124,15 +125,6 @@ function survivors(bitmap: unknown): { offsets: number[]; span: number } {
     if ((byte & (0x80 >> (position & 7))) !== 0) offsets.push(position);
   }
   return { offsets, span };
-}
-
-/** Whole numbers past 32 bits as BigInt: msgpackr would write them as floats. */
-export function wide(value: unknown): unknown {
-  if (typeof value === "number")
-    return Number.isSafeInteger(value) && Math.abs(value) > 0x7fffffff ? BigInt(value) : value;
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  if (Array.isArray(value)) return value.map(wide);
-  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, wide(entry)]));
 }
 
 function corrupt(why: string): MillraceError {

@@ -6,9 +6,9 @@ import { Packr, Unpackr } from "msgpackr";
 import { isMillraceError, type MillraceError } from "../errors/index.ts";
 import type { Engine, LogConfig } from "../log/engine.ts";
 import { type Change, ChangeEncoder, coreQueueConfig } from "../routing/index.ts";
+import { wide } from "../stdx/index.ts";
 import type { MetadataLog } from "./metadata-log.ts";
 import { counterRecord, type MetadataState } from "./metadata-state.ts";
-import { wide } from "./record-batch.ts";
 import {
   type Binding,
   type Exchange,

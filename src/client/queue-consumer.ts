@@ -180,9 +180,9 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
     if (kind === "active") {
       this.options.onActive?.(details["active"] === true);
     } else if (kind === "lease_warning") {
-      const { tag, number, leaseMs } = details as { tag: number; number: number; leaseMs: number };
+      const { tag, number } = details as { tag: number; number: number };
       if (this.options.autoRenew && this.handled.has(tag)) this.channel?.settle(tag, 1, Outcome.RENEW, null);
-      this.options.onLeaseWarning?.({ tag, number, leaseMs });
+      this.options.onLeaseWarning?.({ tag, number });
     } else if (kind === "ended") {
       this.channel?.close();
       this.channel = null;

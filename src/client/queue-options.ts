@@ -120,7 +120,7 @@ export interface QueueConsumeOptions {
   /** Hears what handlers throw, and settlements that came too late. */
   onError?: (error: unknown, message: QueueMessage | null) => void;
   /** A lease is about to end. */
-  onLeaseWarning?: (warning: { tag: number; number: number; leaseMs: number }) => void;
+  onLeaseWarning?: (warning: { tag: number; number: number }) => void;
   /** Of a queue with `singleActive`: whether this consumer is the one. */
   onActive?: (active: boolean) => void;
 }

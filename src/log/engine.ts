@@ -108,6 +108,10 @@ export interface EngineStats {
   bytes: number;
   /** Partitions that refuse appends since a sync failed. */
   failedPartitions: number;
+  /** Messages published to exchanges that reached nobody. */
+  unroutable: number;
+  /** Dead letters that were dropped because they would have gone round for ever. */
+  deadLetterLoops: number;
   /** Upper bounds in ms and how many syncs fell between the bound before and this one; the last bound is Infinity. */
   syncLatencyMs: { boundMs: number; count: number }[];
   syncSumMs: number;

@@ -33,6 +33,8 @@ export interface MetricsSnapshot {
   readonly syncLatencyMs: readonly { boundMs: number; count: number }[];
   readonly syncSumMs: number;
   readonly failedPartitions: number;
+  readonly unroutable: number;
+  readonly deadLetterLoops: number;
   readonly dirtyBytes: number;
   readonly mappedSegments: number;
   readonly openFiles: number;
@@ -115,6 +117,12 @@ function logMetrics(registry: Registry, snapshot: MetricsSnapshot): void {
   registry.registerMetric(syncHistogram(snapshot) as unknown as Metric);
   gauge(registry, "failed_partitions", "Partitions that refuse appends since a sync failed", [
     [{}, snapshot.failedPartitions],
+  ]);
+  counter(registry, "messages_unroutable_total", "Messages published to exchanges that reached nobody", [
+    [{}, snapshot.unroutable],
+  ]);
+  counter(registry, "dead_letter_loops_total", "Dead letters dropped because they would have gone round for ever", [
+    [{}, snapshot.deadLetterLoops],
   ]);
   gauge(registry, "dirty_bytes", "Bytes written and not synced", [[{}, snapshot.dirtyBytes]]);
   gauge(registry, "mapped_segments", "Mapped segments", [[{}, snapshot.mappedSegments]]);

@@ -1,5 +1,6 @@
 /** The changes of a space as the core takes them: one msgpack array each. */
 import { Packr } from "msgpackr";
+import { wide } from "../stdx/index.ts";
 import type { BindingArguments, Target } from "./binding.ts";
 import type { ExchangeKind } from "./exchange.ts";
 
@@ -30,20 +31,6 @@ export class ChangeEncoder {
 
   /** The packer writes into a buffer that it uses again. */
   #pack(value: unknown): Uint8Array {
-    return Uint8Array.from(this.#packr.pack(wide(value)));
+    return new Uint8Array(this.#packr.pack(wide(value)));
   }
-}
-
-/** msgpackr writes integers past 32 bits as floats; as BigInt they go out as integers. */
-function wide(value: unknown): unknown {
-  if (typeof value === "number") {
-    return Number.isSafeInteger(value) && (value > 0xffffffff || value < -0x80000000) ? BigInt(value) : value;
-  }
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  if (Array.isArray(value)) return value.map(wide);
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, entry]) => entry !== undefined)
-      .map(([key, entry]) => [key, wide(entry)]),
-  );
 }

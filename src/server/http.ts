@@ -85,6 +85,8 @@ async function snapshotOf(runtime: Runtime, version: string): Promise<MetricsSna
     syncLatencyMs: stats.syncLatencyMs,
     syncSumMs: stats.syncSumMs,
     failedPartitions: stats.failedPartitions,
+    unroutable: stats.unroutable,
+    deadLetterLoops: stats.deadLetterLoops,
     dirtyBytes: stats.dirtyBytes,
     mappedSegments: stats.mappedSegments,
     openFiles: stats.openFiles,

@@ -3,3 +3,4 @@ export { type Clock, ManualClock, systemClock } from "./clock.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";
 export { editDistance, nearestName } from "./nearest.ts";
 export { formatBytes, formatMilliseconds, parseBytes, parseMilliseconds } from "./units.ts";
+export { wide } from "./wide.ts";

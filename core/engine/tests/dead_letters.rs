@@ -115,16 +115,7 @@ fn a_topic_that_is_bound_gets_a_copy_in_the_partition_of_the_key() {
     let engine = Engine::open(options(None, 1)).unwrap();
     let mut rig = rig_with(&engine, &[]);
     rig.worker.ensure_log(LOG, 4, memory()).unwrap();
-    let to_topic = change(|out| {
-        msgpack::write_array(out, 6);
-        msgpack::write_str(out, "bind");
-        msgpack::write_uint(out, u64::from(EXCHANGE));
-        msgpack::write_str(out, "topic");
-        msgpack::write_uint(out, LOG);
-        msgpack::write_str(out, "k");
-        msgpack::write_nil(out);
-    });
-    apply(&rig, 10, &to_topic);
+    apply(&rig, 10, &bind_topic(EXCHANGE, LOG, "k"));
     let connection = connect(&mut rig, 0);
     rig.worker.ingest(connection, &publish_to(1, &keyed(&[("k", "a"), ("other", "b"), ("k", "c")]))).unwrap();
     rig.run();
@@ -132,6 +123,28 @@ fn a_topic_that_is_bound_gets_a_copy_in_the_partition_of_the_key() {
     let stored = rig.worker.partition(LOG, partition).unwrap().read_copy(0, 1 << 20).unwrap();
     assert_eq!(values(&stored), [b"a".to_vec(), b"c".to_vec()]);
     assert_eq!(count(&rig, QUEUE, "ready"), 2);
+}
+
+#[test]
+fn a_dead_letter_reaches_a_topic_too_and_wakes_its_readers() {
+    let engine = Engine::open(options(None, 1)).unwrap();
+    let mut rig = with_graves(&engine, &Config { dead_letter: Some((GRAVES, "")), ..Config::default() });
+    rig.worker.ensure_log(LOG, 4, memory()).unwrap();
+    apply(&rig, 14, &bind_topic(GRAVES, LOG, ""));
+    let connection = connect(&mut rig, 0);
+    consume(&mut rig, connection, 10);
+    let partition = crate::batch::murmur2::partition_of(b"k", 4);
+    let reader = connect(&mut rig, 0);
+    rig.worker.subscription_open(reader, 1, 1 << 20, 0).unwrap();
+    rig.worker.source_add(reader, 1, 1, LOG, partition, SourceRange { from: 0, until: None }).unwrap();
+    rig.run();
+    rig.worker.ingest(connection, &publish_to(1, &keyed(&[("k", "a")]))).unwrap();
+    rig.run();
+    rig.worker.ingest(connection, &settle(None, 2, &[1, 1])).unwrap();
+    rig.run();
+    let delivered: Vec<Vec<u8>> = rig.frames(reader).iter().flat_map(|got| values(&got.batches)).collect();
+    assert_eq!(delivered, [b"a"]);
+    assert_eq!(count(&rig, DEAD, "ready"), 1);
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod lifecycle;
 mod publish;
 mod queues;
 mod space_kit;
+mod space_recovery;

@@ -50,6 +50,11 @@ fn what_reaches_nobody_is_returned_to_who_asked_before_its_ack() {
     let told = frames.iter().filter(|got| got.op == RETURNED || got.op == 20);
     let ops: Vec<(u64, u64)> = told.map(|got| (got.op, got.numbers[1])).collect();
     assert_eq!(ops, [(RETURNED, 1), (20, 1), (RETURNED, 2), (20, 2)]);
+    rig.worker.ingest(mandatory, &publish_one(3, 0, Some(b"nobody"), b"d")).unwrap();
+    rig.run();
+    let ops: Vec<u64> =
+        rig.frames(mandatory).iter().map(|got| got.op).filter(|op| *op == RETURNED || *op == 20).collect();
+    assert_eq!(ops, [RETURNED], "who asked for no ack gets none");
     let answered = connect(&mut rig, 2);
     rig.worker.ingest(answered, &publish_to(3, &keyed(&[("k", "a")]))).unwrap();
     rig.run();

@@ -81,6 +81,18 @@ pub fn bind(exchange: u32, queue: u32, key: &str) -> Vec<u8> {
     })
 }
 
+pub fn bind_topic(exchange: u32, log: u64, key: &str) -> Vec<u8> {
+    change(|out| {
+        msgpack::write_array(out, 6);
+        msgpack::write_str(out, "bind");
+        msgpack::write_uint(out, u64::from(exchange));
+        msgpack::write_str(out, "topic");
+        msgpack::write_uint(out, log);
+        msgpack::write_str(out, key);
+        msgpack::write_nil(out);
+    })
+}
+
 pub fn settle(correlation: Option<u64>, outcome: u64, ranges: &[u64]) -> Vec<u8> {
     frame(|out| {
         msgpack::write_array(out, 6);

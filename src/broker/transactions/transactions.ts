@@ -258,7 +258,8 @@ export class Transactions {
   /** Open transactions of a namespace, oldest first. */
   async list(namespace: string): Promise<OpenTransaction[]> {
     const all = await this.#parts.mailroom.requestAll<OpenTransaction[]>("transaction.list", namespace);
-    return all.flat().sort((a, b) => b.ageMs - a.ageMs);
+    // Two that began in the same millisecond are in the order of their names, so that the list stays the same.
+    return all.flat().sort((a, b) => b.ageMs - a.ageMs || (a.txn < b.txn ? -1 : 1));
   }
 
   #list(namespace: string): OpenTransaction[] {
