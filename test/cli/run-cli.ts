@@ -1,3 +1,4 @@
+import { expect } from "bun:test";
 import { join } from "node:path";
 
 /** Runs the command line as a child process. */
@@ -49,6 +50,31 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
   const [out, err] = [new Response(child.stdout).text(), new Response(child.stderr).text()];
   await feed(child.stdin, options.input);
   return { exit: await child.exited, out: await out, err: await err };
+}
+
+/** Commands of a test file, which run with one environment. */
+export interface Commands {
+  /** Runs a command that must succeed; returns its output. */
+  readonly ok: (...args: string[]) => Promise<string>;
+  /** Runs a command that must fail with this exit code; returns its one line of error. */
+  readonly refused: (exit: number, ...args: string[]) => Promise<string>;
+}
+
+/** @param env gives the environment when a command runs: the broker may start after the file is read. */
+export function commands(env: () => Record<string, string>): Commands {
+  return {
+    async ok(...args) {
+      const { exit, out, err } = await runCli(args, { env: env() });
+      expect({ args, exit, err }).toEqual({ args, exit: 0, err: "" });
+      return out;
+    },
+    async refused(exit, ...args) {
+      const result = await runCli(args, { env: env() });
+      expect({ args, exit: result.exit, out: result.out }).toEqual({ args, exit, out: "" });
+      expect(result.err).toMatch(/^error: [a-z_]+: [^\n]+ — [^\n]+\n$/);
+      return result.err;
+    },
+  };
 }
 
 /** The lines of an output, each parsed as JSON. */

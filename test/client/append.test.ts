@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type Client, connect, isMillraceError, type Producer } from "../../src/client/index.ts";
 import { Op } from "../../src/protocol/index.ts";
 import { FakeBroker } from "./fake-broker.ts";
+import { until } from "../until.ts";
 
 let broker: FakeBroker;
 let client: Client;
@@ -15,10 +16,6 @@ afterEach(async () => {
   await client.close().catch(() => undefined);
   broker.stop();
 });
-
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await Bun.sleep(1);
-}
 
 const publishes = (): number => broker.ops.filter((op) => op === Op.PUBLISH).length;
 
@@ -123,11 +120,11 @@ describe("append", () => {
     const value = new Uint8Array(60);
     const awaited: unknown[] = [];
     for (let index = 0; index < 100; index++) awaited.push(before.send({ value, partition: 0 }));
-    await until(() => publishes() >= 5);
+    await until("the first publishes", () => publishes() >= 5);
     await Bun.sleep(10);
     expect(publishes()).toBe(5);
     for (let index = 0; index < 100; index++) before.append(value, null, 1);
-    await until(() => publishes() > 20);
+    await until("more publishes", () => publishes() > 20);
     broker.isSilent = false;
     broker.breakConnections();
     await Promise.all(awaited);

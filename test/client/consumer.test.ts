@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { CancelledError, type Client, connect, ConnectionLostError, isMillraceError } from "../../src/client/index.ts";
 import { encodeFrame, Op } from "../../src/protocol/index.ts";
 import { FakeBroker } from "./fake-broker.ts";
+import { until } from "../until.ts";
 
 let broker: FakeBroker;
 let client: Client;
@@ -25,8 +26,14 @@ async function publish(count: number, from = 0): Promise<void> {
   await producer.close();
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await Bun.sleep(1);
+/** Breaks every connection, and waits until the client has noticed; it may be connected again by then. */
+async function breakConnections(): Promise<void> {
+  let isNoticed = false;
+  client.onStateChange = (state) => {
+    if (state === "reconnecting") isNoticed = true;
+  };
+  broker.breakConnections();
+  await until("the broken connection", () => isNoticed);
 }
 
 describe("a consumer", () => {
@@ -61,8 +68,7 @@ describe("a consumer", () => {
     for await (const message of consumer) {
       seen.push(message.text() as string);
       if (seen.length === 10 || seen.length === 60) {
-        broker.breakConnections();
-        await until(() => client.state === "reconnecting");
+        await breakConnections();
       }
       if (seen.length === 30) await publish(40, 40);
       if (seen.length === 80) break;
@@ -101,7 +107,7 @@ describe("a consumer", () => {
   test("throws when its source ends with an error", async () => {
     const consumer = client.consume("topic", { from: "latest" });
     const waiting = consumer.next();
-    await until(() => broker.ops.includes(Op.SUBSCRIBE));
+    await until("the subscription", () => broker.ops.includes(Op.SUBSCRIBE));
     broker.broadcast(encodeFrame(Op.SOURCE_END, consumer.number, 0, 5, 105, "the topic was deleted"));
     const error = await waiting.catch((caught: unknown) => caught);
     expect(isMillraceError(error, "topic_deleted")).toBe(true);
@@ -115,7 +121,7 @@ describe("a member of a group", () => {
     let count = 0;
     for await (const _ of consumer) {
       count++;
-      if (count === 10) await until(() => broker.commits.length > 0);
+      if (count === 10) await until("a commit", () => broker.commits.length > 0);
       if (count === 20) break;
     }
     const last = broker.commits.at(-1) as { group: string; member: string; offsets: [string, number, number, null][] };
@@ -154,10 +160,10 @@ describe("a member of a group", () => {
       seen.push(message.partition);
       if (seen.length === 3) {
         broker.broadcast(encodeFrame(Op.ASSIGNMENT, consumer.number, 2, [], [0, 1]));
-        await until(() => consumer.generation === 2);
+        await until("the second generation", () => consumer.generation === 2);
         expect(events).toEqual(["+0,1,2,3"]);
       }
-      if (seen.length === 4) await until(() => broker.ops.includes(Op.RELEASE));
+      if (seen.length === 4) await until("the release", () => broker.ops.includes(Op.RELEASE));
       if (seen.length === 20) break;
     }
     expect(events).toEqual(["+0,1,2,3", "-0,1"]);
@@ -171,7 +177,7 @@ describe("a member of a group", () => {
     const consumer = client.group("g").consume("topic");
     await consumer.next();
     broker.breakConnections();
-    await until(() => broker.ops.filter((op) => op === Op.SUBSCRIBE).length === 2);
+    await until("the second subscription", () => broker.ops.filter((op) => op === Op.SUBSCRIBE).length === 2);
     expect(consumer.member).toBe("m-1");
     await consumer.close();
   });
@@ -185,15 +191,15 @@ describe("a client", () => {
     const states: string[] = [];
     client.onStateChange = (state) => states.push(state);
     broker.isSilent = true;
-    await until(() => states.includes("reconnecting"));
+    await until("the broken connection", () => states.includes("reconnecting"));
     broker.isSilent = false;
-    await until(() => client.state === "connected");
+    await until("the connection", () => client.state === "connected");
   });
 
   test("fails requests in flight with connection_lost when the connection breaks", async () => {
     broker.isSilent = true;
     const request = client.topics.describe("t").catch((caught: unknown) => caught);
-    await until(() => broker.ops.includes(Op.TOPIC_DESCRIBE));
+    await until("the look for partitions", () => broker.ops.includes(Op.TOPIC_DESCRIBE));
     broker.isSilent = false;
     broker.breakConnections();
     const error = await request;

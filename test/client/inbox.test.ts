@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type Client, connect, type QueueMessage } from "../../src/client/index.ts";
 import { sqliteInbox, type SqliteInboxOptions } from "../../src/client/inbox/index.ts";
 import { FakeQueueBroker } from "./fake-queue-broker.ts";
+import { until } from "../until.ts";
 
 /** An inbox in SQLite, against a broker that gives again what was not acked. */
 
@@ -26,14 +27,6 @@ afterEach(async () => {
   broker.stop();
   database.close();
 });
-
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error(`waited too long for: ${what}`);
-    await Bun.sleep(1);
-  }
-}
 
 const values = (count: number): string[] => Array.from({ length: count }, (_, index) => `m${index}`);
 const effects = (): string[] =>

@@ -5,6 +5,7 @@ import { Settler } from "../../src/client/settler.ts";
 import { encodeFrame, Op, Outcome, readSettle } from "../../src/protocol/index.ts";
 import { MillraceError } from "../../src/errors/index.ts";
 import { FakeQueueBroker } from "./fake-queue-broker.ts";
+import { until } from "../until.ts";
 
 let broker: FakeQueueBroker;
 let client: Client;
@@ -19,14 +20,6 @@ afterEach(async () => {
   await client.close();
   broker.stop();
 });
-
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error(`waited too long for: ${what}`);
-    await Bun.sleep(1);
-  }
-}
 
 const values = (count: number): string[] => Array.from({ length: count }, (_, index) => `m${index}`);
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { type BatchView, CancelledError, type Client, connect } from "../../src/client/index.ts";
 import { FakeBroker } from "./fake-broker.ts";
+import { until } from "../until.ts";
 
 let broker: FakeBroker;
 let client: Client;
@@ -23,12 +24,18 @@ async function publish(count: number, from = 0): Promise<void> {
   await producer.close();
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await Bun.sleep(1);
-}
-
 function textsOf(view: BatchView): string[] {
   return Array.from({ length: view.length }, (_, index) => view.textAt(index) as string);
+}
+
+/** Breaks every connection, and waits until the client has noticed; it may be connected again by then. */
+async function breakConnections(): Promise<void> {
+  let isNoticed = false;
+  client.onStateChange = (state) => {
+    if (state === "reconnecting") isNoticed = true;
+  };
+  broker.breakConnections();
+  await until("the broken connection", () => isNoticed);
 }
 
 describe("views", () => {
@@ -88,8 +95,7 @@ describe("views", () => {
     for await (const view of client.consume("topic", { from: "earliest" }).views()) {
       seen.push(...textsOf(view));
       if (breaks++ < 3) {
-        broker.breakConnections();
-        await until(() => client.state === "reconnecting");
+        await breakConnections();
       }
       if (seen.length === 40) await publish(40, 40);
       if (seen.length >= 80) break;

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { type Client, connect, type QueueMessage } from "../../src/client/index.ts";
 import { FakeQueueBroker } from "./fake-queue-broker.ts";
+import { until } from "../until.ts";
 
 let broker: FakeQueueBroker;
 let client: Client;
@@ -16,14 +17,6 @@ afterEach(async () => {
   await client.close();
   broker.stop();
 });
-
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error(`waited too long for: ${what}`);
-    await Bun.sleep(1);
-  }
-}
 
 const values = (count: number): string[] => Array.from({ length: count }, (_, index) => `m${index}`);
 const waiting = (): string[] => (broker.queues.get("q") ?? []).map(({ value }) => value);

@@ -6,6 +6,7 @@ import { connect } from "../../src/client/index.ts";
 import { partitionOf } from "../../src/protocol/index.ts";
 import { Broker } from "../../src/server/index.ts";
 import { jsonLines, runCli, startCli } from "../cli/run-cli.ts";
+import { until } from "../until.ts";
 
 /** `produce`, `consume` and `log inspect` against a real broker, with the command line as a child process. */
 
@@ -160,17 +161,13 @@ describe("produce", () => {
     child.stdin.write("a\nb\nc\nhalf");
     child.stdin.flush();
     await using client = await connect(env["MILLRACE_URL"] as string);
-    await until(async () => (await client.topics.offsets("interrupted", "latest"))[0]?.offset === 3);
+    await until("three records", async () => (await client.topics.offsets("interrupted", "latest"))[0]?.offset === 3);
     child.kill("SIGINT");
     expect(await child.exited).toBe(130);
     expect(jsonLines(await new Response(child.stdout).text())).toMatchObject([{ records: 3 }]);
     expect((await consumed("interrupted")).length).toBe(3);
   });
 });
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await Bun.sleep(10);
-}
 
 describe("consume", () => {
   test("begins at an end, an offset or a time, and stops at the end or the maximum", async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Client, connect } from "../../src/client/index.ts";
 import { Broker } from "../../src/server/index.ts";
-import { jsonLines, runCli } from "../cli/run-cli.ts";
+import { commands, jsonLines } from "../cli/run-cli.ts";
 import { until } from "./harness.ts";
 
 /** The command line against a real broker: exchanges, bindings, queues, publishing and requests. */
@@ -23,20 +23,7 @@ afterAll(async () => {
   await broker.stop();
 });
 
-/** Runs a command that must succeed; returns its output. */
-async function ok(...args: string[]): Promise<string> {
-  const { exit, out, err } = await runCli(args, { env });
-  expect({ args, exit, err }).toEqual({ args, exit: 0, err: "" });
-  return out;
-}
-
-/** Runs a command that must fail; returns its one line of error. */
-async function refused(exit: number, ...args: string[]): Promise<string> {
-  const result = await runCli(args, { env });
-  expect({ args, exit: result.exit, out: result.out }).toEqual({ args, exit, out: "" });
-  expect(result.err).toMatch(/^error: [a-z_]+: [^\n]+ — [^\n]+\n$/);
-  return result.err;
-}
+const { ok, refused } = commands(() => env);
 
 describe("exchanges and bindings", () => {
   test("are created, described, listed and removed", async () => {

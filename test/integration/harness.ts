@@ -7,6 +7,10 @@ import { isMillraceError, type MillraceError } from "../../src/errors/index.ts";
 import { decodeContent, encodeFrame, FrameReader, Op, readHeader, readMessagesHead } from "../../src/protocol/index.ts";
 import { Broker, type BrokerOptions } from "../../src/server/index.ts";
 
+import { until } from "../until.ts";
+
+export { until };
+
 /** The suite runs with one worker thread and with two. */
 export const THREADS = Number(process.env["MILLRACE_TEST_THREADS"] ?? "1");
 
@@ -26,21 +30,6 @@ export function dial(broker: Broker, options: ClientOptions = {}): Promise<Clien
 export async function temporaryFolder(): Promise<{ path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), "millrace-test-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
-
-/** Waits until `condition` is true, or what it returns is; throws with `what` after the time. */
-export async function until<T>(
-  what: string,
-  condition: () => T | Promise<T>,
-  timeoutMs = 10_000,
-): Promise<NonNullable<Exclude<T, false>>> {
-  const deadline = performance.now() + timeoutMs;
-  while (performance.now() < deadline) {
-    const value = await condition();
-    if (value !== false && value !== undefined && value !== null) return value as NonNullable<Exclude<T, false>>;
-    await Bun.sleep(5);
-  }
-  throw new Error(`waited ${timeoutMs} ms for: ${what}`);
 }
 
 export interface Frame {

@@ -4,6 +4,7 @@ import { postgresInbox } from "../../src/client/inbox/index.ts";
 import { FakeQueueBroker } from "../client/fake-queue-broker.ts";
 import { bookedOnce } from "../crash/inbox-scenario.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
+import { until } from "../until.ts";
 
 /** An inbox in a real PostgreSQL. */
 
@@ -14,14 +15,6 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(() => postgres[Symbol.asyncDispose]());
-
-async function until(what: string, isTrue: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!isTrue()) {
-    if (performance.now() > deadline) throw new Error(`waited too long for: ${what}`);
-    await Bun.sleep(1);
-  }
-}
 
 /** A broker with messages in a queue, and a client of it. */
 async function messagesIn(count: number): Promise<{ broker: FakeQueueBroker } & AsyncDisposable & { url: string }> {
