@@ -14,6 +14,7 @@ pub mod mmap;
 pub mod queue;
 pub mod ring;
 pub mod route;
+pub mod schema;
 pub mod space;
 pub mod stdx;
 pub mod wire;

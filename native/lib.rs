@@ -4,6 +4,7 @@
 
 mod convert;
 mod registry;
+pub mod schemas;
 mod views;
 
 use std::sync::Arc;

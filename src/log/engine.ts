@@ -61,6 +61,15 @@ export interface EngineOptions {
   compactionKeysMax: number;
 }
 
+/** What is wrong with the body of a record, and where. */
+export interface SchemaFault {
+  /** Such as `legs[2].price`; empty for the body as a whole. */
+  path: string;
+  reason: string;
+  /** The byte of the body at which it shows. */
+  at: number;
+}
+
 /** What recovery found; `notes` are sentences for the log. */
 export interface RecoveryReport {
   clean: boolean;

@@ -12,6 +12,7 @@ import type {
   LogConfig,
   PartitionInfo,
   RecoveryReport,
+  SchemaFault,
   TurnSink,
 } from "./engine.ts";
 
@@ -38,6 +39,7 @@ interface Addon {
     open(options: NativeOptions): NativeEngine;
     attach(engineId: number, worker: number): NativeEngine;
   };
+  schemaValidate(table: Uint8Array, body: Uint8Array): SchemaFault | null;
 }
 
 /** Operations of a plan; core/engine/plan.rs has what follows each. */
@@ -90,6 +92,16 @@ export function attachEngine(engineId: number, worker: number): Engine {
     translated(() => addon().NativeEngine.attach(engineId, worker)),
     worker,
   );
+}
+
+/**
+ * What is wrong with an Avro body; null where nothing is.
+ *
+ * @param table of the schema, as src/schema/compile.ts writes it.
+ * @throws schema_invalid where it is no such table.
+ */
+export function schemaValidate(table: Uint8Array, body: Uint8Array): SchemaFault | null {
+  return translated(() => addon().schemaValidate(table, body));
 }
 
 function addon(): Addon {

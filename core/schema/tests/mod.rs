@@ -1,0 +1,4 @@
+mod enforcement;
+mod kit;
+mod table;
+mod walk;
