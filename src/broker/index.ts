@@ -5,7 +5,7 @@ export type { CommitRequest, Given, GroupLag, MemberEvent, Position } from "./gr
 export { OffsetsStore } from "./groups/offsets-store.ts";
 export { Mailroom } from "./mailroom.ts";
 export { MetadataLog } from "./metadata-log.ts";
-export { isTopicEvent, type MetadataEvent, type Topic, type TopicEvent } from "./metadata-state.ts";
+export { isSchemaEvent, isTopicEvent, type MetadataEvent, type Topic, type TopicEvent } from "./metadata-state.ts";
 export { hashName, nameFault } from "./names.ts";
 export { compilePattern, PatternSet, patternFault } from "./patterns.ts";
 export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";
@@ -15,6 +15,7 @@ export { type BindingRequest, Exchanges } from "./exchanges.ts";
 export { QueueLife } from "./queue-life.ts";
 export { Queues } from "./queues.ts";
 export type { Queue } from "./routing-state.ts";
+export { type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
 export { Spaces } from "./spaces.ts";
 export { Applier } from "./transactions/applier.ts";
 export { Commits } from "./transactions/commits.ts";
@@ -28,3 +29,20 @@ export {
   type Parts,
   Transactions,
 } from "./transactions/transactions.ts";
+export {
+  COMPATIBILITIES,
+  type Compatibility,
+  type Mode,
+  MODES,
+  namespaceScope,
+  qualify,
+  type Reference,
+  type Schema,
+  type SchemaEvent,
+  schemaNotFound,
+  type SchemaState,
+  schemaTypeOf,
+  splitSubject,
+  STRATEGIES,
+  type SubjectStrategy,
+} from "../schema/index.ts";

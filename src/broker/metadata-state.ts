@@ -2,6 +2,7 @@
 import type { StoredRecord } from "./record-batch.ts";
 import { entityKey } from "./names.ts";
 import { type RoutingEvent, RoutingState } from "./routing-state.ts";
+import { type SchemaEvent, SchemaState } from "../schema/index.ts";
 import type { TopicConfig } from "./topic-config.ts";
 
 export interface Topic {
@@ -41,10 +42,14 @@ export type TopicEvent =
   | { readonly type: "topic_altered"; readonly topic: Topic; readonly previous: Topic }
   | { readonly type: "topic_deleted"; readonly topic: Topic };
 
-export type MetadataEvent = TopicEvent | RoutingEvent;
+export type MetadataEvent = TopicEvent | RoutingEvent | SchemaEvent;
 
 export function isTopicEvent(event: MetadataEvent): event is TopicEvent {
   return "topic" in event;
+}
+
+export function isSchemaEvent(event: MetadataEvent): event is SchemaEvent {
+  return event.type.startsWith("schema_");
 }
 
 export const LOG_ID_FIRST = 16;
@@ -59,6 +64,8 @@ export class MetadataState {
   appliedOffset = 0;
   /** Exchanges, bindings and queues. */
   readonly routing = new RoutingState();
+  /** Schemas, their subjects, settings and modes. */
+  readonly schemas = new SchemaState();
   #lastLogId = LOG_ID_FIRST - 1;
   readonly #topics = new Map<string, Topic>();
   #partitions = 0;
@@ -91,12 +98,13 @@ export class MetadataState {
       this.#lastLogId = Math.max(this.#lastLogId, value);
       return [];
     }
-    if (!record.key.startsWith("topic ")) return this.#applyRouting(record);
+    if (!record.key.startsWith("topic ")) return this.#applyOther(record);
     return record.value === null ? this.#delete(record.key) : this.#put(record.key, record.value as TopicRecord);
   }
 
-  #applyRouting(record: StoredRecord): MetadataEvent[] {
-    const events = this.routing.apply(record) ?? [];
+  #applyOther(record: StoredRecord): MetadataEvent[] {
+    const events = this.routing.apply(record);
+    if (events === undefined) return this.schemas.apply(record) ?? [];
     for (const event of events) {
       if (event.type === "space_opened")
         this.#lastLogId = Math.max(this.#lastLogId, event.space.journalLogId, event.space.ackLogId);

@@ -236,6 +236,14 @@ export const FIELDS = {
     "Size of all open transactions of one worker thread.",
   ),
   transactionTimeoutMs: number("ms", 60 * SECOND, span, "Longest time that a transaction may stay open."),
+  schemaBytesMax: number("bytes", 512 * KIB, { min: KIB, max: 4 * MIB }, "Longest text of a schema."),
+  schemasMax: number("count", 100_000, { min: 1, max: 10_000_000 }, "Schemas of the registry, deleted ones included."),
+  schemaVersionsMax: number(
+    "count",
+    1000,
+    { min: 1, max: 100_000 },
+    "Versions of one subject of the registry, deleted ones included.",
+  ),
   transactionalIdsMax: number(
     "count",
     10_000,

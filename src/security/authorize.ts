@@ -33,11 +33,15 @@ export type Operation =
   | "queue.peek"
   | "queue.purge"
   | "queue.redrive"
+  | "schema.register"
+  | "schema.read"
+  | "schema.delete"
+  | "schema.configure"
   | "transaction.run"
   | "transaction.list";
 
 export interface Resource {
-  readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group" | "exchange" | "queue";
+  readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group" | "exchange" | "queue" | "subject";
   readonly namespace: string;
   /** Empty for the namespace as a whole. */
   readonly name: string;

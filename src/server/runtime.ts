@@ -14,6 +14,7 @@ import {
   Groups,
   hashName,
   internalLogConfig,
+  isSchemaEvent,
   isTopicEvent,
   Mailroom,
   type MemberEvent,
@@ -24,6 +25,7 @@ import {
   ownerOf,
   QueueLife,
   Queues,
+  Schemas,
   spaceLogConfig,
   Spaces,
   Topics,
@@ -72,6 +74,7 @@ export class Runtime {
   readonly #definitions: Definitions;
   readonly #exchanges: Exchanges;
   readonly #queues: Queues;
+  readonly #schemas: Schemas;
   readonly #queueLife: QueueLife;
   readonly #coordinator: Coordinator;
   readonly #commits: Commits;
@@ -98,6 +101,7 @@ export class Runtime {
     this.#definitions = new Definitions(engine, this.#metadata, { spaces: this.#spaces, limits: config, announce });
     this.#exchanges = new Exchanges(this.#definitions);
     this.#queues = new Queues(this.#definitions);
+    this.#schemas = new Schemas(this.#metadata, { limits: config, announce });
     this.#queueLife = new QueueLife(this.#definitions, this.#queues, (error) => this.#onQueueLifeFailure(error));
     this.#metadata.catchUp();
     if (engine.worker === 0) this.#openAll();
@@ -149,6 +153,7 @@ export class Runtime {
   }
 
   #onMetadata(event: MetadataEvent): void {
+    if (isSchemaEvent(event)) return;
     if (!isTopicEvent(event)) {
       // The first worker hands the definitions to the core all at once when it has replayed them.
       if (this.#isLive || this.engine.worker > 0) this.#spaces.apply(event);
@@ -261,6 +266,7 @@ export class Runtime {
       exchanges: this.#exchanges,
       queues: this.#queues,
       queueLife: this.#queueLife,
+      schemas: this.#schemas,
       transactions: this.#transactions,
       hub: this.#hub,
       operations: operationTable(),

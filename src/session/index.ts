@@ -3,6 +3,7 @@ import { groupOps } from "./group-ops.ts";
 import type { AnyOperation } from "./operation.ts";
 import { publishOps } from "./publish-ops.ts";
 import { queueOps } from "./queue-ops.ts";
+import { schemaOps } from "./schema-ops.ts";
 import { subscribeOps } from "./subscribe-ops.ts";
 import { topicOps } from "./topic-ops.ts";
 import { transactionOps } from "./transaction-ops.ts";
@@ -13,6 +14,6 @@ export { Session } from "./session.ts";
 
 /** The table of all requests by op. */
 export function operationTable(): ReadonlyMap<number, AnyOperation> {
-  const families = [topicOps, publishOps, subscribeOps, groupOps, exchangeOps, queueOps, transactionOps];
+  const families = [topicOps, publishOps, subscribeOps, groupOps, exchangeOps, queueOps, transactionOps, schemaOps];
   return new Map(families.flat().map((operation) => [operation.op, operation]));
 }

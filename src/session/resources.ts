@@ -28,3 +28,7 @@ export function exchangeResource({ namespace }: InNamespace, name: string): Reso
 export function queueResource({ namespace }: InNamespace, name: string): Resource {
   return { kind: "queue", namespace, name };
 }
+
+export function subjectResource({ namespace }: InNamespace, name: string): Resource {
+  return { kind: "subject", namespace, name };
+}

@@ -1,0 +1,24 @@
+/** Which versions a new schema has to get on with, and in which direction. */
+import { avroIncompatibilities } from "./avro/compat.ts";
+import type { Parsed } from "./parsed.ts";
+import type { Compatibility, Incompatibility } from "./types.ts";
+
+/** The versions that the level asks to be compared with, of all live ones in their order. */
+export function versionsToCheck<T>(level: Compatibility, versions: readonly T[]): readonly T[] {
+  if (level === "NONE") return [];
+  return level.endsWith("_TRANSITIVE") ? versions : versions.slice(-1);
+}
+
+/** What keeps a schema from following an older one; empty when nothing does. */
+export function incompatibilities(next: Parsed, old: Parsed, level: Compatibility): Incompatibility[] {
+  if (next.schemaType !== old.schemaType) {
+    const message = `the type of the schema is ${next.schemaType}, and was ${old.schemaType}; keep it, or use another subject`;
+    return [{ kind: "TYPE_CHANGED", path: "", field: null, message }];
+  }
+  const isBackward = level.startsWith("BACKWARD") || level.startsWith("FULL");
+  const isForward = level.startsWith("FORWARD") || level.startsWith("FULL");
+  return [
+    ...(isBackward ? avroIncompatibilities(next.avro.type, old.avro.type, "new") : []),
+    ...(isForward ? avroIncompatibilities(old.avro.type, next.avro.type, "old") : []),
+  ];
+}

@@ -1,0 +1,118 @@
+/** A schema as the registry works with it: read, checked, with its canonical text, its identity and its references. */
+import { createHash } from "node:crypto";
+import { isNamed, type AvroSchema } from "./avro/ast.ts";
+import { avroText } from "./avro/canonical.ts";
+import { parseAvro } from "./avro/parse.ts";
+import { invalidSchema, shown, unsupported } from "./faults.ts";
+import type { SchemaState } from "./state.ts";
+import { DEFAULT_NAMESPACE, normalizeSubject, qualify, splitSubject } from "./subjects.ts";
+import { type Reference, type Schema, SCHEMA_TYPES, type SchemaSource, type SchemaType } from "./types.ts";
+
+/** The type that a request names; Avro where it names none. @throws schema_unsupported. */
+export function schemaTypeOf(name: string | undefined): SchemaType {
+  const found = name === undefined ? "AVRO" : SCHEMA_TYPES.find((type) => type === name.toUpperCase());
+  if (found !== undefined) return found;
+  throw unsupported(`Invalid schema type ${shown(name)}: the registry has ${SCHEMA_TYPES.join(" and ")}`);
+}
+
+export interface Parsed extends SchemaSource {
+  readonly guid: string;
+  readonly fullName: string | null;
+  readonly avro: AvroSchema;
+}
+
+/** Schemas that one schema may need, directly and through others. */
+export const REFERENCES_MAX = 1000;
+/** Parsed schemas that are kept, least recently used first out. */
+const CACHE_MAX = 256;
+
+/** Reads schemas; what was read of registered ones is kept, within a limit. */
+export class SchemaReader {
+  readonly #state: SchemaState;
+  /** By guid. */
+  readonly #kept = new Map<string, Parsed>();
+
+  constructor(state: SchemaState) {
+    this.#state = state;
+  }
+
+  /**
+   * Reads a schema that a peer sends.
+   *
+   * @param namespace where subjects of references are looked for that do not say.
+   * @throws schema_invalid, also for references that are not there.
+   */
+  read(source: SchemaSource, namespace: string, normalize: boolean): Parsed {
+    const references = source.references.map((reference) => this.#located(reference, namespace));
+    const avro = parseAvro(source.schema, this.#textsOf(references));
+    const schema = avroText(avro, normalize ? "normalized" : "canonical");
+    const named = isNamed(avro.type) ? avro.type.name : null;
+    const ordered = normalize ? [...references].sort((a, b) => (a.name < b.name ? -1 : 1)) : references;
+    const identity = { schemaType: source.schemaType, schema, references: ordered };
+    return { ...identity, guid: guidOf(identity), fullName: named, avro };
+  }
+
+  /** A registered schema, read. */
+  registered(schema: Schema): Parsed {
+    const kept = this.#kept.get(schema.guid);
+    if (kept !== undefined) {
+      this.#kept.delete(schema.guid);
+      this.#kept.set(schema.guid, kept);
+      return kept;
+    }
+    const { schemaType, schema: text, references, guid, fullName } = schema;
+    const avro = parseAvro(text, this.#textsOf(references));
+    const parsed: Parsed = { schemaType, schema: text, references, guid, fullName, avro };
+    this.#kept.set(guid, parsed);
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > CACHE_MAX && oldest !== undefined) this.#kept.delete(oldest);
+    return parsed;
+  }
+
+  /** The text of a registered schema with all types of its references in it, so that it stands alone. */
+  resolved(schema: Schema): string {
+    return avroText(this.registered(schema).avro, "canonical", true);
+  }
+
+  /** The reference with the global name of its subject, and with a version where it asks for the latest (-1). */
+  #located({ name, subject, version }: Reference, namespace: string): Reference {
+    const isQualified = splitSubject(subject).namespace !== DEFAULT_NAMESPACE || subject.startsWith(":.");
+    const at = isQualified ? normalizeSubject(subject) : qualify(namespace, subject);
+    const live = this.#state.liveVersions(at);
+    const found = version === -1 ? live.at(-1) : live.find((entry) => entry.version === version);
+    if (found !== undefined) return { name, subject: at, version: found.version };
+    throw invalidSchema(
+      `No schema reference found for subject "${shown(at)}" and version ${version}; register it first, or correct the reference "${shown(name)}"`,
+    );
+  }
+
+  /** The texts of all schemas that references lead to, each behind those that it needs itself. */
+  #textsOf(references: readonly Reference[]): string[] {
+    const texts = new Map<number, string>();
+    const visited = new Set<number>();
+    const visit = (references: readonly Reference[]): void => {
+      for (const { subject, version } of references) {
+        const entry = this.#state.versions(subject).find((entry) => entry.version === version);
+        const schema = entry && this.#state.schema(entry.id);
+        if (schema === undefined) throw invalidSchema(`the schema of "${shown(subject)}", version ${version}, is gone`);
+        if (visited.has(schema.id)) continue;
+        visited.add(schema.id);
+        if (visited.size > REFERENCES_MAX) throw invalidSchema(`it needs more than ${REFERENCES_MAX} other schemas`);
+        visit(schema.references);
+        texts.set(schema.id, schema.schema);
+      }
+    };
+    visit(references);
+    return [...texts.values()];
+  }
+}
+
+/** UUID (version 8: of a form of our own) from a hash of what makes a schema this one. */
+export function guidOf({ schemaType, schema, references }: SchemaSource): string {
+  const identity = JSON.stringify([schemaType, schema, references.map((r) => [r.name, r.subject, r.version])]);
+  const hash = createHash("sha256").update(identity).digest();
+  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x80;
+  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80;
+  const hex = hash.toString("hex").slice(0, 32);
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
