@@ -4,18 +4,21 @@
  *     GET /health/live   200 while the process runs
  *     GET /health/ready  200 when the broker serves; 503 while it recovers or shuts down
  *     GET /metrics       Prometheus text
+ *     /schemas/...       the schema registry (registry/), whose errors have another form
  *
  * Errors are JSON: {"error": {"code", "name", "message", "action"}}.
  */
 import { ERRORS, type ErrorName, MillraceError, toMillraceError } from "../errors/index.ts";
 import { exposition, METRICS_CONTENT_TYPE, type MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
+import { REGISTRY_PATH, type RegistryHandler } from "./registry/index.ts";
 
 export type Phase = "recovering" | "ready" | "stopping";
 
 export interface AdminOptions {
   readonly phase: () => Phase;
   readonly snapshot: () => Promise<MetricsSnapshot>;
+  readonly registry: RegistryHandler;
   readonly logger: Logger;
 }
 
@@ -34,6 +37,9 @@ export function adminHandler(options: AdminOptions): AdminHandler {
 
 async function answer(request: Request, options: AdminOptions): Promise<Response> {
   const { pathname } = new URL(request.url);
+  if (pathname === REGISTRY_PATH || pathname.startsWith(`${REGISTRY_PATH}/`)) {
+    return options.registry(request, pathname.slice(REGISTRY_PATH.length));
+  }
   if (request.method !== "GET" && request.method !== "HEAD") return plainError(405, "only GET is allowed here");
   switch (pathname) {
     case "/health/live":

@@ -15,7 +15,7 @@ export { type BindingRequest, Exchanges } from "./exchanges.ts";
 export { QueueLife } from "./queue-life.ts";
 export { Queues } from "./queues.ts";
 export type { Queue } from "./routing-state.ts";
-export { type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
+export { type Found as SchemasFound, type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
 export { Spaces } from "./spaces.ts";
 export { Applier } from "./transactions/applier.ts";
 export { Commits } from "./transactions/commits.ts";
@@ -45,4 +45,5 @@ export {
   splitSubject,
   STRATEGIES,
   type SubjectStrategy,
+  type Version,
 } from "../schema/index.ts";

@@ -74,7 +74,10 @@ export class Schemas {
    * @param imported id and version, which only the mode IMPORT takes.
    * @throws schema_invalid, schema_unsupported, schema_incompatible, schema_mode, limit_exceeded, invalid_argument.
    */
-  async register(request: SchemaRequest, imported: { id?: number; version?: number } = {}): Promise<Registered> {
+  async register(
+    request: SchemaRequest,
+    imported: { id?: number | undefined; version?: number | undefined } = {},
+  ): Promise<Registered> {
     const { subject } = request;
     checkSubject(subject);
     let registered: Registered | undefined;
@@ -191,7 +194,7 @@ export class Schemas {
     const bytes = Buffer.byteLength(request.schema);
     if (bytes > schemaBytesMax) {
       const message = `Invalid schema: it has ${bytes} bytes, and at most ${schemaBytesMax} are accepted (schemaBytesMax)`;
-      throw fault("schema_invalid", CODE.invalidSchema, message);
+      throw fault("schema_invalid", CODE.schemaTooLarge, message);
     }
     const { subject } = request;
     return this.#reader.read(

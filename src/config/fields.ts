@@ -24,10 +24,16 @@ export const FIELDS = {
     "127.0.0.1",
     "a loopback address (127.x.x.x, ::1, localhost)",
     isLoopback,
-    "Address that both listeners bind.",
+    "Address that the listeners bind.",
   ),
   port: number("count", 7400, port, "TCP port of the native protocol; 0 takes a free one."),
   httpPort: number("count", 7480, port, "Port of HTTP and of WebSocket at /ws; 0 takes a free one."),
+  registryPort: number(
+    "count",
+    8081,
+    port,
+    "Port of the schema registry's HTTP interface; 0 takes a free one, and so does the default where httpPort is 0.",
+  ),
   dataDir: text(
     "./millrace-data",
     "a path",
@@ -294,7 +300,10 @@ export function crossFaults(config: Config, sourceOf: (key: ConfigKey) => string
       `${say("batchBytesMax")} is over publishCreditBytes + publishOverdraftBytesMax (${taken}): a batch has to fit`,
     );
   }
-  const { port: tcp, httpPort: http } = config;
-  if (tcp !== 0 && tcp === http) faults.push(`${say("httpPort")} is the same as ${say("port")}: each needs its own`);
+  const ports = ["port", "httpPort", "registryPort"] as const;
+  for (const [index, key] of ports.entries()) {
+    const other = ports.slice(0, index).find((earlier) => config[earlier] !== 0 && config[earlier] === config[key]);
+    if (other !== undefined) faults.push(`${say(key)} is the same as ${say(other)}: each needs its own`);
+  }
   return faults;
 }

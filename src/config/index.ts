@@ -94,6 +94,8 @@ function merge(layers: readonly Layer[]): Omit<LoadedConfig, "file"> {
     values[key] = value;
     sources[key] = source;
   }
+  // Who asks for free ports means all of them: two brokers of one machine would meet at a fixed one.
+  if (values["httpPort"] === 0 && sources.registryPort === "default") values["registryPort"] = 0;
   const config = values as unknown as Config;
   if (faults.length === 0) faults.push(...crossFaults(config, (key) => sources[key]));
   if (faults.length > 0) throw new MillraceError("invalid_config", faults.join("\n"), { details: { faults } });

@@ -23,6 +23,7 @@ export const CODE = {
   referenceExists: 42206,
   idMismatch: 42207,
   invalidSubject: 42208,
+  schemaTooLarge: 42209,
 } as const;
 
 const SHOWN_CHARACTERS = 200;

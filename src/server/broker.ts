@@ -34,6 +34,8 @@ export class Broker implements AsyncDisposable {
   readonly port: number;
   /** Of HTTP, and of WebSocket at /ws. */
   readonly httpPort: number;
+  /** Of the schema registry's HTTP interface. */
+  readonly registryPort: number;
   /** Resolves when the broker has stopped; rejects when one of its threads failed, which stops it too. */
   readonly closed: Promise<void>;
   readonly #parts: Parts;
@@ -46,6 +48,7 @@ export class Broker implements AsyncDisposable {
     this.recovery = parts.runtime.engine.recovery();
     this.port = port;
     this.httpPort = parts.http.port;
+    this.registryPort = parts.http.registryPort;
     this.closed = this.#close.promise;
     // Nobody has to listen.
     this.closed.catch(() => undefined);
@@ -132,6 +135,7 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
   const http = listenHttp({
     config,
     port: config.httpPort,
+    registryPort: config.registryPort,
     logger,
     version: VERSION,
     phase: adminPhase(phase),
@@ -151,6 +155,7 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
     logger.info("serving", {
       port,
       httpPort: http.port,
+      registryPort: http.registryPort,
       threads: config.threads,
       dataDir: place(config),
       version: VERSION,
@@ -179,6 +184,7 @@ async function startThreads(startup: Startup, parts: Parts, port: number): Promi
         config,
         port,
         httpPort: parts.http.port,
+        registryPort: parts.http.registryPort,
         serverName: SERVER_NAME,
         version: VERSION,
         logLevel: startup.logLevel,

@@ -1,16 +1,29 @@
-/** The HTTP listener: admin paths, and the native protocol over WebSocket at /ws. It listens before recovery begins. */
+/**
+ * The HTTP listeners: admin paths and the native protocol over WebSocket at /ws; and the schema registry on a port of its
+ * own. They listen before recovery begins.
+ */
 import type { Server } from "bun";
-import { adminHandler, errorResponse, type Phase, plainError } from "../admin/index.ts";
+import {
+  adminHandler,
+  errorResponse,
+  type Phase,
+  plainError,
+  type RegistryHandler,
+  registryHandler,
+} from "../admin/index.ts";
+import type { Schemas } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import type { MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
+import { allowAll } from "../security/index.ts";
 import { type WebSocketState, webSocketHandlers } from "../net/index.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface HttpOptions {
   readonly config: Config;
   readonly port: number;
+  readonly registryPort: number;
   readonly logger: Logger;
   readonly version: string;
   readonly phase: () => Phase;
@@ -20,35 +33,81 @@ export interface HttpOptions {
 
 export interface HttpListener {
   readonly port: number;
+  readonly registryPort: number;
   stop(): Promise<void>;
 }
 
 const WS_PATH = "/ws";
+/** `\u0061` for one byte. */
+const ESCAPED_BYTES_MAX = 6;
+const OTHER_BODY_BYTES_MAX = 1024 * 1024;
 
 /** @throws EADDRINUSE and its like, as Bun gives them. */
 export function listenHttp(options: HttpOptions): HttpListener {
+  const { logger, phase } = options;
+  const schemas = (): Schemas | undefined => (phase() === "recovering" ? undefined : options.runtime()?.schemas);
+  const registry = guarded(registryHandler({ schemas, authorize: allowAll, logger }));
+  const admin = listenAdmin(options, registry);
+  try {
+    const own = listenRegistry(options, registry);
+    return {
+      port: admin.port ?? 0,
+      registryPort: own.port ?? 0,
+      stop: async () => void (await Promise.all([admin.stop(true), own.stop(true)])),
+    };
+  } catch (error) {
+    void admin.stop(true);
+    throw error;
+  }
+}
+
+function listenAdmin(options: HttpOptions, registry: RegistryHandler): Server<WebSocketState> {
   const { config, logger, phase } = options;
   const admin = adminHandler({
     phase,
     logger,
+    registry,
     snapshot: () => snapshotOf(required(options.runtime()), options.version),
   });
-  const server: Server<WebSocketState> = Bun.serve<WebSocketState>({
-    hostname: config.host,
+  return Bun.serve<WebSocketState>({
+    ...common(options),
     port: options.port,
-    reusePort: config.threads > 1,
-    development: false,
     fetch: (request, self) => {
       if (new URL(request.url).pathname !== WS_PATH) return admin(request);
       return upgrade(request, self, phase());
     },
-    error: (error) => {
+    websocket: webSocketHandlers(() => required(options.runtime()).loop, config.frameBytesMax),
+  });
+}
+
+function listenRegistry(options: HttpOptions, registry: RegistryHandler): Server<undefined> {
+  return Bun.serve({
+    ...common(options),
+    port: options.registryPort,
+    fetch: (request) => registry(request, new URL(request.url).pathname),
+  });
+}
+
+function common({ config, logger }: HttpOptions) {
+  return {
+    hostname: config.host,
+    reusePort: config.threads > 1,
+    development: false,
+    // A schema's text in a JSON body, where each of its bytes may be escaped.
+    maxRequestBodySize: config.schemaBytesMax * ESCAPED_BYTES_MAX + OTHER_BODY_BYTES_MAX,
+    error: (error: Error) => {
       logger.error("an HTTP request failed", { error });
       return errorResponse(new MillraceError("internal"));
     },
-    websocket: webSocketHandlers(() => required(options.runtime()).loop, config.frameBytesMax),
-  });
-  return { port: server.port ?? 0, stop: () => server.stop(true) };
+  } as const;
+}
+
+/** Refuses pages of other machines, as for WebSockets. */
+function guarded(registry: RegistryHandler): RegistryHandler {
+  return (request, path) => {
+    if (isLocalOrigin(request.headers.get("origin"))) return registry(request, path);
+    return Promise.resolve(plainError(403, "pages of other machines may not use the registry"));
+  };
 }
 
 function upgrade(request: Request, server: Server<WebSocketState>, phase: Phase): Response | undefined {

@@ -67,6 +67,7 @@ export class Runtime {
   readonly loop: WorkerLoop;
   readonly mailroom: Mailroom;
   readonly groups: Groups;
+  readonly schemas: Schemas;
   readonly #options: RuntimeOptions;
   readonly #metadata: MetadataLog;
   readonly #topics: Topics;
@@ -74,7 +75,6 @@ export class Runtime {
   readonly #definitions: Definitions;
   readonly #exchanges: Exchanges;
   readonly #queues: Queues;
-  readonly #schemas: Schemas;
   readonly #queueLife: QueueLife;
   readonly #coordinator: Coordinator;
   readonly #commits: Commits;
@@ -101,7 +101,7 @@ export class Runtime {
     this.#definitions = new Definitions(engine, this.#metadata, { spaces: this.#spaces, limits: config, announce });
     this.#exchanges = new Exchanges(this.#definitions);
     this.#queues = new Queues(this.#definitions);
-    this.#schemas = new Schemas(this.#metadata, { limits: config, announce });
+    this.schemas = new Schemas(this.#metadata, { limits: config, announce });
     this.#queueLife = new QueueLife(this.#definitions, this.#queues, (error) => this.#onQueueLifeFailure(error));
     this.#metadata.catchUp();
     if (engine.worker === 0) this.#openAll();
@@ -266,7 +266,7 @@ export class Runtime {
       exchanges: this.#exchanges,
       queues: this.#queues,
       queueLife: this.#queueLife,
-      schemas: this.#schemas,
+      schemas: this.schemas,
       transactions: this.#transactions,
       hub: this.#hub,
       operations: operationTable(),

@@ -60,7 +60,7 @@ function explain(error: unknown): number {
   if ((error as { code?: unknown }).code !== "EADDRINUSE") throw error;
   // Bun's TCP listener says which port in a field, its HTTP server in the message alone.
   const { message, port = /port (\d+)/.exec(message)?.[1] } = error as Error & { port?: number };
-  const action = "choose another with --port and --http-port, or 0 for a free one";
+  const action = "choose another with --port, --http-port and --registry-port, or 0 for a free one";
   const what = port === undefined ? message : `port ${port} is in use`;
   process.stderr.write(`error: address_in_use: ${what} — ${action}\n`);
   return EXIT_FAILED;

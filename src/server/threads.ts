@@ -12,6 +12,7 @@ export type ToThread =
       readonly config: Config;
       readonly port: number;
       readonly httpPort: number;
+      readonly registryPort: number;
       readonly serverName: string;
       readonly version: string;
       readonly logLevel: LogLevel;

@@ -29,6 +29,7 @@ function serve(message: Extract<ToThread, { type: "serve" }>): Serving {
   const http = listenHttp({
     config,
     port: message.httpPort,
+    registryPort: message.registryPort,
     logger,
     version,
     phase: () => (isStopping ? "stopping" : "ready"),
@@ -38,7 +39,7 @@ function serve(message: Extract<ToThread, { type: "serve" }>): Serving {
     isStopping = true;
     return http.stop();
   };
-  return { runtime, http: { port: http.port, stop } };
+  return { runtime, http: { ...http, stop } };
 }
 
 async function end(serving: Serving | undefined): Promise<void> {

@@ -61,7 +61,16 @@ export class ServerProcess {
   static async start(place: ServerPlace, flags: readonly string[] = []): Promise<ServerProcess> {
     const main = join(import.meta.dir, "../../src/main.ts");
     const { dataDir, port, httpPort } = place;
-    const where = ["--data-dir", dataDir, "--port", String(port), "--http-port", String(httpPort)];
+    const where = [
+      "--data-dir",
+      dataDir,
+      "--port",
+      String(port),
+      "--http-port",
+      String(httpPort),
+      "--registry-port",
+      "0",
+    ];
     const child = Bun.spawn([process.execPath, main, "serve", ...where, ...flags], {
       stdout: "ignore",
       stderr: "pipe",
