@@ -16,6 +16,7 @@ pub struct EngineOptions {
     pub publishers_per_connection_max: usize,
     pub subscriptions_per_connection_max: usize,
     pub sources_per_subscription_max: usize,
+    pub prefetch_max: u32,
     pub publish_credit_bytes: u64,
     pub publish_overdraft_bytes_max: u64,
     pub subscription_credit_bytes_max: u64,

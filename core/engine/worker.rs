@@ -206,6 +206,7 @@ impl Worker {
         let Input { control, greeted, .. } = input;
         let mut broken = None;
         let flow_bytes_max = hub.engine.options.subscription_credit_bytes_max;
+        let prefetch_max = hub.engine.options.prefetch_max;
         let mut whole = Vec::new();
         let mut pending = publish::Pending::default();
         let scanned = input.scanner.feed_into(chunk, &mut whole, &mut |frame| {
@@ -222,7 +223,9 @@ impl Worker {
                 Frame::PublishOne(frame) => publish::one(hub, peer, &frame),
                 Frame::BadPublish(bad) => publish::refuse(peer, bad),
                 Frame::Settle(frame) => spaces::settle(hub, peer, &frame),
-                Frame::Prefetch { subscription, prefetch } => spaces::set_prefetch(peer, subscription, prefetch),
+                Frame::Prefetch { subscription, prefetch } => {
+                    spaces::set_prefetch(peer, subscription, prefetch.min(prefetch_max));
+                }
                 Frame::Flow { subscription, bytes } => deliver::flow(peer, subscription, bytes, flow_bytes_max),
                 Frame::Control { bytes, .. } => control.extend_from_slice(bytes),
             }

@@ -96,6 +96,8 @@ pub const BIND: u8 = 73;
 pub const UNBIND: u8 = 74;
 /// Lists bindings.
 pub const BINDING_LIST: u8 = 75;
+/// Changes a queue's configuration.
+pub const QUEUE_ALTER: u8 = 76;
 /// Declares a queue.
 pub const QUEUE_DECLARE: u8 = 80;
 /// Deletes a queue, its messages and its bindings.

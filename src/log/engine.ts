@@ -42,6 +42,7 @@ export interface EngineOptions {
   publishersPerConnectionMax: number;
   subscriptionsPerConnectionMax: number;
   sourcesPerSubscriptionMax: number;
+  prefetchMax: number;
   publishCreditBytes: number;
   publishOverdraftBytesMax: number;
   subscriptionCreditBytesMax: number;

@@ -12,6 +12,7 @@ export function engineOptions(config: Config, manualClockMs: number | null): Eng
     publishersPerConnectionMax: config.publishersPerConnectionMax,
     subscriptionsPerConnectionMax: config.subscriptionsPerConnectionMax,
     sourcesPerSubscriptionMax: config.sourcesPerSubscriptionMax,
+    prefetchMax: config.prefetchMax,
     publishCreditBytes: config.publishCreditBytes,
     publishOverdraftBytesMax: config.publishOverdraftBytesMax,
     subscriptionCreditBytesMax: config.subscriptionCreditBytesMax,

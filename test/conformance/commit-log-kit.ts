@@ -38,6 +38,7 @@ export const OPTIONS: Omit<EngineOptions, "dataDir"> = {
   publishersPerConnectionMax: 1024,
   subscriptionsPerConnectionMax: 1024,
   sourcesPerSubscriptionMax: 1024,
+  prefetchMax: 65_535,
   publishCreditBytes: 8 * MIB,
   publishOverdraftBytesMax: 8 * MIB,
   subscriptionCreditBytesMax: 64 * MIB,

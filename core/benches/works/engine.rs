@@ -28,6 +28,7 @@ fn options() -> EngineOptions {
         publishers_per_connection_max: 16,
         subscriptions_per_connection_max: 16,
         sources_per_subscription_max: 16,
+        prefetch_max: 65_535,
         publish_credit_bytes: 16 << 20,
         publish_overdraft_bytes_max: 16 << 20,
         subscription_credit_bytes_max: CREDIT_BYTES,

@@ -21,6 +21,7 @@ pub fn options(data_dir: Option<std::path::PathBuf>, workers: usize) -> EngineOp
         publishers_per_connection_max: 16,
         subscriptions_per_connection_max: 16,
         sources_per_subscription_max: 16,
+        prefetch_max: 65_535,
         publish_credit_bytes: 64 << 10,
         publish_overdraft_bytes_max: 1 << 20,
         subscription_credit_bytes_max: 64 << 20,

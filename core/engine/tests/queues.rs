@@ -26,6 +26,24 @@ fn a_routed_message_is_delivered_once_and_its_ack_is_answered() {
 }
 
 #[test]
+fn a_window_is_never_larger_than_the_broker_allows() {
+    let limits = EngineOptions { prefetch_max: 3, ..options(None, 1) };
+    let mut rig = rig_with(&Engine::open(limits).unwrap(), &[]);
+    let (producer, consumer) = (connect(&mut rig, 0), connect(&mut rig, 0));
+    consume(&mut rig, consumer, 1);
+    rig.worker.ingest(producer, &publish_to(1, &keyed(&[("k", "x"); 10]))).unwrap();
+    rig.run();
+    assert_eq!(count(&rig, QUEUE, "inFlight"), 1);
+    rig.worker.ingest(consumer, &prefetch(u64::from(u32::MAX))).unwrap();
+    rig.run();
+    assert_eq!(count(&rig, QUEUE, "inFlight"), 3);
+    rig.worker.ingest(consumer, &prefetch(2)).unwrap();
+    rig.worker.ingest(consumer, &settle(None, 0, &[1, 2])).unwrap();
+    rig.run();
+    assert_eq!(count(&rig, QUEUE, "inFlight"), 2, "a smaller one is taken as it is");
+}
+
+#[test]
 fn single_records_are_routed_and_answered_in_one_run() {
     let mut rig = in_memory();
     let producer = connect(&mut rig, 0);

@@ -108,6 +108,16 @@ pub fn settle(correlation: Option<u64>, outcome: u64, ranges: &[u64]) -> Vec<u8>
     })
 }
 
+/// `[14, 1, prefetch]`.
+pub fn prefetch(prefetch: u64) -> Vec<u8> {
+    frame(|out| {
+        msgpack::write_array(out, 3);
+        for value in [14, 1, prefetch] {
+            msgpack::write_uint(out, value);
+        }
+    })
+}
+
 /// A batch for an exchange: partition nil.
 pub fn publish_to(correlation: u64, batch: &[u8]) -> Vec<u8> {
     frame(|out| {
