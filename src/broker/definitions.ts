@@ -5,7 +5,7 @@ import type { Engine } from "../log/engine.ts";
 import type { MetadataLog } from "./metadata-log.ts";
 import type { MetadataState } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
-import { type Exchange, type MetadataChange, type Queue, tombstone } from "./routing-state.ts";
+import { type Exchange, type MetadataChange, type Queue, queueRecord, tombstone } from "./routing-state.ts";
 import type { Spaces } from "./spaces.ts";
 
 export interface RoutingLimits {
@@ -47,16 +47,18 @@ export class Definitions {
    */
   async change(decide: (state: MetadataState) => readonly MetadataChange[]): Promise<void> {
     let records: readonly MetadataChange[] = [];
+    let undo: readonly MetadataChange[] = [];
     this.#metadata.catchUp();
     this.spaces.takeFailure();
     const done = this.#metadata.change((state) => {
       records = decide(state);
+      undo = undoOf(records, state);
       return records;
     });
     // The change is applied before the first wait, so a failure there is this change's. It is taken back before anything
     // else happens: a crash must not leave a definition behind that the core refuses at every start.
     const failure = this.spaces.takeFailure();
-    const undone = failure === undefined ? undefined : this.#metadata.change(() => undoOf(records));
+    const undone = failure === undefined ? undefined : this.#metadata.change(() => undo);
     if (records.length > 0) this.#announce();
     await done;
     await undone;
@@ -73,10 +75,13 @@ export class Definitions {
   }
 }
 
-/** Tombstones of what is new; deletions and counters stay. */
-function undoOf(records: readonly MetadataChange[]): MetadataChange[] {
-  const isNew = ({ key, value }: MetadataChange): boolean => value !== null && /^(exchange|queue|binding) /.test(key);
-  return records.filter(isNew).map(({ key }) => tombstone(key));
+/** Tombstones of what is new, and a changed queue as it was before; deletions and counters stay. */
+function undoOf(records: readonly MetadataChange[], { routing }: MetadataState): MetadataChange[] {
+  const isMade = ({ key, value }: MetadataChange): boolean => value !== null && /^(exchange|queue|binding) /.test(key);
+  return records.filter(isMade).map(({ key, value }) => {
+    const before = key.startsWith("queue ") ? routing.queueById((value as Queue).id) : undefined;
+    return before === undefined ? tombstone(key) : queueRecord(before);
+  });
 }
 
 /** @throws invalid_topic_name. */

@@ -25,7 +25,8 @@ export class QueueLife {
 
   /** A consumer has left, and the core knows. */
   async consumerLeft(queue: Queue): Promise<void> {
-    if (queue.config.autoDelete !== true) return;
+    // Its configuration may have changed since the consumer came.
+    if (this.#definitions.state.routing.queueById(queue.id)?.config.autoDelete !== true) return;
     await this.#quietly(this.#queues.deleteIf(queue.id, ({ consumers = 0 }) => consumers === 0));
   }
 

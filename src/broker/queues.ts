@@ -1,8 +1,10 @@
 /** Queues: declared, deleted, described and listed over the metadata log; their messages are asked of the core. */
 import { isMillraceError, MillraceError } from "../errors/index.ts";
 import {
+  alterQueueConfig,
   checkDeadLetterLoop,
   checkSameQueue,
+  isSameQueue,
   parseQueueConfig,
   type QueueConfig,
   shownQueueConfig,
@@ -101,6 +103,26 @@ export class Queues {
     const queue: Queue = { namespace, name, id, config, deadLetterExchange, owner, createdMs };
     checkDeadLetterLoop(state.routing.graph(namespace, { queue }), id);
     return [...records, queueRecord(queue), entityCounterRecord(id)];
+  }
+
+  /**
+   * Changes a queue's configuration. What is in the queue stays as it is: limits apply from the next message on.
+   *
+   * @param change a merge patch: nil takes a key back to its default, keys of a map change by themselves.
+   * @throws queue_not_found, queue_exclusive, invalid_config (also for keys that cannot change), schedule_never,
+   *   exchange_not_found (deadLetter), dead_letter_loop.
+   */
+  async alter(namespace: string, name: string, change: Fields, owner: string): Promise<void> {
+    await this.#definitions.change((state) => {
+      const before = requireQueue(state, namespace, name);
+      checkAccess(before, owner);
+      const config = alterQueueConfig(before.config, change);
+      const { deadLetter } = config;
+      const deadLetterExchange = deadLetter === undefined ? null : exchangeId(state, namespace, deadLetter.exchange);
+      const queue: Queue = { ...before, config, deadLetterExchange };
+      checkDeadLetterLoop(state.routing.graph(namespace, { queue }), queue.id);
+      return isSameQueue(before.config, config) ? [] : [queueRecord(queue)];
+    });
   }
 
   /** @throws queue_not_found, queue_exclusive, not_empty (`ifEmpty`), in_use (`ifUnused`). */

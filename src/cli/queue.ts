@@ -1,69 +1,20 @@
 import type { Command } from "commander";
-import type { PeekedMessage, QueueConfig, QueueDescription, RedriveOptions } from "../client/index.ts";
-import { nearestName } from "../stdx/index.ts";
+import type { PeekedMessage, QueueConfigChange, QueueDescription, RedriveOptions } from "../client/index.ts";
 import { action, collect, examples, type Runtime } from "./command.ts";
 import type { Context } from "./context.ts";
 import { madeOrThere } from "./exchange.ts";
-import { usageError } from "./exit.ts";
+import { addSettingOptions, queueConfigOf, resetsOf, type SettingOptions } from "./queue-settings.ts";
 import { contentJson } from "./record-line.ts";
-import { countOf, durationOf, formatSetting, formatTime, groupDigits, sizeOf } from "./units.ts";
+import { countOf, formatSetting, formatTime, groupDigits } from "./units.ts";
 
-/** `millrace queue …`: create, list, describe, purge, delete, peek, redrive, scheduled. */
-
-type Kind = "bytes" | "ms" | "count" | "number" | "boolean" | "text";
-
-/** How the value of each setting is written; a dot leads into a group of them. The broker checks ranges. */
-const SETTINGS: Readonly<Record<string, Kind>> = {
-  durable: "boolean",
-  autoDelete: "boolean",
-  expiresMs: "ms",
-  ordered: "boolean",
-  singleActive: "boolean",
-  messageTtlMs: "ms",
-  priorityMax: "count",
-  lengthMax: "count",
-  bytesMax: "bytes",
-  overflow: "text",
-  deliveryLimit: "count",
-  leaseMs: "ms",
-  leaseWarningMs: "ms",
-  dedupWindowMs: "ms",
-  dedupEntriesMax: "count",
-  "retry.kind": "text",
-  "retry.delayMs": "ms",
-  "retry.delayMaxMs": "ms",
-  "retry.jitter": "number",
-  "retry.attemptsMax": "count",
-  "deadLetter.exchange": "text",
-  "deadLetter.routingKey": "text",
-  "release.ratePerSec": "number",
-  "release.burst": "count",
-  "release.window.from": "text",
-  "release.window.to": "text",
-  "release.window.utcOffsetMinutes": "number",
-  inFlightMax: "count",
-  deferredMax: "count",
-  delayedMax: "count",
-  groupsMax: "count",
-};
-
-interface CreateOptions {
-  config?: string[];
-  transient?: boolean;
-  ordered?: boolean;
-  ttl?: string;
-  lengthMax?: string;
-  deliveryLimit?: string;
-  lease?: string;
-  priorityMax?: string;
-  deadLetter?: string;
-}
+/** `millrace queue …`: create, alter, list, describe, purge, delete, peek, redrive, scheduled. */
 
 export function addQueueCommands(program: Command, runtime: Runtime): void {
   const queue = program
     .command("queue")
-    .description("create, list, describe, purge, delete, peek and redrive queues, and their scheduled messages");
+    .description("create, alter, list, describe, purge, delete, peek and redrive queues, and their scheduled messages");
   addCreate(queue, runtime);
+  addAlter(queue, runtime);
   addList(queue, runtime);
   addDescribe(queue, runtime);
   addPurge(queue, runtime);
@@ -74,20 +25,15 @@ export function addQueueCommands(program: Command, runtime: Runtime): void {
 }
 
 function addCreate(queue: Command, runtime: Runtime): void {
-  const command = queue
-    .command("create")
-    .alias("declare")
-    .description("create a queue; one that is there already, alike, is fine")
-    .argument("<queue>")
-    .option("-c, --config <key=value>", `a setting, as often as needed: ${Object.keys(SETTINGS).join(", ")}`, collect)
+  const command = addSettingOptions(
+    queue
+      .command("create")
+      .alias("declare")
+      .description("create a queue; one that is there already, alike, is fine")
+      .argument("<queue>"),
+  )
     .option("--transient", "gone with a restart of the broker")
-    .option("--ordered", "one unsettled message of each group at most, in order")
-    .option("--ttl <duration>", "messages expire after this (messageTtlMs)")
-    .option("--length-max <count>", "the most messages it holds; the oldest go unless overflow says otherwise")
-    .option("--delivery-limit <count>", "deliveries after which a message is dead-lettered")
-    .option("--lease <duration>", "how long a consumer may hold a message (leaseMs)")
-    .option("--priority-max <level>", "priorities from 0 to this, at most 31")
-    .option("--dead-letter <exchange:key>", "where failed messages go; :queue is straight to a queue");
+    .option("--ordered", "one unsettled message of each group at most, in order");
   examples(command, [
     ["millrace queue create orders", "durable, without limits"],
     ["millrace queue create orders --delivery-limit 5 --dead-letter :orders.dead", "five attempts, then orders.dead"],
@@ -97,75 +43,30 @@ function addCreate(queue: Command, runtime: Runtime): void {
       "an hour a day, so fast",
     ],
   ]);
-  action<CreateOptions>(command, runtime, async (context, [name = ""], options) => {
+  action<SettingOptions>(command, runtime, async (context, [name = ""], options) => {
     const config = queueConfigOf(options);
     const created = await context.withClient((client) => client.queue(name).declare(config));
     context.result({ queue: name, created, config }, () => `${madeOrThere(created, name)}\n`);
   });
 }
 
-/** The settings of `--config key=value` and of the options that stand for the usual ones. */
-export function queueConfigOf(options: CreateOptions): QueueConfig {
-  const config: Record<string, unknown> = {};
-  for (const pair of options.config ?? []) {
-    const split = pair.indexOf("=");
-    if (split < 1) throw usageError(`--config: "${pair}" is no key=value`, "write it as lengthMax=1000");
-    setPath(config, settingName(pair.slice(0, split)), pair.slice(split + 1));
-  }
-  if (options.transient === true) config["durable"] = false;
-  if (options.ordered === true) config["ordered"] = true;
-  if (options.ttl !== undefined) config["messageTtlMs"] = durationOf("--ttl", options.ttl);
-  if (options.lengthMax !== undefined) config["lengthMax"] = countOf("--length-max", options.lengthMax, 1);
-  if (options.deliveryLimit !== undefined)
-    config["deliveryLimit"] = countOf("--delivery-limit", options.deliveryLimit, 1);
-  if (options.lease !== undefined) config["leaseMs"] = durationOf("--lease", options.lease);
-  if (options.priorityMax !== undefined) config["priorityMax"] = countOf("--priority-max", options.priorityMax);
-  if (options.deadLetter !== undefined) config["deadLetter"] = deadLetterOf(options.deadLetter);
-  return config as QueueConfig;
-}
-
-function settingName(name: string): string {
-  if (Object.hasOwn(SETTINGS, name)) return name;
-  const near = nearestName(name, Object.keys(SETTINGS));
-  const advice = near === undefined ? `use ${Object.keys(SETTINGS).join(", ")}` : `did you mean ${near}?`;
-  throw usageError(`"${name}" is no queue setting`, advice);
-}
-
-function setPath(config: Record<string, unknown>, name: string, text: string): void {
-  const path = name.split(".");
-  const last = path.pop() as string;
-  let at = config;
-  for (const word of path) at = (at[word] ??= {}) as Record<string, unknown>;
-  at[last] = settingValue(name, text);
-}
-
-function settingValue(name: string, text: string): unknown {
-  switch (SETTINGS[name]) {
-    case "bytes":
-      return sizeOf(name, text);
-    case "ms":
-      return durationOf(name, text);
-    case "count":
-      return countOf(name, text);
-    case "number": {
-      const number = Number(text);
-      if (text.trim() === "" || !Number.isFinite(number))
-        throw usageError(`${name}: "${text}" is no number`, "write it as 0.5");
-      return number;
-    }
-    case "boolean":
-      if (text === "true" || text === "false") return text === "true";
-      throw usageError(`${name}: "${text}" is neither true nor false`, "write true or false");
-    default:
-      return text;
-  }
-}
-
-/** `exchange`, `exchange:key` or `:queue`, which is the default exchange. */
-function deadLetterOf(text: string): { exchange: string; routingKey?: string } {
-  const split = text.indexOf(":");
-  if (split < 0) return { exchange: text };
-  return { exchange: text.slice(0, split), routingKey: text.slice(split + 1) };
+function addAlter(queue: Command, runtime: Runtime): void {
+  const command = addSettingOptions(
+    queue
+      .command("alter")
+      .description("change settings of a queue; what is in it stays, limits apply from the next message on")
+      .argument("<queue>"),
+  ).option("--reset <key>", "take a setting back to its default, as often as needed", collect);
+  examples(command, [
+    ["millrace queue alter orders --delivery-limit 10", "the other settings stay"],
+    ["millrace queue alter orders -c retry.delayMs=5s --reset messageTtlMs", "one changed, one back to its default"],
+    ["millrace queue alter orders --reset deadLetter", "failed messages are dropped from now on"],
+  ]);
+  action<SettingOptions & { reset?: string[] }>(command, runtime, async (context, [name = ""], options) => {
+    const change = queueConfigOf(options, resetsOf(options.reset ?? [])) as QueueConfigChange;
+    const config = await context.withClient((client) => client.queue(name).alter(change));
+    context.result({ queue: name, config }, () => `altered ${name}\n`);
+  });
 }
 
 function addList(queue: Command, runtime: Runtime): void {

@@ -50,7 +50,14 @@ export {
 } from "./queue.ts";
 export { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
 export { type NackOptions, QueueMessage } from "./queue-message.ts";
-export type { MessageOptions, PublishOptions, QueueConfig, QueueConsumeOptions, RetryPolicy } from "./queue-options.ts";
+export type {
+  MessageOptions,
+  PublishOptions,
+  QueueConfig,
+  QueueConfigChange,
+  QueueConsumeOptions,
+  RetryPolicy,
+} from "./queue-options.ts";
 export type { GetOptions } from "./queue-pull.ts";
 export { QueueView } from "./queue-view.ts";
 export { type Answer, type GatherOptions, Reply, type ReplyOptions, type RequestOptions } from "./requests.ts";

@@ -68,6 +68,11 @@ export interface QueueConfig {
   groupsMax?: number;
 }
 
+/** A change of something: what is left out stays, null takes it back to its default. */
+type Change<T> = { [K in keyof T]?: (NonNullable<T[K]> extends object ? Change<NonNullable<T[K]>> : T[K]) | null };
+
+export type QueueConfigChange = Change<QueueConfig>;
+
 export interface MessageOptions {
   headers?: Headers | null;
   /** 0 to 31; higher ones come first, as far as the queue's `priorityMax` goes. */

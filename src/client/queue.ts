@@ -5,7 +5,7 @@ import type { BindingOptions, DeclareOptions, BindingDescription } from "./excha
 import { listBindings } from "./exchange.ts";
 import { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
 import type { QueueMessage } from "./queue-message.ts";
-import type { PublishOptions, QueueConfig, QueueConsumeOptions } from "./queue-options.ts";
+import type { PublishOptions, QueueConfig, QueueConfigChange, QueueConsumeOptions } from "./queue-options.ts";
 import { type GetOptions, QueuePull } from "./queue-pull.ts";
 import { sleep } from "./timing.ts";
 
@@ -93,6 +93,18 @@ export class Queue {
     const { ifNotExists, signal } = options;
     const answer = await this.client.ask(Op.QUEUE_DECLARE, [{ name: this.name, config, ifNotExists }], signal);
     return (answer as { created: boolean }).created;
+  }
+
+  /**
+   * Changes its configuration: keys that are not named stay, null takes one back to its default, and so within
+   * `retry`, `deadLetter` and `release`. What is in the queue stays as it is. Returns the whole configuration.
+   *
+   * Errors: queue_not_found, queue_exclusive, invalid_config (also for keys that cannot change: `durable`, `exclusive`,
+   * `ordered`, `groupsMax`), exchange_not_found, dead_letter_loop, schedule_never.
+   */
+  async alter(change: QueueConfigChange, signal?: AbortSignal): Promise<QueueConfig> {
+    const answer = await this.client.ask(Op.QUEUE_ALTER, [{ name: this.name, config: change }], signal);
+    return (answer as { config: QueueConfig }).config;
   }
 
   /** Errors: queue_not_found, not_empty, in_use, queue_exclusive. */

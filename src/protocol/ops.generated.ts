@@ -97,6 +97,8 @@ export const Op = {
   UNBIND: 74,
   /** Lists bindings. */
   BINDING_LIST: 75,
+  /** Changes a queue's configuration. */
+  QUEUE_ALTER: 76,
   /** Declares a queue. */
   QUEUE_DECLARE: 80,
   /** Deletes a queue, its messages and its bindings. */

@@ -21,8 +21,10 @@ export {
   parseExchangeKind,
 } from "./exchange.ts";
 export {
+  alterQueueConfig,
   checkSameQueue,
   coreQueueConfig,
+  isSameQueue,
   parseQueueConfig,
   type QueueConfig,
   shownQueueConfig,

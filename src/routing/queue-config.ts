@@ -2,10 +2,12 @@
 import { MillraceError } from "../errors/index.ts";
 import {
   boolean,
+  canonical,
   differingKey,
   type Fields,
   integer,
   invalidConfig,
+  isFields,
   mismatch,
   readFields,
   type Rule,
@@ -173,6 +175,43 @@ export function parseQueueConfig(input: Fields): QueueConfig {
   return config;
 }
 
+/** What cannot change, and why. */
+const FIXED: { readonly [K in keyof QueueConfig]: string } = {
+  durable: "it decides where the queue's messages are kept",
+  exclusive: "it decides which connection the queue belongs to",
+  ordered: "the messages that wait stand in their groups already",
+  groupsMax: "the messages that wait stand in their groups already",
+};
+
+/**
+ * The configuration that a change leads to. The change is a merge patch (RFC 7396): nil takes a key back to its default,
+ * keys of a map change by themselves.
+ *
+ * @throws invalid_config naming the key, also for one that cannot change; schedule_never.
+ */
+export function alterQueueConfig(before: QueueConfig, change: Fields): QueueConfig {
+  for (const key of Object.keys(change)) {
+    if (!Object.hasOwn(RULES, key))
+      throw invalidConfig(key, `is not known; there are ${Object.keys(RULES).join(", ")}`);
+  }
+  const after = parseQueueConfig(mergePatch(before as Fields, change));
+  for (const [key, why] of Object.entries(FIXED)) {
+    if (canonical((before as Fields)[key]) === canonical((after as Fields)[key])) continue;
+    throw invalidConfig(key, `cannot be changed: ${why}; declare another queue and redrive into it`);
+  }
+  return after;
+}
+
+function mergePatch(before: Fields, change: Fields): Fields {
+  const merged = new Map(Object.entries(before));
+  for (const [key, value] of Object.entries(change)) {
+    const old = merged.get(key);
+    if (value === null || value === undefined) merged.delete(key);
+    else merged.set(key, isFields(value) ? mergePatch(isFields(old) ? old : {}, value) : value);
+  }
+  return Object.fromEntries(merged);
+}
+
 function readRetry(value: Fields, key: string): unknown {
   const policies = { kind: "map", read: readClasses } as const;
   return checkDelays(readFields(value, { ...RETRY, classes: policies }, `${key}.`), key);
@@ -215,6 +254,10 @@ function minuteOf(text: unknown, key: string): number {
   const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(String(text)) ?? [];
   if (hours === undefined) throw invalidConfig(key, 'must be a time of day such as "08:30"');
   return Number(hours) * 60 + Number(minutes);
+}
+
+export function isSameQueue(a: QueueConfig, b: QueueConfig): boolean {
+  return differingKey(a as Fields, b as Fields) === undefined;
 }
 
 /** @throws argument_mismatch naming the first argument that differs. */

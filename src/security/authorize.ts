@@ -26,6 +26,7 @@ export type Operation =
   | "exchange.bind"
   | "exchange.publish"
   | "queue.declare"
+  | "queue.alter"
   | "queue.delete"
   | "queue.describe"
   | "queue.list"

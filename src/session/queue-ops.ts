@@ -1,6 +1,7 @@
 /**
  * Queues. Settlements and windows (SETTLE, PREFETCH) never come here: the core takes them in.
  *
+ *     76 QUEUE_ALTER     [76, corr, {name, config: {}}] -> {name, config}: a merge patch; nil takes a key back to its default
  *     80 QUEUE_DECLARE   [80, corr, {name, config?: {}, ifNotExists?: true}] -> {created: bool, name, config}
  *     81 QUEUE_DELETE    [81, corr, {name, ifEmpty?, ifUnused?}] -> {}
  *     82 QUEUE_DESCRIBE  [82, corr, {name}] -> {name, config, createdMs, counts}
@@ -65,6 +66,22 @@ const declare = define({
     // The connection may have gone meanwhile, and then nobody removes its queue for it.
     if (queue.owner !== null && session.isClosed) await queueLife.connectionClosed([queue.id]);
     return { created, name: request.name, config: queues.describe(namespace, request.name).config };
+  },
+});
+
+const alter = define({
+  op: Op.QUEUE_ALTER,
+  permission: "queue.alter",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return { name: asText(fields["name"], "name"), config: asSettings(fields["config"], "config") };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  async run(session, { name, config }) {
+    const { namespace, owner, services } = session;
+    await services.queues.alter(namespace, name, config, owner);
+    services.turnSoon();
+    return { name, config: services.queues.describe(namespace, name).config };
   },
 });
 
@@ -232,6 +249,7 @@ const take = define({
 
 export const queueOps: readonly AnyOperation[] = [
   declare,
+  alter,
   remove,
   describe,
   list,

@@ -173,6 +173,77 @@ describe("redeclaring", () => {
   });
 });
 
+describe("altering a queue", () => {
+  const alter = (change: Record<string, unknown>, owner = "a"): Promise<void> =>
+    broker.queues.alter(NS, "q", change, owner);
+
+  test("changes the named keys, also within a map, and nil takes one back to its default", async () => {
+    await broker.exchange("dead", "fanout");
+    await broker.queue("q", { lengthMax: 5, leaseMs: 100, retry: { delayMs: 1, jitter: 0.5 } });
+    await alter({
+      lengthMax: null,
+      priorityMax: 3,
+      retry: { jitter: null, kind: "fixed" },
+      deadLetter: { exchange: "dead" },
+    });
+    const config = { leaseMs: 100, priorityMax: 3, retry: { delayMs: 1, kind: "fixed" } };
+    expect(changes().at(-1)).toEqual([
+      "queue",
+      3,
+      "q",
+      { durable: true, ...config, hasDeadLetter: true, deadLetterExchange: 2 },
+    ]);
+    expect(broker.queues.describe(NS, "q").config).toMatchObject({ ...config, deadLetter: { exchange: "dead" } });
+    await refused("in_use", () => broker.exchanges.delete(NS, "dead", false));
+    await alter({ deadLetter: null });
+    await broker.exchanges.delete(NS, "dead", false);
+  });
+
+  test("to what it is already tells the core nothing", async () => {
+    await broker.queue("q", { lengthMax: 5 });
+    const told = changes().length;
+    await alter({ lengthMax: 5, durable: true, ordered: null });
+    expect(changes()).toHaveLength(told);
+  });
+
+  test("is refused for keys that cannot change, with the reason, and for what is wrong", async () => {
+    await broker.queue("q", { leaseMs: 100, leaseWarningMs: 10 });
+    for (const change of [{ durable: false }, { exclusive: true }, { ordered: true }, { groupsMax: 5 }]) {
+      const [key] = Object.keys(change);
+      const error = await refused("invalid_config", () => alter(change));
+      expect(error.details).toEqual({ key });
+      expect(error.message).toContain(`${key} cannot be changed: `);
+    }
+    await refused("invalid_config", () => alter({ lenghtMax: null }));
+    await refused("invalid_config", () => alter({ retry: { ["__proto__"]: { delayMs: 1 }, delay: 3 } }));
+    await refused("invalid_config", () => alter({ leaseMs: null }));
+    await refused("exchange_not_found", () => alter({ deadLetter: { exchange: "no" } }));
+    await refused("dead_letter_loop", () => alter({ deadLetter: { exchange: "", routingKey: "q" } }));
+    await refused("queue_not_found", () => broker.queues.alter(NS, "no", {}, "a"));
+    await broker.queue("mine", { exclusive: true }, "b");
+    await refused("queue_exclusive", () => broker.queues.alter(NS, "mine", {}, "a"));
+    expect(broker.queues.describe(NS, "q").config).toMatchObject({ leaseMs: 100, leaseWarningMs: 10 });
+  });
+
+  test("that the core refuses leaves the queue as it was", async () => {
+    await broker.queue("q", { lengthMax: 5 });
+    core.refuse = (change) => {
+      if ((change[3] as { lengthMax?: number }).lengthMax === 6) throw new MillraceError("limit_exceeded", "no room");
+    };
+    await refused("limit_exceeded", () => alter({ lengthMax: 6 }));
+    expect(broker.queues.describe(NS, "q").config.lengthMax).toBe(5);
+    expect(changes().at(-1)).toEqual(["queue", 2, "q", { durable: true, lengthMax: 5 }]);
+  });
+
+  test("reaches what goes by itself: a queue that no longer goes with its last consumer stays", async () => {
+    await broker.queue("q", { autoDelete: true });
+    const { queue } = broker.queues.require(NS, "q", "a");
+    await alter({ autoDelete: null });
+    await broker.life.consumerLeft(queue);
+    expect(broker.queues.describe(NS, "q").config.autoDelete).toBe(false);
+  });
+});
+
 describe("deleting", () => {
   test("a queue or a topic takes the bindings to it along", async () => {
     await broker.exchange("e", "topic");

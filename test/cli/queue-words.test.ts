@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { conditionOf } from "../../src/cli/exchange.ts";
-import { queueConfigOf } from "../../src/cli/queue.ts";
+import { queueConfigOf, resetsOf } from "../../src/cli/queue-settings.ts";
 
 /** How queues and bindings are written at a shell. */
 
@@ -21,6 +21,15 @@ test("a queue's settings are written with units, groups of them with dots", () =
     deadLetter: { exchange: "", routingKey: "dead" },
   });
   expect(queueConfigOf({ deadLetter: "dead" }).deadLetter).toEqual({ exchange: "dead" });
+});
+
+test("settings go back to their defaults by name, one of a group or the whole group", () => {
+  expect(resetsOf(["messageTtlMs", "retry.jitter", "deadLetter"])).toEqual({
+    messageTtlMs: null,
+    retry: { jitter: null },
+    deadLetter: null,
+  });
+  expect(() => resetsOf(["lenghtMax"])).toThrow(expect.objectContaining({ action: "did you mean lengthMax?" }));
 });
 
 test("what is no setting is refused with what was probably meant", () => {

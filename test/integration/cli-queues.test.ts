@@ -96,6 +96,17 @@ describe("queues", () => {
     expect(await refused(4, "queue", "peek", "work")).toContain("queue_not_found");
   });
 
+  test("are altered by the settings that are named", async () => {
+    await ok("queue", "create", "altered", "--length-max", "5", "--ttl", "1h", "-c", "retry.delayMs=1s");
+    const options = ["--length-max", "7", "-c", "retry.kind=fixed", "--reset", "messageTtlMs"];
+    expect(await ok("queue", "alter", "altered", ...options)).toBe("altered altered\n");
+    const { config } = await client.queue("altered").describe();
+    expect(config).toMatchObject({ lengthMax: 7, retry: { kind: "fixed", delayMs: 1_000 } });
+    expect(config.messageTtlMs).toBeUndefined();
+    expect(await refused(2, "queue", "alter", "altered", "-c", "ordered=true")).toContain("ordered cannot be changed");
+    expect(await refused(4, "queue", "alter", "none", "--ttl", "1h")).toContain("queue_not_found");
+  });
+
   test("give delayed messages later, which are listed and cancelled until then", async () => {
     await ok("queue", "create", "reminders");
     await ok("publish", "", "reminders", "-m", "call back", "--delay", "2h");
@@ -130,7 +141,10 @@ test("every command has help with examples", async () => {
   const commands = [
     ...["create", "list", "describe", "delete"].map((word) => ["exchange", word]),
     ...["add", "list", "remove"].map((word) => ["binding", word]),
-    ...["create", "list", "describe", "purge", "delete", "peek", "redrive", "scheduled"].map((word) => ["queue", word]),
+    ...["create", "alter", "list", "describe", "purge", "delete", "peek", "redrive", "scheduled"].map((word) => [
+      "queue",
+      word,
+    ]),
     ["publish"],
     ["request"],
   ];
