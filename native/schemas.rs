@@ -1,6 +1,9 @@
 //! Avro schemas by themselves, without an engine: functions over a type table and bytes.
 
-use millrace_core::schema::{Invalid, Schema};
+use std::sync::Arc;
+
+use millrace_core::schema::{Invalid, Resolution, Schema};
+use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
 use crate::convert::failed;
@@ -24,4 +27,25 @@ impl From<&Invalid> for SchemaFault {
 pub fn schema_validate(table: &[u8], body: &[u8]) -> napi::Result<Option<SchemaFault>> {
     let schema = Schema::read(table).map_err(failed)?;
     Ok(schema.validate(body).err().map(|invalid| (&*invalid).into()))
+}
+
+/// `SchemaResolved` of src/log/engine.ts.
+#[napi(object)]
+pub struct SchemaResolved {
+    pub is_total: bool,
+    pub body: Option<Uint8Array>,
+    pub fault: Option<SchemaFault>,
+}
+
+/// A body of the writer's schema in the reader's.
+#[napi]
+pub fn schema_resolve(writer: &[u8], reader: &[u8], body: &[u8]) -> napi::Result<SchemaResolved> {
+    let (writer, reader) = (Schema::read(writer).map_err(failed)?, Schema::read(reader).map_err(failed)?);
+    let resolution = Resolution::new(Arc::new(writer), &reader).map_err(failed)?;
+    let mut out = Vec::new();
+    let (body, fault) = match resolution.apply(body, &mut out) {
+        Ok(()) => (Some(out.into()), None),
+        Err(invalid) => (None, Some((&*invalid).into())),
+    };
+    Ok(SchemaResolved { is_total: resolution.is_total(), body, fault })
 }

@@ -79,6 +79,13 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
+    pub fn float(&mut self) -> Read<f32> {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(self.take(4, "float")?);
+        Ok(f32::from_le_bytes(bytes))
+    }
+
+    #[inline]
     pub fn boolean(&mut self) -> Read<bool> {
         match self.bytes.get(self.at) {
             Some(&byte @ (0 | 1)) => {

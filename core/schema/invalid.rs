@@ -35,8 +35,8 @@ pub enum Reason {
     BlockSize,
     /// Containers within each other, over `DEPTH_MAX`.
     Depth,
-    /// Items without a byte in one array, over `EMPTY_ITEMS_MAX`.
-    EmptyItems(u64),
+    /// Items without bytes, over `EMPTY_ITEMS_MAX`.
+    EmptyItems,
     /// Bytes behind the value.
     Rest(usize),
     /// What the writer's schema has here, the reader's has nothing for.
@@ -57,7 +57,7 @@ impl fmt::Display for Reason {
             Self::Symbol(index, count) => write!(f, "symbol {index} of an enum that has {count}"),
             Self::BlockSize => f.write_str("a block's size is not that of its items"),
             Self::Depth => write!(f, "nested deeper than {}", super::DEPTH_MAX),
-            Self::EmptyItems(count) => write!(f, "{count} items without a byte, over {}", super::EMPTY_ITEMS_MAX),
+            Self::EmptyItems => write!(f, "more than {} items without bytes", super::EMPTY_ITEMS_MAX),
             Self::Rest(count) => write!(f, "{count} bytes are left behind the value"),
             Self::NoMatch => f.write_str("the reader's schema has no match for this value"),
             Self::Growth => f.write_str("the value grows too large in the reader's schema"),

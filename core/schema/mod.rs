@@ -9,6 +9,7 @@ mod cursor;
 mod enforcement;
 mod framing;
 mod invalid;
+mod resolve;
 mod schemas;
 mod table;
 #[cfg(test)]
@@ -19,7 +20,8 @@ mod walk;
 pub use enforcement::{Enforcement, EnforcementMode, Violation, ViolationReason};
 pub use framing::{Framed, SCHEMA_ID_HEADER, framed};
 pub use invalid::{Invalid, PATH_BYTES_MAX, Reason};
-pub use schemas::{Memo, SCHEMAS_MAX, Schemas};
+pub use resolve::{PAIRS_MAX, RESOLVED_BYTES_MAX, Resolution};
+pub use schemas::{Memo, RESOLUTION_BYTES_MAX, RESOLUTIONS_MAX, Resolved, SCHEMAS_MAX, Schemas};
 pub use table::{TABLE_BYTES_MAX, TYPES_MAX};
 pub use types::Schema;
 pub use walk::{DEPTH_MAX, EMPTY_ITEMS_MAX};

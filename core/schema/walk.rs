@@ -6,8 +6,8 @@ use super::types::{BOOLEAN, BYTES, DOUBLE, FLOAT, INT, LONG, NULL, Record, STRIN
 
 /// Records, arrays and maps within each other.
 pub const DEPTH_MAX: u32 = 256;
-/// Items of one block of an array whose items have no bytes: a few bytes state any number of them, and
-/// who decodes them has to hold them all.
+/// Items without bytes in all arrays of a body: a few bytes state any number of them, and who decodes the body
+/// has to hold them all.
 pub const EMPTY_ITEMS_MAX: u64 = 65_536;
 
 /// An error is boxed: what a valid body costs is a pointer.
@@ -26,21 +26,34 @@ impl Schema {
     /// As `validate`, for a value of one of its types.
     #[inline]
     pub(super) fn validate_as(&self, id: TypeId, body: &[u8]) -> Walked {
-        let mut walk = Walk { schema: self, cursor: Cursor::new(body) };
+        let mut walk = Walk::new(self, body);
         walk.value(id, 0)?;
-        match walk.cursor.left() {
-            0 => Ok(()),
-            left => Err(Invalid::new(Reason::Rest(left), walk.cursor.at)),
-        }
+        walk.end()
     }
 }
 
 pub struct Walk<'s, 'a> {
     pub schema: &'s Schema,
     pub cursor: Cursor<'a>,
+    /// Items without bytes that the body may still have.
+    empty_left: u64,
 }
 
-impl Walk<'_, '_> {
+impl<'s, 'a> Walk<'s, 'a> {
+    #[inline]
+    pub fn new(schema: &'s Schema, body: &'a [u8]) -> Self {
+        Self { schema, cursor: Cursor::new(body), empty_left: EMPTY_ITEMS_MAX }
+    }
+
+    /// That the body ends here.
+    #[inline]
+    pub fn end(&self) -> Walked {
+        match self.cursor.left() {
+            0 => Ok(()),
+            left => Err(self.fault(Reason::Rest(left))),
+        }
+    }
+
     /// Passes one value.
     pub fn value(&mut self, id: TypeId, depth: u32) -> Walked {
         let read = match id {
@@ -100,12 +113,13 @@ impl Walk<'_, '_> {
         loop {
             let count = blocks.next(&mut self.cursor);
             let count = self.placed(count)?;
-            match count {
-                0 => return Ok(()),
+            if count == 0 {
+                return Ok(());
+            }
+            if is_empty {
                 // There is nothing to look at.
-                ..=EMPTY_ITEMS_MAX if is_empty => continue,
-                _ if is_empty => return Err(self.fault(Reason::EmptyItems(count))),
-                _ => {}
+                self.spend_empty(count)?;
+                continue;
             }
             // Every item has a byte or more, so that the body's length bounds this loop.
             for _ in 0..count {
@@ -130,6 +144,11 @@ impl Walk<'_, '_> {
                 self.value(values, depth).map_err(|invalid| invalid.inside(&Step::Key(key)))?;
             }
         }
+    }
+
+    pub fn spend_empty(&mut self, count: u64) -> Walked {
+        self.empty_left = self.empty_left.checked_sub(count).ok_or_else(|| self.fault(Reason::EmptyItems))?;
+        Ok(())
     }
 
     #[inline]

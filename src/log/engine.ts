@@ -71,6 +71,14 @@ export interface SchemaFault {
   at: number;
 }
 
+/** A body read with another schema than it was written with: as a body of that one, or what stands in the way. */
+export interface SchemaResolved {
+  /** Whether every body of the writer's schema can be read; otherwise it depends on the branches and symbols in it. */
+  isTotal: boolean;
+  body?: Uint8Array;
+  fault?: SchemaFault;
+}
+
 /** What recovery found; `notes` are sentences for the log. */
 export interface RecoveryReport {
   clean: boolean;

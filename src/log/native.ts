@@ -13,6 +13,7 @@ import type {
   PartitionInfo,
   RecoveryReport,
   SchemaFault,
+  SchemaResolved,
   TurnSink,
 } from "./engine.ts";
 
@@ -40,6 +41,7 @@ interface Addon {
     attach(engineId: number, worker: number): NativeEngine;
   };
   schemaValidate(table: Uint8Array, body: Uint8Array): SchemaFault | null;
+  schemaResolve(writer: Uint8Array, reader: Uint8Array, body: Uint8Array): SchemaResolved;
 }
 
 /** Operations of a plan; core/engine/plan.rs has what follows each. */
@@ -102,6 +104,17 @@ export function attachEngine(engineId: number, worker: number): Engine {
  */
 export function schemaValidate(table: Uint8Array, body: Uint8Array): SchemaFault | null {
   return translated(() => addon().schemaValidate(table, body));
+}
+
+/**
+ * Reads an Avro body with another schema, as Avro's schema resolution says.
+ *
+ * @param writer table of the schema that the body was written with.
+ * @param reader table of the schema that it is to be read with.
+ * @throws schema_invalid where one is no table, schema_incompatible where no body at all can be read.
+ */
+export function schemaResolve(writer: Uint8Array, reader: Uint8Array, body: Uint8Array): SchemaResolved {
+  return translated(() => addon().schemaResolve(writer, reader, body));
 }
 
 function addon(): Addon {

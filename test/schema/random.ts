@@ -46,12 +46,14 @@ const DEPTH_MAX = 4;
 /** Draws schemas in which every name is of one type; records may hold themselves. */
 export class SchemaDraw {
   readonly #random: Random;
-  #names = 0;
+  #names: number;
   /** Records around the type that is being drawn. */
   readonly #around: string[] = [];
 
-  constructor(random: Random) {
+  /** @param from where the numbers in names begin. */
+  constructor(random: Random, from = 0) {
     this.#random = random;
+    this.#names = from;
   }
 
   name(letter: string): string {

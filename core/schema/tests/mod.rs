@@ -1,4 +1,5 @@
 mod enforcement;
 mod kit;
+mod resolve;
 mod table;
 mod walk;

@@ -82,7 +82,9 @@ fn bombs_are_refused_at_once() {
     let nulls = Table::new(8).array(9).record("Nothing", &[field("a", 0), field("b", 10)]).fixed("None", 0).schema();
     let items = |count: u64| Body::new().long(count.cast_signed()).long(0).0;
     assert_eq!(nulls.validate(&items(EMPTY_ITEMS_MAX)), Ok(()));
-    assert_eq!(fault(&nulls, &items(1 << 60)).reason, Reason::EmptyItems(1 << 60));
+    assert_eq!(fault(&nulls, &items(1 << 60)).reason, Reason::EmptyItems);
+    let blocks = Body::new().long(60_000).long(60_000).long(0).0;
+    assert_eq!(fault(&nulls, &blocks).reason, Reason::EmptyItems, "in all blocks together");
     let longs = Table::new(8).array(3).schema();
     assert_eq!(fault(&longs, &items(1 << 60)[..9]).reason, Reason::Truncated("long"));
 
