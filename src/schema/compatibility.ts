@@ -1,7 +1,8 @@
 /** Which versions a new schema has to get on with, and in which direction. */
 import { avroIncompatibilities } from "./avro/compat.ts";
+import { jsonIncompatibilities } from "./json/compat.ts";
 import type { Parsed } from "./parsed.ts";
-import type { Compatibility, Incompatibility } from "./types.ts";
+import type { Compatibility, Incompatibility, Reader } from "./types.ts";
 
 /** The versions that the level asks to be compared with, of all live ones in their order. */
 export function versionsToCheck<T>(level: Compatibility, versions: readonly T[]): readonly T[] {
@@ -17,8 +18,15 @@ export function incompatibilities(next: Parsed, old: Parsed, level: Compatibilit
   }
   const isBackward = level.startsWith("BACKWARD") || level.startsWith("FULL");
   const isForward = level.startsWith("FORWARD") || level.startsWith("FULL");
-  return [
-    ...(isBackward ? avroIncompatibilities(next.avro.type, old.avro.type, "new") : []),
-    ...(isForward ? avroIncompatibilities(old.avro.type, next.avro.type, "old") : []),
-  ];
+  return [...(isBackward ? faults(next, old, "new") : []), ...(isForward ? faults(old, next, "old") : [])];
+}
+
+function faults(reader: Parsed, writer: Parsed, readerIs: Reader): Incompatibility[] {
+  if (reader.schemaType === "AVRO" && writer.schemaType === "AVRO") {
+    return avroIncompatibilities(reader.avro.type, writer.avro.type, readerIs);
+  }
+  if (reader.schemaType === "JSON" && writer.schemaType === "JSON") {
+    return jsonIncompatibilities(reader.json, writer.json, readerIs);
+  }
+  return [];
 }

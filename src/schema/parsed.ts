@@ -4,6 +4,9 @@ import { isNamed, type AvroSchema } from "./avro/ast.ts";
 import { avroText } from "./avro/canonical.ts";
 import { parseAvro } from "./avro/parse.ts";
 import { invalidSchema, shown, unsupported } from "./faults.ts";
+import { JsonDocument } from "./json/document.ts";
+import { JsonSchemaValidator } from "./json/validate.ts";
+import { sortedJson } from "./json-text.ts";
 import type { SchemaState } from "./state.ts";
 import { DEFAULT_NAMESPACE, normalizeSubject, qualify, splitSubject } from "./subjects.ts";
 import { type Reference, type Schema, SCHEMA_TYPES, type SchemaSource, type SchemaType } from "./types.ts";
@@ -15,11 +18,23 @@ export function schemaTypeOf(name: string | undefined): SchemaType {
   throw unsupported(`Invalid schema type ${shown(name)}: the registry has ${SCHEMA_TYPES.join(" and ")}`);
 }
 
-export interface Parsed extends SchemaSource {
+interface Common extends SchemaSource {
   readonly guid: string;
+  /** Of an Avro record, enum or fixed; the title of a JSON Schema. */
   readonly fullName: string | null;
+}
+
+export interface ParsedAvro extends Common {
+  readonly schemaType: "AVRO";
   readonly avro: AvroSchema;
 }
+
+export interface ParsedJson extends Common {
+  readonly schemaType: "JSON";
+  readonly json: JsonDocument;
+}
+
+export type Parsed = ParsedAvro | ParsedJson;
 
 /** Schemas that one schema may need, directly and through others. */
 export const REFERENCES_MAX = 1000;
@@ -31,6 +46,7 @@ export class SchemaReader {
   readonly #state: SchemaState;
   /** By guid. */
   readonly #kept = new Map<string, Parsed>();
+  readonly #validator = new JsonSchemaValidator();
 
   constructor(state: SchemaState) {
     this.#state = state;
@@ -44,12 +60,16 @@ export class SchemaReader {
    */
   read(source: SchemaSource, namespace: string, normalize: boolean): Parsed {
     const references = source.references.map((reference) => this.#located(reference, namespace));
-    const avro = parseAvro(source.schema, this.#textsOf(references));
-    const schema = avroText(avro, normalize ? "normalized" : "canonical");
-    const named = isNamed(avro.type) ? avro.type.name : null;
     const ordered = normalize ? [...references].sort((a, b) => (a.name < b.name ? -1 : 1)) : references;
-    const identity = { schemaType: source.schemaType, schema, references: ordered };
-    return { ...identity, guid: guidOf(identity), fullName: named, avro };
+    const form = normalize ? "normalized" : "canonical";
+    if (source.schemaType === "JSON") {
+      const json = this.#document(source.schema, references);
+      this.#validator.check(json.root);
+      const schema = normalize ? sortedJson(json.root) : JSON.stringify(json.root);
+      return jsonParsed({ schemaType: "JSON", schema, references: ordered }, json);
+    }
+    const avro = parseAvro(source.schema, this.#textsOf(references));
+    return avroParsed({ schemaType: "AVRO", schema: avroText(avro, form), references: ordered }, avro);
   }
 
   /** A registered schema, read. */
@@ -60,18 +80,38 @@ export class SchemaReader {
       this.#kept.set(schema.guid, kept);
       return kept;
     }
-    const { schemaType, schema: text, references, guid, fullName } = schema;
-    const avro = parseAvro(text, this.#textsOf(references));
-    const parsed: Parsed = { schemaType, schema: text, references, guid, fullName, avro };
-    this.#kept.set(guid, parsed);
+    const parsed = this.#again(schema);
+    this.#kept.set(schema.guid, parsed);
     const [oldest] = this.#kept.keys();
     if (this.#kept.size > CACHE_MAX && oldest !== undefined) this.#kept.delete(oldest);
     return parsed;
   }
 
-  /** The text of a registered schema with all types of its references in it, so that it stands alone. */
+  /** Reads a text that was checked when it was registered. */
+  #again({ schemaType, schema, references, guid, fullName }: Schema): Parsed {
+    const common = { schema, references, guid, fullName };
+    if (schemaType === "JSON") return { ...common, schemaType, json: this.#document(schema, references) };
+    return { ...common, schemaType, avro: parseAvro(schema, this.#textsOf(references)) };
+  }
+
+  /**
+   * The text of a registered Avro schema with all types of its references in it, so that it stands alone. A JSON Schema
+   * is given as it is: its references name other documents.
+   */
   resolved(schema: Schema): string {
-    return avroText(this.registered(schema).avro, "canonical", true);
+    const parsed = this.registered(schema);
+    return parsed.schemaType === "AVRO" ? avroText(parsed.avro, "canonical", true) : parsed.schema;
+  }
+
+  /** A JSON Schema with the documents that its references name. */
+  #document(text: string, references: readonly Reference[]): JsonDocument {
+    const documents = new Map<string, JsonDocument>();
+    for (const { name, subject, version } of references) {
+      const parsed = this.registered(this.#schemaAt(subject, version));
+      if (parsed.schemaType !== "JSON") throw invalidSchema(`the schema of "${shown(subject)}" is no JSON Schema`);
+      documents.set(name, parsed.json);
+    }
+    return new JsonDocument(text, documents);
   }
 
   /** The reference with the global name of its subject, and with a version where it asks for the latest (-1). */
@@ -86,15 +126,21 @@ export class SchemaReader {
     );
   }
 
+  #schemaAt(subject: string, version: number): Schema {
+    const entry = this.#state.versions(subject).find((entry) => entry.version === version);
+    const schema = entry && this.#state.schema(entry.id);
+    if (schema === undefined) throw invalidSchema(`the schema of "${shown(subject)}", version ${version}, is gone`);
+    return schema;
+  }
+
   /** The texts of all schemas that references lead to, each behind those that it needs itself. */
   #textsOf(references: readonly Reference[]): string[] {
     const texts = new Map<number, string>();
     const visited = new Set<number>();
     const visit = (references: readonly Reference[]): void => {
       for (const { subject, version } of references) {
-        const entry = this.#state.versions(subject).find((entry) => entry.version === version);
-        const schema = entry && this.#state.schema(entry.id);
-        if (schema === undefined) throw invalidSchema(`the schema of "${shown(subject)}", version ${version}, is gone`);
+        const schema = this.#schemaAt(subject, version);
+        if (schema.schemaType !== "AVRO") throw invalidSchema(`the schema of "${shown(subject)}" is no Avro schema`);
         if (visited.has(schema.id)) continue;
         visited.add(schema.id);
         if (visited.size > REFERENCES_MAX) throw invalidSchema(`it needs more than ${REFERENCES_MAX} other schemas`);
@@ -105,6 +151,15 @@ export class SchemaReader {
     visit(references);
     return [...texts.values()];
   }
+}
+
+function avroParsed(source: SchemaSource & { schemaType: "AVRO" }, avro: AvroSchema): ParsedAvro {
+  return { ...source, guid: guidOf(source), fullName: isNamed(avro.type) ? avro.type.name : null, avro };
+}
+
+function jsonParsed(source: SchemaSource & { schemaType: "JSON" }, json: JsonDocument): ParsedJson {
+  const title = typeof json.root === "object" ? json.root["title"] : undefined;
+  return { ...source, guid: guidOf(source), fullName: typeof title === "string" ? title : null, json };
 }
 
 /** UUID (version 8: of a form of our own) from a hash of what makes a schema this one. */

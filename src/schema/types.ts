@@ -1,7 +1,7 @@
 /** The words of the registry. */
 
 /** What schemas can be written in. */
-export const SCHEMA_TYPES = ["AVRO"] as const;
+export const SCHEMA_TYPES = ["AVRO", "JSON"] as const;
 export type SchemaType = (typeof SCHEMA_TYPES)[number];
 
 /** A schema that another one builds on: `name` is what the other calls it (in Avro the full name of a type). */
@@ -79,3 +79,6 @@ export interface Incompatibility {
   /** What is wrong, and how to repair it. */
   readonly message: string;
 }
+
+/** Which of two schemas is the reader: the repair is always one of the new schema. */
+export type Reader = "new" | "old";

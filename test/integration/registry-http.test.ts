@@ -140,6 +140,26 @@ describe("subjects and versions", () => {
   });
 });
 
+test("JSON Schemas are registered, compared and refer to each other", async () => {
+  const json = (subject: string, schema: unknown, more: object = {}): Promise<Answer> =>
+    register(subject, schema, { schemaType: "JSON", ...more });
+  const item = { type: "object", properties: { id: { type: "string" } }, additionalProperties: false };
+  expect(await json("item", item)).toMatchObject({ status: 200, body: { id: 1, schemaType: "JSON" } });
+  expect(await get("/schemas/ids/1")).toMatchObject({ schemaType: "JSON", schema: JSON.stringify(item) });
+  const references = [{ name: "item.json", subject: "item", version: 1 }];
+  expect(await json("list", { type: "array", items: { $ref: "item.json" } }, { references })).toMatchObject({
+    body: { id: 2 },
+  });
+  const { body } = await json("item", { ...item, properties: { id: { type: "integer" } } });
+  expect(body).toMatchObject({ error_code: 409, message: expect.stringContaining("/properties/id/type") });
+  expect(await json("item", { ...item, properties: { ...item.properties, n: true } })).toMatchObject({
+    body: { id: 3 },
+  });
+  expect(await json("item", { type: "obj" })).toMatchObject({ status: 422, body: { error_code: 42201 } });
+  expect(await register("item", record([A]))).toMatchObject({ status: 409 });
+  expect(await get("/schemas/types")).toEqual(["JSON", "AVRO"]);
+});
+
 describe("errors have their codes", () => {
   const cases: readonly [code: string, method: string, path: string, body?: unknown][] = [
     ["404 40401", "GET", "/subjects/none/versions"],

@@ -4,8 +4,9 @@
  * A schema that passes reads every value of the other; one that does not fails for some. Full names decide (or the
  * reader's aliases), as in Avro's libraries, where the specification compares the last word of a name only.
  */
-import type { Incompatibility } from "../types.ts";
+import type { Incompatibility, Reader } from "../types.ts";
 import { under } from "../json-text.ts";
+import { PairMemo } from "../pair-memo.ts";
 import {
   type AvroEnum,
   type AvroField,
@@ -15,9 +16,6 @@ import {
   isNamed,
   nameOf,
 } from "./ast.ts";
-
-/** Which of the two schemas is the reader: the repair is always one of the new schema. */
-export type Reader = "new" | "old";
 
 const COMPARISONS_MAX = 1_000_000;
 const DEPTH_MAX = 500;
@@ -47,10 +45,7 @@ export function avroIncompatibilities(reader: AvroType, writer: AvroType, reader
 
 class Check {
   readonly #isNewReader: boolean;
-  /** What is known of pairs of named types: those that are being compared or were found to fit have no faults. */
-  readonly #known = new Map<AvroNamed, Map<AvroNamed, Incompatibility[]>>();
-  /** Pairs without faults in the order in which they came. */
-  readonly #fitting: (readonly [reader: AvroNamed, writer: AvroNamed])[] = [];
+  readonly #pairs = new PairMemo<AvroNamed>();
   #isTooComplex = false;
   #comparisons = 0;
   #depth = 0;
@@ -134,17 +129,7 @@ class Check {
       const message = `${nameOf(reader)} does not read ${nameOf(writer)}: their names differ; ${repair}`;
       return [this.#found("NAME_MISMATCH", under(path, "name"), null, message)];
     }
-    const known = this.#known.get(reader) ?? new Map<AvroNamed, Incompatibility[]>();
-    const before = known.get(writer);
-    if (before !== undefined) return before;
-    this.#known.set(reader, known.set(writer, []));
-    const start = this.#fitting.push([reader, writer]) - 1;
-    const faults = this.#namedContent(reader, writer, path);
-    if (faults.length === 0) return faults;
-    // What was found to fit since then may have been so only because this pair was taken to fit.
-    for (const [reader, writer] of this.#fitting.splice(start)) this.#known.get(reader)?.delete(writer);
-    known.set(writer, faults);
-    return faults;
+    return this.#pairs.faults(reader, writer, () => this.#namedContent(reader, writer, path));
   }
 
   #namedContent(reader: AvroNamed, writer: AvroNamed, path: string): Incompatibility[] {
