@@ -20,6 +20,7 @@ import {
   type RequestOptions,
   Requests,
 } from "./requests.ts";
+import { Schemas } from "./schemas.ts";
 import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, type Welcome } from "./session.ts";
 import { backoffMs, sleep, withSignal } from "./timing.ts";
 import { Topics } from "./topics.ts";
@@ -63,6 +64,7 @@ export class Client implements SessionHost, AsyncDisposable {
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly transactions: Transactions;
+  readonly schemas: Schemas;
   /** Where large bodies of exchanges and queues are kept, or null. */
   readonly payloads: LargePayloads | null;
   state: ClientState = "connecting";
@@ -91,6 +93,7 @@ export class Client implements SessionHost, AsyncDisposable {
     this.exchanges = new Exchanges(this);
     this.queues = new Queues(this);
     this.transactions = new Transactions(this);
+    this.schemas = new Schemas(this);
     this.requests = new Requests(this);
   }
 

@@ -61,6 +61,18 @@ export type {
 export type { GetOptions } from "./queue-pull.ts";
 export { QueueView } from "./queue-view.ts";
 export { type Answer, type GatherOptions, Reply, type ReplyOptions, type RequestOptions } from "./requests.ts";
+export {
+  type CheckResult,
+  type Compatibility,
+  type NewSchema,
+  type RegisteredSchema,
+  type SchemaMode,
+  type SchemaReference,
+  Schemas,
+  type SchemaType,
+  type SchemaVersion,
+  type SubjectSummary,
+} from "./schemas.ts";
 export type { SessionLimits, Welcome } from "./session.ts";
 export type { Message, SubscriptionOptions } from "./subscription.ts";
 export {

@@ -51,6 +51,19 @@ await payloads.discard(message);
 console.log(length, await payloads.body(message).catch(({ codeName }) => codeName));
 `;
 
+const AVRO_SCRIPT = `
+import { openCodec, SchemaStore } from "./index.js";
+const schema = JSON.stringify({ type: "record", name: "R", fields: [
+  { name: "text", type: "string" }, { name: "raw", type: ["null", "bytes"] },
+  { name: "price", type: { type: "bytes", logicalType: "decimal", precision: 9, scale: 2 } }] });
+const registry = { register: async () => ({ id: 7, version: 1 }), get: async () => ({ schemaType: "AVRO", schema }) };
+const codec = await openCodec(registry, new SchemaStore(registry), "topic", { schema });
+const reader = await openCodec(registry, new SchemaStore(registry), "topic", {});
+const value = codec.encode({ text: "ü", raw: Uint8Array.of(1, 2), price: "-1.5" });
+const { text, raw, price } = await reader.decode({ value, headers: {} });
+console.log(value.length, text, raw.join(), price);
+`;
+
 describe("the client", () => {
   test("works in Node, over its TCP sockets", async () => {
     await bundle("node");
@@ -90,5 +103,16 @@ describe("the client", () => {
     await Bun.write(join(outdir, "main.mjs"), PAYLOADS_SCRIPT);
     const child = Bun.spawn(["node", "main.mjs"], { cwd: outdir, stdout: "pipe", stderr: "inherit" });
     expect((await new Response(child.stdout).text()).trim()).toBe("1000 payload_missing");
+  });
+
+  test("has Avro, in Node too", async () => {
+    const outdir = join(folder, "avro");
+    const entrypoints = [join(source, "avro", "index.ts")];
+    const built = await Bun.build({ entrypoints, target: "node", outdir });
+    expect(built.success).toBe(true);
+    await Bun.write(join(outdir, "main.mjs"), AVRO_SCRIPT);
+    await Bun.write(join(outdir, "package.json"), '{"type":"module"}');
+    const child = Bun.spawn(["node", "main.mjs"], { cwd: outdir, stdout: "pipe", stderr: "inherit" });
+    expect((await new Response(child.stdout).text()).trim()).toBe("15 ü 1,2 -1.50");
   });
 });

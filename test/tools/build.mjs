@@ -41,7 +41,9 @@ async function buildBinary() {
 }
 
 /** What programs import: `millrace/client`, and the parts of it that not all of them need. */
-const CLIENT_ENTRIES = ["index.ts", "inbox/index.ts", "payloads/index.ts"].map((name) => `src/client/${name}`);
+const CLIENT_ENTRIES = ["index.ts", "avro/index.ts", "inbox/index.ts", "payloads/index.ts"].map(
+  (name) => `src/client/${name}`,
+);
 
 const CLIENT_TYPES = {
   extends: "../tsconfig.json",
