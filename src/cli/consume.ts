@@ -6,6 +6,7 @@ import { usageError } from "./exit.ts";
 import { GroupEnd } from "./group-end.ts";
 import type { Output } from "./output.ts";
 import { RecordLines } from "./record-line.ts";
+import { type SchemaValue, SchemaView } from "./schema-view.ts";
 import { countOf, partitionsOf, positionOf } from "./units.ts";
 
 /** `millrace consume TOPIC`: writes records as lines of JSON, alone or as a member of a group. */
@@ -19,6 +20,7 @@ interface ConsumeOptions {
   instance?: string;
   partitions?: string;
   output?: string;
+  raw?: boolean;
 }
 
 interface Reading {
@@ -30,7 +32,9 @@ interface Reading {
   instance: string | undefined;
   partitions: number[] | undefined;
   /** Returns true when enough has gathered to be written out. */
-  write: (out: Output, message: Message) => boolean;
+  write: (out: Output, message: Message, shown: SchemaValue | null) => boolean;
+  /** Whether values that were written with a schema are shown as it says. */
+  isDecoded: boolean;
 }
 
 /** Messages that are rendered between two looks at the output. */
@@ -52,7 +56,8 @@ export function addConsumeCommand(program: Command, runtime: Runtime): void {
     .option("-g, --group <group>", "read as a member of this group, and commit")
     .option("--instance <name>", "the member's fixed name in its group, which keeps its partitions through a restart")
     .option("--partitions <list>", "only these, such as 0,2,5-7")
-    .option("-o, --output <form>", "json, or value: the bare values, one a line", "json");
+    .option("-o, --output <form>", "json, or value: the bare values, one a line", "json")
+    .option("--raw", "values that were written with a schema as the bytes they are, not as JSON");
   examples(command, [
     ["millrace consume flights --max 3", "the first three records"],
     ["millrace consume flights --from 2026-01-31T12:00Z --follow", "from a time on, for ever"],
@@ -87,7 +92,8 @@ function readingOf(topic: string, options: ConsumeOptions): Reading {
     group,
     instance,
     partitions: partitions === undefined ? undefined : partitionsOf("--partitions", partitions),
-    write: output === "json" ? (out, message) => out.write(lines.of(message)) : writeValue,
+    write: output === "json" ? (out, message, shown) => out.write(lines.of(message, shown)) : writeValue,
+    isDecoded: output === "json" && options.raw !== true,
   };
 }
 
@@ -110,7 +116,8 @@ async function consume(context: Context, client: Client, reading: Reading): Prom
     const { partitions, isFollowing } = reading;
     const bounds: ConsumerOptions = isFollowing ? {} : { until: "end" };
     const some = partitions === undefined ? {} : { partitions };
-    await read(context, client.consume(topic, { ...common, ...bounds, ...some, from }), reading, null);
+    const consumer = client.consume(topic, { ...common, ...bounds, ...some, from });
+    await read(context, consumer, reading, viewOf(client, reading), null);
     return;
   }
   const { instance } = reading;
@@ -118,7 +125,11 @@ async function consume(context: Context, client: Client, reading: Reading): Prom
   const named = instance === undefined ? {} : { instance };
   const onAssigned: NonNullable<GroupConsumer["onAssigned"]> = (added) => end?.assigned(added);
   const member = client.group(group).consume(topic, { ...common, ...named, from, onAssigned, onError: failures });
-  await read(context, member, reading, end);
+  await read(context, member, reading, viewOf(client, reading), end);
+}
+
+function viewOf(client: Client, { isDecoded }: Reading): SchemaView | null {
+  return isDecoded ? new SchemaView(client.schemas) : null;
 }
 
 /** Reads until the end, the maximum, an interruption or a closed pipe; what is written out is committed. */
@@ -126,6 +137,7 @@ async function read(
   context: Context,
   consumer: Consumer | GroupConsumer,
   reading: Reading,
+  view: SchemaView | null,
   end: GroupEnd | null,
 ): Promise<void> {
   const { out } = context;
@@ -146,7 +158,8 @@ async function read(
       isBusy = true;
       for (const message of messages) {
         tally.bytes += message.keyBytes + message.valueBytes;
-        if (write(out, message)) await out.flush();
+        const shown = view?.of(message) ?? null;
+        if (write(out, message, shown instanceof Promise ? await shown : shown)) await out.flush();
         if (out.isBroken) break;
       }
       await out.flush();

@@ -28,6 +28,10 @@ const EXIT_OF_ERROR: ReadonlyMap<string, number> = new Map([
   ["exchange_not_found", EXIT.notFound],
   ["binding_not_found", EXIT.notFound],
   ["queue_not_found", EXIT.notFound],
+  ["subject_not_found", EXIT.notFound],
+  ["version_not_found", EXIT.notFound],
+  ["schema_not_found", EXIT.notFound],
+  ["reader_schema_unknown", EXIT.notFound],
   ["bad_expression", EXIT.usage],
   ["schedule_never", EXIT.usage],
 ]);

@@ -12,6 +12,7 @@ import { type Output, standardError, standardOutput } from "./output.ts";
 import { addProduceCommand } from "./produce.ts";
 import { addPublishCommands } from "./publish.ts";
 import { addQueueCommands } from "./queue.ts";
+import { addSchemaCommands } from "./schema.ts";
 import { addTopicCommands } from "./topic.ts";
 import { addTransactionCommands } from "./transaction.ts";
 
@@ -121,6 +122,7 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addQueueCommands(program, runtime);
   addPublishCommands(program, runtime);
   addTransactionCommands(program, runtime);
+  addSchemaCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   return program;

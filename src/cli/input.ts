@@ -40,19 +40,25 @@ function fileBytes(path: string): number | null {
 export const INPUT_FORMATS: readonly InputFormat[] = ["lines", "ndjson", "json-array"];
 
 /**
- * The format that was asked for, or the likeliest: a key needs JSON, `.ndjson`
+ * The format that was asked for, or the likeliest: a key or a schema needs JSON, `.ndjson`
  * and `.jsonl` say so themselves, and a `.json` file holds an array when it begins with one.
  */
-export function formatOf(format: string | undefined, path: string | undefined, hasKey: boolean): InputFormat {
+export function formatOf(
+  format: string | undefined,
+  path: string | undefined,
+  hasKey: boolean,
+  hasSchema: boolean = false,
+): InputFormat {
   if (format !== undefined) {
     const known = INPUT_FORMATS.find((name) => name === format);
     if (known === undefined) throw usageError(`--format: "${format}" is unknown`, `use ${INPUT_FORMATS.join(", ")}`);
     if (known === "lines" && hasKey)
       throw usageError("--key needs JSON records", "use --format ndjson, or leave --key out");
+    if (known === "lines" && hasSchema) throw usageError("--schema needs JSON records", "use --format ndjson");
     return known;
   }
   if (path !== undefined && path.endsWith(".json")) return beginsWithArray(path) ? "json-array" : "ndjson";
-  const isNdjson = hasKey || /\.(ndjson|jsonl)$/.test(path ?? "");
+  const isNdjson = hasKey || hasSchema || /\.(ndjson|jsonl)$/.test(path ?? "");
   return isNdjson ? "ndjson" : "lines";
 }
 

@@ -1,9 +1,18 @@
 import type { Command } from "commander";
-import type { AckLevel, Client, Producer, ProducerOptions, ProducerRecord } from "../client/index.ts";
+import { type AvroCodec, type AvroOptions, avroTopic } from "../client/avro/index.ts";
+import {
+  type AckLevel,
+  type Client,
+  isMillraceError,
+  type Producer,
+  type ProducerOptions,
+  type ProducerRecord,
+} from "../client/index.ts";
 import { action, collect, examples, type Runtime } from "./command.ts";
 import { type Context, Interruption, onInterrupt } from "./context.ts";
-import { EXIT, usageError } from "./exit.ts";
+import { CliError, EXIT, usageError } from "./exit.ts";
 import { formatOf, type Input, openInput, recordReader } from "./input.ts";
+import { versionOf } from "./schema.ts";
 import { type InputFormat, splitterOf } from "./splitters.ts";
 import { countOf, durationOf, groupDigits, roundBytes, sizeOf } from "./units.ts";
 
@@ -19,6 +28,10 @@ interface ProduceOptions {
   batchBytes?: string;
   lingerMs?: string;
   compression?: string;
+  schema?: string | true;
+  schemaVersion?: string;
+  schemaFile?: string;
+  framing?: string;
 }
 
 interface Job {
@@ -29,6 +42,8 @@ interface Job {
   /** What every record carries. */
   common: ProducerRecord;
   producer: ProducerOptions;
+  /** With which schema JSON is written as Avro; null where records go out as they are. */
+  avro: AvroOptions<unknown> | null;
 }
 
 const ACKS: readonly AckLevel[] = ["none", "memory", "written", "synced"];
@@ -49,12 +64,17 @@ export function addProduceCommand(program: Command, runtime: Runtime): void {
     .option("--acks <level>", "what an acknowledgement means: none, memory, written or synced", "written")
     .option("--batch-bytes <size>", "send a batch when it reaches this", "64KiB")
     .option("--linger-ms <duration>", "how long a record may wait for others", "5")
-    .option("--compression <codec>", "none or zstd", "none");
+    .option("--compression <codec>", "none or zstd", "none")
+    .option("--schema [subject]", "write JSON as Avro, with the schema of this subject; default: TOPIC-value")
+    .option("--schema-version <version>", "a version of the subject, or latest", "latest")
+    .option("--schema-file <path>", "a schema that is registered under the subject where it is new")
+    .option("--framing <form>", "where the schema's id goes: prefix, or header", "prefix");
   examples(command, [
     ["echo hello | millrace produce greetings", "one record a line of standard input"],
     ["millrace produce flights --file flights-200k.json --key distance", "the elements of a JSON array"],
     ["millrace produce orders --file orders.ndjson --key customer.id --acks synced", "JSON lines, safe on disk"],
     ["tail -F app.log | millrace produce logs -H host=web-1", "follow a file"],
+    ["millrace produce ticks --file ticks.ndjson --key symbol --schema", "as Avro, with the schema of ticks-value"],
   ]);
   action<ProduceOptions>(command, runtime, async (context, [topic = ""], options) => {
     const job = jobOf(topic, options);
@@ -64,6 +84,7 @@ export function addProduceCommand(program: Command, runtime: Runtime): void {
 
 function jobOf(topic: string, options: ProduceOptions): Job {
   const { file, key, partition } = options;
+  const avro = avroOf(options);
   const input = openInput(file);
   const headers = headersOf(options.header ?? []);
   const acks = choiceOf("--acks", options.acks ?? "written", ACKS);
@@ -71,7 +92,8 @@ function jobOf(topic: string, options: ProduceOptions): Job {
     topic,
     key,
     input,
-    format: formatOf(options.format, file === "-" ? undefined : file, key !== undefined),
+    avro,
+    format: formatOf(options.format, file === "-" ? undefined : file, key !== undefined, avro !== null),
     common: {
       ...(headers === null ? {} : { headers }),
       ...(partition === undefined ? {} : { partition: countOf("--partition", partition) }),
@@ -83,6 +105,16 @@ function jobOf(topic: string, options: ProduceOptions): Job {
       compression: choiceOf("--compression", options.compression ?? "none", COMPRESSIONS),
     },
   };
+}
+
+/** The schema that the options name. */
+function avroOf(options: ProduceOptions): AvroOptions<unknown> | null {
+  const { schema, schemaVersion = "latest", schemaFile } = options;
+  if (schema === undefined && schemaFile === undefined) return null;
+  const framing = choiceOf("--framing", options.framing ?? "prefix", ["prefix", "header"] as const);
+  const subject = typeof schema === "string" ? { subject: schema } : {};
+  const which = schemaFile === undefined ? { version: versionOf(schemaVersion) } : { file: schemaFile };
+  return { ...which, ...subject, framing, longs: "bigint" };
 }
 
 function choiceOf<T extends string>(name: string, text: string, choices: readonly T[]): T {
@@ -120,13 +152,14 @@ async function produce(context: Context, client: Client, job: Job): Promise<numb
     failure ??= error;
     interruption.set();
   };
+  const codec = job.avro === null ? null : (await avroTopic(client, topic, job.avro)).codec;
   const release = onInterrupt(() => interruption.set());
   const producer = client.producer(topic, { ...job.producer, onError });
   try {
     await producer.ready();
     if (input.isTerminal) context.note("reading from the terminal, one record a line; end with Ctrl-D");
     await context.err.flush();
-    await pump(context, client, producer, job, tally, interruption);
+    await pump(context, client, { producer, codec }, job, tally, interruption);
     if (failure === null) await producer.flush();
   } finally {
     release();
@@ -141,7 +174,7 @@ async function produce(context: Context, client: Client, job: Job): Promise<numb
 async function pump(
   context: Context,
   client: Client,
-  producer: Producer,
+  { producer, codec }: { producer: Producer; codec: AvroCodec<unknown> | null },
   job: Job,
   tally: Tally,
   interruption: Interruption,
@@ -153,7 +186,8 @@ async function pump(
     tally.records++;
     tally.bytes += value.length + (key === null ? 0 : Buffer.byteLength(key));
     if (key === null) tally.withoutKey++;
-    hasRoom = producer.sendNoWait({ ...common, key, value });
+    const record = { ...common, key, value };
+    hasRoom = producer.sendNoWait(codec === null ? record : avroRecord(codec, record, tally.records));
   }
   const progress = context.progress(`producing to ${job.topic}`);
   const reader = input.stream().getReader();
@@ -177,6 +211,24 @@ async function pump(
     progress.end();
     // A read that still waits would keep the process alive.
     await reader.cancel();
+  }
+}
+
+/** A record of JSON as one of Avro. Errors: schema_violation, with the record's number. */
+function avroRecord(
+  codec: AvroCodec<unknown>,
+  record: ProducerRecord & { value: Uint8Array },
+  number: number,
+): ProducerRecord {
+  try {
+    return codec.record(codec.valueOfJson(Buffer.from(record.value).toString()), record);
+  } catch (error) {
+    if (!isMillraceError(error, "schema_violation")) throw error;
+    throw new CliError(
+      error.codeName,
+      `record ${number}: ${error.message}`,
+      "repair it; what came before it is stored",
+    );
   }
 }
 

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
+import type { AvroCarrier } from "../client/avro/index.ts";
 import type { PeekedMessage, QueueConfigChange, QueueDescription, RedriveOptions } from "../client/index.ts";
 import { action, collect, examples, type Runtime } from "./command.ts";
 import type { Context } from "./context.ts";
 import { madeOrThere } from "./exchange.ts";
 import { addSettingOptions, queueConfigOf, resetsOf, type SettingOptions } from "./queue-settings.ts";
 import { contentJson } from "./record-line.ts";
+import { type SchemaValue, SchemaView } from "./schema-view.ts";
 import { countOf, formatSetting, formatTime, groupDigits } from "./units.ts";
 
 /** `millrace queue …`: create, alter, list, describe, purge, delete, peek, redrive, scheduled. */
@@ -159,34 +161,45 @@ function addPeek(queue: Command, runtime: Runtime): void {
     .description("show messages as lines of JSON, without taking them")
     .argument("<queue>")
     .option("-n, --max <count>", "the most messages to show", "10")
-    .option("--from <number>", "begin at this message number");
+    .option("--from <number>", "begin at this message number")
+    .option("--raw", "values that were written with a schema as the bytes they are, not as JSON");
   examples(command, [
     ["millrace queue peek orders.dead", "the first ten, with why they died"],
     ["millrace queue peek orders -n 100 | jq .value", "the bodies of a hundred"],
   ]);
-  action<{ max?: string; from?: string }>(command, runtime, async (context, [name = ""], options) => {
+  action<{ max?: string; from?: string; raw?: boolean }>(command, runtime, async (context, [name = ""], options) => {
     const max = countOf("--max", options.max ?? "10", 1);
     const from = options.from === undefined ? {} : { from: countOf("--from", options.from) };
-    const messages = await context.withClient((client) => client.queue(name).peek(max, from));
-    for (const message of messages) context.out.write(peekedLine(message));
+    await context.withClient(async (client) => {
+      const view = options.raw === true ? null : new SchemaView(client.schemas);
+      for (const message of await client.queue(name).peek(max, from)) {
+        context.out.write(peekedLine(message, (await view?.of(carrierOf(message))) ?? null));
+      }
+    });
   });
 }
 
+/** What a value's schema is looked up by. Text has none: it is no bytes. */
+function carrierOf({ value, headers }: PeekedMessage): AvroCarrier {
+  return { value: value instanceof Uint8Array ? value : null, headers: (headers ?? {}) as AvroCarrier["headers"] };
+}
+
 /** A message as one line of JSON, content as `consume` shows it. */
-function peekedLine({ key, value, headers, ...rest }: PeekedMessage): string {
+function peekedLine({ key, value, headers, ...rest }: PeekedMessage, shown: SchemaValue | null): string {
   const decode = (content: string | Uint8Array | null | undefined): string | null =>
     content instanceof Uint8Array ? Buffer.from(content).toString() : (content ?? null);
   const bytes = (content: string | Uint8Array | null | undefined): Uint8Array | null =>
     content instanceof Uint8Array ? content : null;
-  const shown = JSON.stringify(rest).slice(0, -1);
+  const beginning = JSON.stringify(rest).slice(0, -1);
   const content = contentJson(
     decode(key),
     () => bytes(key),
     decode(value),
     () => bytes(value),
     JSON.stringify(headers ?? {}),
+    shown,
   );
-  return `${shown}${content}}\n`;
+  return `${beginning}${content}}\n`;
 }
 
 interface RedriveWords {

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { Headers, HeaderValue, Message } from "../client/index.ts";
+import type { SchemaValue } from "./schema-view.ts";
 
 /** A record as one line of JSON. Values that are JSON go in as they are, byte for byte, so that no number is rounded. */
 
@@ -24,7 +25,7 @@ function renderText(text: string, bytes: () => Uint8Array | null): Rendered {
 }
 
 /** The text itself where it is JSON, on one line: line ends in JSON are only white space. Null where it is none. */
-function embeddedJson(text: string): string | null {
+export function embeddedJson(text: string): string | null {
   if (!JSON_START.test(text)) return null;
   try {
     JSON.parse(text);
@@ -43,13 +44,14 @@ export function headersJson(headers: Headers): string {
   return JSON.stringify(entries);
 }
 
-/** Key, value and headers of a record as members of a JSON object, from a comma on. */
+/** Key, value and headers of a record as members of a JSON object, from a comma on. `shown` is the value where it was written with a schema. */
 export function contentJson(
   key: string | null,
   keyBytes: () => Uint8Array | null,
   value: string | null,
   valueBytes: () => Uint8Array | null,
   headers: string,
+  shown: SchemaValue | null = null,
 ): string {
   let json = ',"key":';
   if (key === null) {
@@ -59,7 +61,9 @@ export function contentJson(
     json += rendered.isBase64 ? `${rendered.json},"keyEncoding":"base64"` : rendered.json;
   }
   json += ',"value":';
-  if (value === null) {
+  if (shown !== null) {
+    json += `${shown.json},"schemaId":${shown.schemaId}`;
+  } else if (value === null) {
     json += 'null,"tombstone":true';
   } else {
     const embedded = embeddedJson(value);
@@ -75,7 +79,7 @@ export class RecordLines {
   private prefix = "";
 
   /** The record's line, with its line end. */
-  of(message: Message): string {
+  of(message: Message, shown: SchemaValue | null = null): string {
     if (message.topic !== this.topic) {
       this.topic = message.topic;
       this.prefix = `{"topic":${JSON.stringify(message.topic)},"partition":`;
@@ -84,9 +88,10 @@ export class RecordLines {
     const content = contentJson(
       message.keyText(),
       () => message.key,
-      message.text(),
+      shown === null ? message.text() : null,
       () => message.value,
       headersJson(message.headers),
+      shown,
     );
     return `${this.prefix}${partition},"offset":${offset},"timestamp":${timestamp}${content}}\n`;
   }
