@@ -1,36 +1,13 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Broker } from "../../src/server/index.ts";
+import { preparePython, python, run, scripts } from "./run-python.ts";
 
 /** A client in Python, written from the specification alone, against the vectors and a real broker. */
 
-const root = join(import.meta.dir, "../..");
-const python = join(root, ".cache/python/bin/python3");
-const scripts = join(import.meta.dir, "python");
-
-async function run(command: string[], env: Record<string, string> = {}): Promise<{ code: number; output: string }> {
-  const child = Bun.spawn(command, {
-    cwd: root,
-    env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1", ...env },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, error, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { code, output: out + error };
-}
-
-beforeAll(async () => {
-  if (existsSync(python)) return;
-  const install = 'import("./test/tools/setup.mjs").then((setup) => setup.installPython())';
-  const { code, output } = await run(["node", "-e", install]);
-  if (code !== 0) throw new Error(`no Python for this test: ${output}`);
-}, 180_000);
+beforeAll(preparePython, 300_000);
 
 describe("a client in Python", () => {
   test("reads every test vector as stated", async () => {

@@ -164,6 +164,7 @@ class JsonCheck implements Comparison {
 
   /** Whether a check holds for some part of the writer, or for each branch of one of its sums. */
   #prove(check: Check, writer: Place, around: TypeSet): Incompatibility[] {
+    if (writer.schema === false) return [];
     const parts = viewsOf(writer);
     const types = parts.reduce((left, { schema }) => intersection(left, typesOf(schema)), around);
     let least: Incompatibility[] | undefined;
@@ -260,15 +261,15 @@ export function listOf(value: Json | undefined): readonly (JsonObject | boolean)
   return isArray(value) ? value.filter((entry) => isObject(entry) || typeof entry === "boolean") : [];
 }
 
-/** The schema itself and what all of its values have to accept too: members of allOf and what `$ref`s lead to. */
+/** The schema itself (one that accepts all where it says no more) and what all of its values have to accept too: members of allOf and what `$ref`s lead to. */
 function viewsOf(place: Place): { schema: JsonObject; document: JsonDocument }[] {
   const seen = new Set<JsonObject>();
   const views: { schema: JsonObject; document: JsonDocument }[] = [];
   const waiting: Place[] = [place];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { schema, document } = next;
-    if (!isObject(schema as Json) || seen.has(schema as JsonObject)) continue;
-    const own = schema as JsonObject;
+    const own = typeof schema === "boolean" ? EMPTY : schema;
+    if (seen.has(own)) continue;
     seen.add(own);
     views.push({ schema: own, document });
     for (const member of listOf(own["allOf"])) waiting.push({ schema: member, document });
