@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use super::Message;
 use super::body::{self, Sink};
 use super::scalar::{Scalar, Source, Stored, read_stored};
+use crate::schema::Schema;
 use crate::stdx::msgpack::{Fault, Kind, Reader};
 
 /// Names and indexes behind the `$` of a path.
@@ -157,6 +158,8 @@ pub struct Found {
     scratch: Vec<u8>,
     headers_read: bool,
     body_read: bool,
+    /// The body was read, and is broken before all fields were found.
+    body_broken: bool,
 }
 
 impl Found {
@@ -167,11 +170,17 @@ impl Found {
         self.scratch.clear();
         self.headers_read = false;
         self.body_read = false;
+        self.body_broken = false;
     }
 
-    /// Reads what is needed for `field` to be known: all headers or the whole body, once.
     #[inline]
-    pub fn load(&mut self, field: &Field, slot: Slot, fields: &Fields, message: &Message<'_>) {
+    pub fn is_body_broken(&self) -> bool {
+        self.body_broken
+    }
+
+    /// Reads what is needed for `field` to be known: all headers or the whole body, once. With a schema the value is an Avro body.
+    #[inline]
+    pub fn load(&mut self, field: &Field, slot: Slot, fields: &Fields, message: &Message<'_>, schema: Option<&Schema>) {
         match field {
             Field::Key => {
                 let end = message.routing_key.len() as u32;
@@ -185,7 +194,8 @@ impl Found {
             Field::Body(_) if !self.body_read => {
                 self.body_read = true;
                 let Self { values, scratch, .. } = self;
-                body::read(message.value, &fields.body, &mut Sink { values, scratch, left: fields.in_body });
+                let mut sink = Sink { values, scratch, left: fields.in_body };
+                self.body_broken = !body::read(message.value, schema, &fields.body, &mut sink);
             }
             _ => {}
         }

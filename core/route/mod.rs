@@ -9,6 +9,7 @@ mod every;
 mod exchange;
 mod expression;
 mod fields;
+mod filter;
 #[cfg(test)]
 mod fuzz_target;
 mod hits;
@@ -19,7 +20,7 @@ mod scalar;
 mod sets;
 mod share;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod topic;
 mod walk;
 mod words;
@@ -29,6 +30,7 @@ use crate::error::{CoreError, ErrorCode};
 pub use arguments::{Arguments, HeaderOp, HeaderTest, HeadersMatch};
 pub use expression::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_FIELDS_MAX, Predicate};
 pub use fields::PATH_STEPS_MAX;
+pub use filter::Filter;
 pub use router::Router;
 pub use scalar::Literal;
 pub use share::WEIGHT_MAX;
@@ -98,7 +100,7 @@ pub struct Message<'a> {
     pub routing_key: &'a [u8],
     /// A raw msgpack map, or empty.
     pub headers: &'a [u8],
-    /// JSON or msgpack where content rules are to find something in it.
+    /// JSON or msgpack (for a `Filter` also Avro) where content rules are to find something in it.
     pub value: &'a [u8],
 }
 

@@ -51,7 +51,7 @@ impl Rules {
     #[inline]
     pub fn value<'a>(&'a mut self, field: &Field, slot: Slot, route: u64, message: &Message<'a>) -> Scalar<'a> {
         self.begin(route);
-        self.found.load(field, slot, &self.fields, message);
+        self.found.load(field, slot, &self.fields, message, None);
         self.found.scalar(slot, message)
     }
 
@@ -92,7 +92,7 @@ impl Rules {
         self.begin(route);
         let Self { all, fields, found, .. } = self;
         let Some(Some(rule)) = all.get(rule as usize - 1) else { return false };
-        Evidence { message, fields, found, slots: &rule.slots }.decide(&rule.condition)
+        Evidence { message, schema: None, fields, found, slots: &rule.slots }.decide(&rule.condition)
     }
 }
 

@@ -86,6 +86,13 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
+    pub fn double(&mut self) -> Read<f64> {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(self.take(8, "double")?);
+        Ok(f64::from_le_bytes(bytes))
+    }
+
+    #[inline]
     pub fn boolean(&mut self) -> Read<bool> {
         match self.bytes.get(self.at) {
             Some(&byte @ (0 | 1)) => {

@@ -5,17 +5,19 @@
     reason = "the error of a walk is a pointer, so that what is valid costs one word"
 )]
 
-mod cursor;
+pub(crate) mod cursor;
 mod enforcement;
 mod framing;
+#[cfg(test)]
+mod fuzz_target;
 mod invalid;
 mod resolve;
 mod schemas;
 mod table;
 #[cfg(test)]
-mod tests;
-mod types;
-mod walk;
+pub(crate) mod tests;
+pub(crate) mod types;
+pub(crate) mod walk;
 
 pub use enforcement::{Enforcement, EnforcementMode, Violation, ViolationReason};
 pub use framing::{Framed, SCHEMA_ID_HEADER, framed};

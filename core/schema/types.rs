@@ -50,22 +50,22 @@ pub struct Field {
 /// A compiled Avro schema. `Schema::read` makes one from a table; every number in it names a type that is there.
 #[derive(Debug, PartialEq)]
 pub struct Schema {
-    pub(super) root: TypeId,
-    pub(super) types: Box<[Type]>,
+    pub(crate) root: TypeId,
+    pub(crate) types: Box<[Type]>,
     /// By a type's place in `types`: its values have no bytes.
-    pub(super) empty: Box<[bool]>,
+    pub(crate) empty: Box<[bool]>,
 }
 
 impl Schema {
     /// The type of this number; `None` for primitives.
     #[inline]
-    pub(super) fn get(&self, id: TypeId) -> Option<&Type> {
+    pub(crate) fn get(&self, id: TypeId) -> Option<&Type> {
         self.types.get(id.wrapping_sub(FIRST) as usize)
     }
 
     /// Whether values of this type have no bytes: null, and what is made of nulls alone. Every other value has at least one.
     #[inline]
-    pub(super) fn is_empty(&self, id: TypeId) -> bool {
+    pub(crate) fn is_empty(&self, id: TypeId) -> bool {
         id == NULL || self.empty.get(id.wrapping_sub(FIRST) as usize).is_some_and(|&empty| empty)
     }
 

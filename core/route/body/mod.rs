@@ -1,10 +1,11 @@
-//! Finding the fields of rules in a body, JSON or msgpack, without building anything from the rest.
+//! Finding the fields of rules in a body, JSON, msgpack or Avro, without building anything from the rest.
 //!
 //! A walk goes over the body once, in its order, and stops when it has all fields, or
 //! at the first byte that is wrong. It checks everything that it passes in the same way,
 //! wanted or not: so what a rule sees of a broken body never depends on other rules. Of a name that
 //! stands twice in an object, the first counts, for the same reason.
 
+mod avro;
 mod json;
 mod packed;
 
@@ -12,6 +13,7 @@ pub use json::unescape;
 
 use super::fields::PathNode;
 use super::scalar::Stored;
+use crate::schema::Schema;
 
 /// How deep a body may be nested; a deeper one is broken at that place.
 pub const BODY_DEPTH_MAX: usize = 64;
@@ -43,15 +45,18 @@ impl Sink<'_> {
     }
 }
 
-/// Text that begins a JSON document is below 0x80, and no msgpack map or array begins so.
-pub fn read(body: &[u8], paths: &PathNode, sink: &mut Sink<'_>) {
+/// With a schema the body is one of Avro. Otherwise its first byte tells: text that begins a JSON document is below 0x80, and
+/// no msgpack map or array begins so. Whether the walk came to all fields or to the body's end.
+pub fn read(body: &[u8], schema: Option<&Schema>, paths: &PathNode, sink: &mut Sink<'_>) -> bool {
     // Positions are kept in 32 bits; no frame is as large.
     if sink.left == 0 || u32::try_from(body.len()).is_err() {
-        return;
+        return sink.left == 0;
     }
-    let _ = match body.first() {
-        None => Ok(()),
-        Some(0x00..=0x7f) => json::read(body, paths, sink),
-        Some(_) => packed::read(body, paths, sink),
+    let end = match (schema, body.first()) {
+        (Some(schema), _) => avro::read(body, schema, paths, sink),
+        (None, None) => Err(Stop::Broken),
+        (None, Some(0x00..=0x7f)) => json::read(body, paths, sink),
+        (None, Some(_)) => packed::read(body, paths, sink),
     };
+    end != Err(Stop::Broken)
 }

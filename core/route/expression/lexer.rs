@@ -10,12 +10,15 @@ pub enum Token<'t> {
     End,
     /// One of `( ) , == != < <= > >= && || !`.
     Symbol(&'t str),
-    /// A name that is no path: `and`, `key`, `exists`, `true`.
+    /// A name that is no path: one of `RESERVED`.
     Word(&'t str),
     Text(Box<[u8]>),
     Number(Literal),
     Path(Box<[Step]>),
 }
+
+/// Words of the language; any other name is a field of the body.
+const RESERVED: [&str; 10] = ["and", "or", "not", "exists", "prefix", "header", "key", "true", "false", "null"];
 
 /// What is wrong, and at which byte.
 pub fn fault(at: usize, what: impl std::fmt::Display) -> CoreError {
@@ -42,12 +45,20 @@ impl<'t> Lexer<'t> {
         let start = self.at;
         let Some(head) = self.peek() else { return Ok((start, Token::End)) };
         let token = match head {
-            b'$' => Token::Path(self.path()?),
+            b'$' => {
+                self.at += 1;
+                Token::Path(self.path(Vec::new())?)
+            }
             b'"' | b'\'' => Token::Text(self.quoted(head)?),
             b'0'..=b'9' | b'-' | b'.' => Token::Number(self.number()?),
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
                 self.pass(is_name);
-                Token::Word(&self.text[start..self.at])
+                let word = &self.text[start..self.at];
+                if RESERVED.contains(&word) {
+                    Token::Word(word)
+                } else {
+                    Token::Path(self.path(vec![Step::Name(word.as_bytes().into())])?)
+                }
             }
             _ => Token::Symbol(self.symbol()?),
         };
@@ -76,10 +87,8 @@ impl<'t> Lexer<'t> {
         Ok(&rest[..symbol.len()])
     }
 
-    /// `$`, then `.name`, `["name"]` and `[index]`.
-    fn path(&mut self) -> Result<Box<[Step]>> {
-        self.at += 1;
-        let mut steps = Vec::new();
+    /// The steps of a path behind those that it begins with: `.name`, `["name"]` and `[index]`.
+    fn path(&mut self, mut steps: Vec<Step>) -> Result<Box<[Step]>> {
         loop {
             let step = match self.peek() {
                 Some(b'.') => {

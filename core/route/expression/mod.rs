@@ -7,6 +7,7 @@ use super::Message;
 use super::fields::{Field, Fields, Found, Slot};
 use super::scalar::{Literal, Operator, Scalar};
 use crate::error::Result;
+use crate::schema::Schema;
 
 pub use parser::{field_index, parse_into};
 
@@ -48,6 +49,8 @@ pub struct Condition {
 /// What a condition is decided with: the fields of its exchange, or its own.
 pub struct Evidence<'e, 'm> {
     pub message: &'e Message<'m>,
+    /// Where the message's value is an Avro body.
+    pub schema: Option<&'e Schema>,
     pub fields: &'e Fields,
     pub found: &'e mut Found,
     /// By the condition's field index.
@@ -91,7 +94,7 @@ impl Evidence<'_, '_> {
     fn load(&mut self, operand: &Operand, names: &[Field]) {
         if let Operand::Field(index) = *operand {
             let (field, slot) = (&names[usize::from(index)], self.slots[usize::from(index)]);
-            self.found.load(field, slot, self.fields, self.message);
+            self.found.load(field, slot, self.fields, self.message, self.schema);
         }
     }
 
@@ -128,10 +131,21 @@ impl Predicate {
     }
 
     pub fn holds(&self, message: &Message<'_>) -> bool {
+        self.decide(message, None).0
+    }
+
+    /// Whether it holds for a message whose value can be read: one that breaks off before all fields were found holds
+    /// for nothing that asks for a field of it. With a schema the value is an Avro body, without one JSON or msgpack.
+    pub fn holds_whole(&self, message: &Message<'_>, schema: Option<&Schema>) -> bool {
+        matches!(self.decide(message, schema), (true, false))
+    }
+
+    /// Whether it holds, and whether it looked at a body that is broken.
+    fn decide(&self, message: &Message<'_>, schema: Option<&Schema>) -> (bool, bool) {
         let mut found = Found::default();
         found.begin(&self.fields);
-        let mut evidence = Evidence { message, fields: &self.fields, found: &mut found, slots: &self.slots };
-        evidence.decide(&self.condition)
+        let mut evidence = Evidence { message, schema, fields: &self.fields, found: &mut found, slots: &self.slots };
+        (evidence.decide(&self.condition), found.is_body_broken())
     }
 
     pub(super) fn into_condition(self) -> Condition {

@@ -7,7 +7,7 @@
 //! term    = "(" any ")" | "exists" "(" field ")" | "prefix" "(" operand "," text ")" | operand [ compare operand ]
 //! compare = "==" | "!=" | "<" | "<=" | ">" | ">="
 //! operand = field | text | number | "true" | "false" | "null"
-//! field   = "$" { "." name | "[" index "]" | "[" text "]" } | "header" "(" text ")" | "key"
+//! field   = ( "$" | name ) { "." name | "[" index "]" | "[" text "]" } | "header" "(" text ")" | "key"
 //! ```
 
 use super::super::fields::Field;

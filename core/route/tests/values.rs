@@ -249,7 +249,11 @@ impl Operand {
                 out.push(')');
             }
             Self::Body(path) => {
-                out.push('$');
+                let (bare, path) = match path.split_first() {
+                    Some((Step::Name(name), rest)) if name.len() == 1 && random.once(2) => (Some(name), rest),
+                    _ => (None, &path[..]),
+                };
+                out.push_str(bare.map_or("$", |name| name));
                 for step in path {
                     match step {
                         Step::Name(name) if name.len() == 1 && random.once(2) => write!(out, ".{name}").unwrap(),

@@ -33,6 +33,15 @@ impl Table {
         Self { root, types: Vec::new() }
     }
 
+    /// The number of the type that is added next.
+    pub fn next(&self) -> u64 {
+        8 + self.types.len() as u64
+    }
+
+    pub fn rooted(self, root: u64) -> Self {
+        Self { root, ..self }
+    }
+
     fn add(mut self, kind: u64, length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut out = Vec::new();
         write_array(&mut out, length);
@@ -134,13 +143,17 @@ impl Body {
         self
     }
 
+    pub fn count(self, count: usize) -> Self {
+        self.long(count.cast_signed() as i64)
+    }
+
     pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
     pub fn text(self, text: &str) -> Self {
-        self.long(text.len().cast_signed() as i64).raw(text.as_bytes())
+        self.count(text.len()).raw(text.as_bytes())
     }
 
     pub fn double(self, value: f64) -> Self {

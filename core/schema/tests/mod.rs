@@ -1,5 +1,6 @@
 mod enforcement;
-mod kit;
+mod fuzz;
+pub mod kit;
 mod resolve;
 mod table;
 mod walk;
