@@ -19,6 +19,7 @@ const SUITES: Readonly<Record<string, string>> = {
   limits: "the broker beside what the machine can do at most: bare sockets, bare disk",
   peers: "the broker beside Kafka, NATS, RabbitMQ, Redis and Mosquitto",
   queues: "queues and exchanges: how fast, how much memory, how late",
+  schemas: "schemas and transformation: how fast they are found, what they cost",
   core: "micro-benchmarks of the Rust core and of the TypeScript codecs",
   profile: "flame graphs of the native and the JavaScript side",
 };

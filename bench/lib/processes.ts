@@ -201,6 +201,7 @@ const MAIN = join(import.meta.dir, "../../src/main.ts");
 export class BrokerChild extends Child {
   port: number = 0;
   httpPort: number = 0;
+  registryPort: number = 0;
   /** From the spawn to the line that says it serves, in ms. */
   readyMs: number = 0;
   #serving: ((line: Record<string, unknown>) => void) | undefined;
@@ -233,5 +234,6 @@ export async function spawnBroker(options: { dataDir: string; flags?: readonly s
   ended.catch(() => undefined);
   child.port = Number(line["port"]);
   child.httpPort = Number(line["httpPort"]);
+  child.registryPort = Number(line["registryPort"]);
   return child;
 }

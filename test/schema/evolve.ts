@@ -31,7 +31,8 @@ export function evolve(schema: SchemaJson, random: Random, chance: number): Sche
     const { type } = schema as { type: string };
     if (type === "array") return { type, items: change((schema as { items: SchemaJson }).items) };
     if (type === "map") return { type, values: change((schema as { values: SchemaJson }).values) };
-    if (type === "enum") return symbols(schema as unknown as EnumJson);
+    if (type === "enum") return named(symbols(schema as unknown as EnumJson));
+    if (type === "fixed") return named(schema);
     if (type === "record") return record(schema as unknown as RecordJson);
     return schema;
   };
@@ -44,6 +45,12 @@ export function evolve(schema: SchemaJson, random: Random, chance: number): Sche
     const kept = branches.filter(() => !random.isLucky(chance / 4));
     if (random.isLucky(chance)) kept.reverse();
     return unlike(kept.length === 0 ? ["null"] : kept);
+  };
+  /** Sometimes under another name, which reads the old one where that is an alias. */
+  const named = (schema: SchemaJson): SchemaJson => {
+    const { name } = schema as { name: string };
+    if (!random.isLucky(chance / 2)) return schema;
+    return { ...(schema as object), name: draw.name("N"), ...(random.isLucky(0.7) ? { aliases: [name] } : {}) };
   };
   const symbols = (schema: EnumJson): SchemaJson => {
     const [first = "A", ...others] = schema.symbols.filter(() => !random.isLucky(chance / 2));

@@ -1,0 +1,13 @@
+/** How much each measurement moves. */
+
+export interface Sizes {
+  /** Subjects of the registry, each with a schema of its own. */
+  readonly subjects: number;
+  readonly lookupSeconds: number;
+  /** What is left out at the start of a lookup run. */
+  readonly lookupWarmSeconds: number;
+}
+
+export const FULL: Sizes = { subjects: 10_000, lookupSeconds: 10, lookupWarmSeconds: 1 };
+
+export const QUICK: Sizes = { subjects: 200, lookupSeconds: 0.5, lookupWarmSeconds: 0.1 };
