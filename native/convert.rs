@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use millrace_core::engine::{EngineOptions, Worker};
+use millrace_core::engine::{EngineOptions, Rate, Worker};
 use millrace_core::error::{CoreError, ErrorCode};
 use millrace_core::log::{self, Durability, RecoveryReport, SYNC_BOUNDS_US, Storage};
 use napi_derive::napi;
@@ -233,6 +233,24 @@ impl From<&log::Partition> for Partition {
 pub struct Bucket {
     pub bound_ms: f64,
     pub count: f64,
+}
+
+/// `Rate` of src/log/engine.ts.
+#[napi(object)]
+pub struct RateLimits {
+    pub messages_per_sec: f64,
+    pub bytes_per_sec: f64,
+    pub burst_ms: f64,
+}
+
+impl RateLimits {
+    pub fn read(self) -> napi::Result<Rate> {
+        Ok(Rate {
+            messages_per_sec: integer(self.messages_per_sec)?,
+            bytes_per_sec: integer(self.bytes_per_sec)?,
+            burst_ms: integer(self.burst_ms)?,
+        })
+    }
 }
 
 /// `EngineStats` of src/log/engine.ts.

@@ -256,6 +256,22 @@ impl NativeEngine {
     }
 
     #[napi]
+    pub fn rate_set(&self, bucket: String, rate: convert::RateLimits) -> napi::Result<()> {
+        self.engine().rate_set(bucket, rate.read()?);
+        Ok(())
+    }
+
+    #[napi]
+    pub fn connection_rates(&mut self, connection: u32, buckets: Vec<String>) -> napi::Result<()> {
+        self.worker.connection_rates(connection, buckets).map_err(failed)
+    }
+
+    #[napi]
+    pub fn connection_charge(&mut self, connection: u32, messages: u32, bytes: f64) -> napi::Result<bool> {
+        self.worker.connection_charge(connection, u64::from(messages), integer(bytes)?).map_err(failed)
+    }
+
+    #[napi]
     #[allow(clippy::too_many_arguments, reason = "an object would cost an allocation in both languages")]
     pub fn exchange_publisher_open(
         &mut self,

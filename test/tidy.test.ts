@@ -46,7 +46,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms that run in browsers, with the packages and runtime modules that they may import where every host loads them. */
 const PORTABLE: Readonly<Record<string, readonly string[]>> = {
-  stdx: [],
+  // croner is plain JavaScript over Date and Intl.
+  stdx: ["croner"],
   errors: [],
   protocol: ["msgpackr"],
   client: ["msgpackr"],

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::acks::{Answers, Sender, UNREAD_BYTES_MAX};
 use super::numbered::Numbered;
 use super::options::EngineOptions;
+use super::rates::Meter;
 use super::source::Subscription;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{Log, Partition};
@@ -85,6 +86,7 @@ pub(super) struct Peer {
     pub ready_queues: VecDeque<u32>,
     pub answers: Answers,
     pub credit: Credit,
+    pub meter: Meter,
     /// The socket still has bytes of an earlier turn.
     pub writing: bool,
     /// On the worker's list of connections with something to send.
@@ -133,6 +135,11 @@ impl Credit {
         Self { due_bytes, left_bytes: window_bytes, returnable_bytes: 0, paused: false, listed: false }
     }
 
+    /// Bytes of publish frames since credit was given back last.
+    pub fn used_bytes(&self) -> u64 {
+        self.returnable_bytes.unsigned_abs()
+    }
+
     #[inline]
     pub fn is_due(&self) -> bool {
         self.returnable_bytes >= self.due_bytes
@@ -164,6 +171,7 @@ impl Connection {
                 ready_queues: VecDeque::new(),
                 answers: Answers::default(),
                 credit: Credit::new(options),
+                meter: Meter::default(),
                 writing: false,
                 queued: false,
             },

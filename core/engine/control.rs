@@ -144,6 +144,35 @@ impl Worker {
         Ok(())
     }
 
+    /// Has a connection pay into these buckets, of which those count that have a rate now.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
+    pub fn connection_rates(&mut self, connection: u32, buckets: Vec<String>) -> Result<()> {
+        let found = buckets.into_iter().filter_map(|name| self.engine().rates.find(&name)).collect();
+        self.connection(connection)?.peer.meter.buckets = found;
+        Ok(())
+    }
+
+    /// Charges a connection for what it published through the control plane. Returns whether
+    /// it is to be read no further; a turn resumes it.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
+    pub fn connection_charge(&mut self, connection: u32, messages: u64, bytes: u64) -> Result<bool> {
+        let now_ms = self.engine().now_ms();
+        let peer = &mut self.connection(connection)?.peer;
+        peer.meter.messages += messages;
+        if peer.meter.buckets.is_empty() || !peer.meter.charge(now_ms, bytes) {
+            return Ok(false);
+        }
+        peer.credit.paused = true;
+        if !std::mem::replace(&mut peer.credit.listed, true) {
+            self.withheld.push(connection);
+        }
+        Ok(true)
+    }
+
     /// Opens a subscription without sources.
     ///
     /// # Errors

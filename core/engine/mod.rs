@@ -15,6 +15,7 @@ mod partition_state;
 mod plan;
 mod prefault;
 mod publish;
+mod rates;
 mod source;
 mod spaces;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use connection::Flags;
 pub use control::SourceRange;
 pub use options::EngineOptions;
 pub use plan::{Plan, op};
+pub use rates::Rate;
 pub use spaces::QueueConsumer;
 pub use worker::Worker;
 
@@ -37,6 +39,7 @@ use crate::log::{LogStore, RecoveryReport};
 use crate::space::{SpaceCounters, Spaces};
 use inbox::{Inbox, Inboxes};
 use prefault::Prefaulter;
+use rates::Rates;
 
 /// What all workers of a process share: the log store, one inbox a worker, and
 /// the thread that brings cold pages in.
@@ -50,6 +53,7 @@ pub struct Engine {
     prefaulter: Prefaulter,
     next_producer: AtomicU64,
     spaces: Spaces,
+    rates: Rates,
 }
 
 impl Engine {
@@ -78,6 +82,7 @@ impl Engine {
             prefaulter,
             next_producer,
             spaces: Spaces::default(),
+            rates: Rates::default(),
         };
         Ok(Arc::new(engine))
     }
@@ -123,6 +128,12 @@ impl Engine {
         self.inboxes
             .get(worker)
             .ok_or_else(|| CoreError::new(ErrorCode::INVALID_ARGUMENT, format!("there is no worker {worker}")))
+    }
+
+    /// Limits how fast connections that pay into a bucket may publish; a rate without limits
+    /// takes the bucket away.
+    pub fn rate_set(&self, bucket: String, rate: Rate) {
+        self.rates.set(bucket, rate);
     }
 
     /// What happened to messages of exchanges that no queue has to show for.

@@ -67,12 +67,14 @@ pub(super) fn batch<'c>(hub: &mut Hub, peer: &mut Peer, pending: &mut Pending<'c
             peer.answers.nack(&run, &error);
         }
         Ok(checked) if checked.exchange.is_some() => {
+            peer.meter.messages += u64::from(checked.header.record_count);
             flush(hub, peer, pending);
             if let Some(target) = &checked.exchange {
                 exchange::batch(hub, peer, &checked, target);
             }
         }
         Ok(checked) => {
+            peer.meter.messages += u64::from(checked.header.record_count);
             if !pending.goes_with(&checked) {
                 flush(hub, peer, pending);
             }
@@ -239,6 +241,7 @@ pub(super) fn answer(hub: &Hub, peer: &mut Peer, partition: &Arc<Partition>, mut
 /// Puts a single record into its partition's ring.
 pub(super) fn one(hub: &mut Hub, peer: &mut Peer, frame: &PublishOneFrame<'_>) {
     peer.credit.take(frame.frame_bytes);
+    peer.meter.messages += 1;
     let mut run = single(frame.publisher, frame.correlation);
     let sender = peer.sender;
     let result = peer.publisher(frame.publisher).and_then(|publisher| {

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use super::connection::{Connection, ExchangeTarget, Peer, QueueSubscription};
 use super::control::check_room;
 use super::exchange;
-use super::plan::op;
 use super::publish;
 use super::worker::{Hub, Worker};
 use crate::error::{CoreError, ErrorCode, Result};
@@ -168,10 +167,7 @@ impl Worker {
         if self.hub.timer_ms <= now_ms {
             self.hub.timer_ms = NEVER_MS;
         }
-        if next_ms < self.hub.timer_ms {
-            self.hub.timer_ms = next_ms;
-            self.hub.plan.push(op::TIMER, [next_ms]);
-        }
+        self.hub.turn_at(next_ms);
     }
 
     fn turn_space(&mut self, space: &Space, now_ms: u64) {

@@ -69,6 +69,14 @@ impl Hub {
         }
     }
 
+    /// Has TypeScript's timer run a turn then, if none runs before.
+    pub fn turn_at(&mut self, at_ms: u64) {
+        if at_ms < self.timer_ms {
+            self.timer_ms = at_ms;
+            self.plan.push(op::TIMER, [at_ms]);
+        }
+    }
+
     /// Wakes this worker's loop if an append that no chunk brought has left it
     /// something to do.
     pub fn turn_for_own(&self) {
@@ -100,7 +108,7 @@ pub struct Worker {
     /// Connections with something to send, round robin.
     queue: VecDeque<u32>,
     /// Connections whose credit is due but withheld, or paused.
-    withheld: Vec<u32>,
+    pub(super) withheld: Vec<u32>,
     pub(super) next_token: u64,
     /// Messages of other workers that TypeScript has not taken yet.
     mail: Vec<Vec<u8>>,
@@ -200,6 +208,7 @@ impl Worker {
         if input.fatal.is_some() {
             return Ok(Flags::FATAL);
         }
+        let used_bytes = peer.credit.used_bytes();
         for publisher in peer.publishers.values_mut() {
             publisher.refresh();
         }
@@ -245,13 +254,16 @@ impl Worker {
             let message = format!("{over} bytes past the publish credit, publishOverdraftBytesMax is {overdraft_max}");
             input.fatal = Some(CoreError::new(ErrorCode::CREDIT_EXCEEDED, message));
         }
+        if !peer.meter.buckets.is_empty() {
+            peer.meter.charge(hub.engine.now_ms(), peer.credit.used_bytes() - used_bytes);
+        }
         Ok(self.after_ingest(id))
     }
 
     fn after_ingest(&mut self, id: u32) -> u32 {
         let Some(Connection { input, peer }) = self.connections[id as usize].as_mut() else { return 0 };
         let mut flags = 0;
-        if peer.credit.is_overdrawn() || !peer.reads_answers() {
+        if peer.credit.is_overdrawn() || !peer.reads_answers() || peer.meter.waits(self.hub.engine.now_ms()) {
             peer.credit.paused = true;
             flags |= Flags::PAUSE;
         }
@@ -413,9 +425,14 @@ impl Worker {
                 return;
             }
         }
+        let now_ms = engine.now_ms();
         for id in std::mem::take(&mut self.withheld) {
             let Some(connection) = self.connections[id as usize].as_mut() else { continue };
-            if !connection.peer.reads_answers() {
+            let waits = connection.peer.meter.waits(now_ms);
+            if waits {
+                self.hub.turn_at(connection.peer.meter.wait_until_ms);
+            }
+            if waits || !connection.peer.reads_answers() {
                 self.withheld.push(id);
                 continue;
             }

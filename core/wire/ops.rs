@@ -146,3 +146,15 @@ pub const SCHEMA_DELETE: u8 = 106;
 pub const SCHEMA_CONFIG: u8 = 107;
 /// Reads or sets the mode of a subject or of all.
 pub const SCHEMA_MODE: u8 = 108;
+/// Limits how fast a namespace or a user may publish.
+pub const QUOTA_PUT: u8 = 120;
+/// Takes such a limit away.
+pub const QUOTA_DELETE: u8 = 121;
+/// Lists the limits.
+pub const QUOTA_LIST: u8 = 122;
+/// Has a message published again and again, by a cron schedule.
+pub const SCHEDULE_PUT: u8 = 123;
+/// Deletes a schedule.
+pub const SCHEDULE_DELETE: u8 = 124;
+/// Lists the schedules of the namespace.
+pub const SCHEDULE_LIST: u8 = 125;

@@ -5,7 +5,15 @@ export type { CommitRequest, Given, GroupLag, MemberEvent, Position } from "./gr
 export { OffsetsStore } from "./groups/offsets-store.ts";
 export { Mailroom } from "./mailroom.ts";
 export { MetadataLog } from "./metadata-log.ts";
-export { isSchemaEvent, isTopicEvent, type MetadataEvent, type Topic, type TopicEvent } from "./metadata-state.ts";
+export {
+  isQuotaEvent,
+  isScheduleEvent,
+  isSchemaEvent,
+  isTopicEvent,
+  type MetadataEvent,
+  type Topic,
+  type TopicEvent,
+} from "./metadata-state.ts";
 export { hashName, nameFault } from "./names.ts";
 export { compilePattern, PatternSet, patternFault } from "./patterns.ts";
 export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";
@@ -14,7 +22,9 @@ export { Definitions, type RoutingLimits } from "./definitions.ts";
 export { type BindingRequest, Exchanges } from "./exchanges.ts";
 export { QueueLife } from "./queue-life.ts";
 export { Queues } from "./queues.ts";
+export { BURST_MS_DEFAULT, type Quota, QUOTA_KINDS, type QuotaEvent, type QuotaOwner, Quotas } from "./quotas.ts";
 export type { Queue } from "./routing-state.ts";
+export { type ScheduleRequest, Schedules } from "./schedules.ts";
 export { type Found as SchemasFound, type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
 export { Spaces } from "./spaces.ts";
 export { Applier } from "./transactions/applier.ts";

@@ -1,8 +1,10 @@
 /** The state that the metadata log describes: a pure machine that applies records in order. */
 import type { StoredRecord } from "./record-batch.ts";
 import { entityKey } from "./names.ts";
+import { type QuotaEvent, QuotaState } from "./quotas.ts";
 import { type RoutingEvent, RoutingState } from "./routing-state.ts";
 import { type SchemaEvent, SchemaState } from "../schema/index.ts";
+import { type ScheduleEvent, ScheduleState } from "./schedule-state.ts";
 import type { TopicConfig } from "./topic-config.ts";
 
 export interface Topic {
@@ -42,10 +44,22 @@ export type TopicEvent =
   | { readonly type: "topic_altered"; readonly topic: Topic; readonly previous: Topic }
   | { readonly type: "topic_deleted"; readonly topic: Topic };
 
-export type MetadataEvent = TopicEvent | RoutingEvent | SchemaEvent;
+export type MetadataEvent = TopicEvent | RoutingEvent | SchemaEvent | QuotaEvent | ScheduleEvent;
 
 export function isTopicEvent(event: MetadataEvent): event is TopicEvent {
   return "topic" in event;
+}
+
+export function isRoutingEvent(event: MetadataEvent): event is RoutingEvent {
+  return "offset" in event;
+}
+
+export function isQuotaEvent(event: MetadataEvent): event is QuotaEvent {
+  return event.type === "quota_changed";
+}
+
+export function isScheduleEvent(event: MetadataEvent): event is ScheduleEvent {
+  return event.type === "schedule_changed";
 }
 
 export function isSchemaEvent(event: MetadataEvent): event is SchemaEvent {
@@ -66,6 +80,8 @@ export class MetadataState {
   readonly routing = new RoutingState();
   /** Schemas, their subjects, settings and modes. */
   readonly schemas = new SchemaState();
+  readonly quotas = new QuotaState();
+  readonly schedules = new ScheduleState();
   #lastLogId = LOG_ID_FIRST - 1;
   readonly #topics = new Map<string, Topic>();
   #partitions = 0;
@@ -104,7 +120,9 @@ export class MetadataState {
 
   #applyOther(record: StoredRecord): MetadataEvent[] {
     const events = this.routing.apply(record);
-    if (events === undefined) return this.schemas.apply(record) ?? [];
+    if (events === undefined) {
+      return this.schemas.apply(record) ?? this.quotas.apply(record) ?? this.schedules.apply(record) ?? [];
+    }
     for (const event of events) {
       if (event.type === "space_opened")
         this.#lastLogId = Math.max(this.#lastLogId, event.space.journalLogId, event.space.ackLogId);

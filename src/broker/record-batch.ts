@@ -19,6 +19,13 @@ export interface LogRecord {
   readonly value: unknown;
 }
 
+/** A message of the broker's own, for an exchange. */
+export interface Message {
+  readonly key: Uint8Array | string | null;
+  readonly value: Uint8Array | string | null;
+  readonly headers: Readonly<Record<string, unknown>> | null;
+}
+
 export interface StoredRecord extends LogRecord {
   readonly offset: number;
   readonly timestampMs: number;
@@ -31,17 +38,15 @@ export class RecordBatchCodec {
 
   /** One whole batch with offset and epoch 0 and its CRC, ready for `Engine.append`. */
   encode(records: readonly LogRecord[], nowMs: number): Uint8Array {
-    const parts: Uint8Array[] = records.map(({ key, value }) => this.#encodeRecord(key, value));
-    const recordsBytes = parts.reduce((sum, part) => sum + part.length, 0);
-    const batch = Buffer.alloc(HEADER_BYTES + recordsBytes);
-    writeHead(batch, records.length, nowMs, recordsBytes);
-    let at = HEADER_BYTES;
-    for (const part of parts) {
-      batch.set(part, at);
-      at += part.length;
-    }
-    batch.writeUInt32BE(crc32(batch.subarray(20), crc32(batch.subarray(0, 15))), AT.crc);
-    return batch;
+    return batchOf(
+      records.map(({ key, value }) => this.#encodeRecord(key, value)),
+      nowMs,
+    );
+  }
+
+  /** The same of one message as publishers send them: its value is what it is, not msgpack of it. */
+  encodeMessage({ key, value, headers }: Message, nowMs: number): Uint8Array {
+    return batchOf([new Uint8Array(this.#packr.pack([0, key, value, wide(headers)]))], nowMs);
   }
 
   /**
@@ -113,6 +118,19 @@ function writeHead(batch: Buffer, count: number, nowMs: number, recordsBytes: nu
   batch[54] = 0xce;
   batch[59] = 0xc6;
   batch.writeUInt32BE(recordsBytes, AT.recordsLength);
+}
+
+function batchOf(parts: readonly Uint8Array[], nowMs: number): Uint8Array {
+  const recordsBytes = parts.reduce((sum, part) => sum + part.length, 0);
+  const batch = Buffer.alloc(HEADER_BYTES + recordsBytes);
+  writeHead(batch, parts.length, nowMs, recordsBytes);
+  let at = HEADER_BYTES;
+  for (const part of parts) {
+    batch.set(part, at);
+    at += part.length;
+  }
+  batch.writeUInt32BE(crc32(batch.subarray(20), crc32(batch.subarray(0, 15))), AT.crc);
+  return batch;
 }
 
 /** Positions of the surviving records: a bitmap behind one byte with the number of unused bits, most significant bit first. */

@@ -14,6 +14,8 @@ import { addPublishCommands } from "./publish.ts";
 import { addQueueCommands } from "./queue.ts";
 import { addSchemaCommands } from "./schema.ts";
 import { addTopicCommands } from "./topic.ts";
+import { addQuotaCommands } from "./quota.ts";
+import { addScheduleCommands } from "./schedule.ts";
 import { addTransactionCommands } from "./transaction.ts";
 
 /** The command line `millrace`, without `serve` and `bench`, which src/main.ts hands to the server and to bench/load. */
@@ -123,6 +125,8 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addPublishCommands(program, runtime);
   addTransactionCommands(program, runtime);
   addSchemaCommands(program, runtime);
+  addScheduleCommands(program, runtime);
+  addQuotaCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   return program;

@@ -23,6 +23,8 @@ import {
 import { Schemas } from "./schemas.ts";
 import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, type Welcome } from "./session.ts";
 import { backoffMs, sleep, withSignal } from "./timing.ts";
+import { Quotas } from "./quotas.ts";
+import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
 import type { Transaction } from "./transaction.ts";
 import { type TransactionOptions, Transactions } from "./transactions.ts";
@@ -60,6 +62,10 @@ interface SessionWaiter {
  */
 export class Client implements SessionHost, AsyncDisposable {
   readonly topics: Topics;
+  /** How fast namespaces and users may publish. */
+  readonly quotas: Quotas;
+  /** Messages that the broker publishes again and again. */
+  readonly schedules: Schedules;
   readonly groups: Groups;
   readonly exchanges: Exchanges;
   readonly queues: Queues;
@@ -89,6 +95,8 @@ export class Client implements SessionHost, AsyncDisposable {
     this.settings = settingsOf(options);
     this.payloads = options.payloads ?? null;
     this.topics = new Topics(this);
+    this.quotas = new Quotas(this);
+    this.schedules = new Schedules(this);
     this.groups = new Groups(this);
     this.exchanges = new Exchanges(this);
     this.queues = new Queues(this);

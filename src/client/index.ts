@@ -93,3 +93,5 @@ export { Transaction, type TransactionOffset } from "./transaction.ts";
 export { type TransactionOptions, Transactions, type TransactionSummary } from "./transactions.ts";
 export { Worker, type WorkerHandler, type WorkerOptions } from "./worker.ts";
 export { BatchEncoder, type BatchView, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";
+export { type Quota, type QuotaOwner, type QuotaRequest, Quotas } from "./quotas.ts";
+export { type Schedule, type ScheduleRequest, Schedules } from "./schedules.ts";

@@ -250,6 +250,13 @@ export const FIELDS = {
     { min: 1, max: 100_000 },
     "Versions of one subject of the registry, deleted ones included.",
   ),
+  quotasMax: number(
+    "count",
+    10_000,
+    { min: 1, max: 1_000_000 },
+    "Limits of how fast namespaces and users may publish.",
+  ),
+  schedulesMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Messages that are published again and again."),
   transactionalIdsMax: number(
     "count",
     10_000,

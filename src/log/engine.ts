@@ -164,6 +164,15 @@ export interface TurnSink {
   timer(atMs: number): void;
 }
 
+/** How fast may be published; 0 is no limit. */
+export interface Rate {
+  messagesPerSec: number;
+  /** Bytes of publish frames. */
+  bytesPerSec: number;
+  /** So much of a pause may be made up for at once. */
+  burstMs: number;
+}
+
 /** Bits of `exchangePublisherOpen`. */
 export const PUBLISH_MANDATORY = 1;
 export const PUBLISH_REQUIRE_CONSUMER = 2;
@@ -255,6 +264,17 @@ export interface Engine extends QueueEngine {
   read(logId: number, partition: number, offset: number, bytesMax: number): Uint8Array;
   /** Resolves when everything appended so far is synced. */
   sync(logId: number, partition: number): Promise<void>;
+
+  /** Gives a bucket its rate; without limits it goes. The core is shared, so one worker's word counts for all. */
+  rateSet(bucket: string, rate: Rate): void;
+  /** Has a connection pay into these buckets, of which those count that have a rate. */
+  connectionRates(connection: number, buckets: readonly string[]): void;
+  /**
+   * Charges a connection for what it published through the control plane.
+   *
+   * @returns whether its socket is to be read no further; a turn resumes it.
+   */
+  connectionCharge(connection: number, messages: number, bytes: number): boolean;
 
   /** Registers a connection of this worker and returns its id, a small int that is used again after close. */
   connectionOpen(): number;

@@ -9,6 +9,7 @@ import type {
   Engine,
   EngineOptions,
   EngineStats,
+  Rate,
   LogConfig,
   PartitionInfo,
   RecoveryReport,
@@ -286,6 +287,18 @@ class LogEngine implements Engine {
 
   batchCheck(logId: number, isExchange: boolean, batch: Uint8Array): number {
     return translated(() => this.#native.batchCheck(logId, isExchange, batch));
+  }
+
+  rateSet(bucket: string, rate: Rate): void {
+    translated(() => this.#native.rateSet(bucket, rate));
+  }
+
+  connectionRates(connection: number, buckets: readonly string[]): void {
+    translated(() => this.#native.connectionRates(connection, buckets));
+  }
+
+  connectionCharge(connection: number, messages: number, bytes: number): boolean {
+    return translated(() => this.#native.connectionCharge(connection, messages, bytes));
   }
 
   exchangePublisherOpen(...args: Parameters<Engine["exchangePublisherOpen"]>): void {

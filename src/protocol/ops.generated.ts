@@ -147,4 +147,16 @@ export const Op = {
   SCHEMA_CONFIG: 107,
   /** Reads or sets the mode of a subject or of all. */
   SCHEMA_MODE: 108,
+  /** Limits how fast a namespace or a user may publish. */
+  QUOTA_PUT: 120,
+  /** Takes such a limit away. */
+  QUOTA_DELETE: 121,
+  /** Lists the limits. */
+  QUOTA_LIST: 122,
+  /** Has a message published again and again, by a cron schedule. */
+  SCHEDULE_PUT: 123,
+  /** Deletes a schedule. */
+  SCHEDULE_DELETE: 124,
+  /** Lists the schedules of the namespace. */
+  SCHEDULE_LIST: 125,
 } as const;

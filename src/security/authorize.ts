@@ -39,7 +39,11 @@ export type Operation =
   | "schema.delete"
   | "schema.configure"
   | "transaction.run"
-  | "transaction.list";
+  | "transaction.list"
+  | "schedule.change"
+  | "schedule.list"
+  | "quota.change"
+  | "quota.list";
 
 export interface Resource {
   readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group" | "exchange" | "queue" | "subject";

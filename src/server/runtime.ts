@@ -14,6 +14,8 @@ import {
   Groups,
   hashName,
   internalLogConfig,
+  isQuotaEvent,
+  isScheduleEvent,
   isSchemaEvent,
   isTopicEvent,
   Mailroom,
@@ -25,6 +27,8 @@ import {
   ownerOf,
   QueueLife,
   Queues,
+  Quotas,
+  Schedules,
   Schemas,
   spaceLogConfig,
   Spaces,
@@ -75,6 +79,8 @@ export class Runtime {
   readonly #definitions: Definitions;
   readonly #exchanges: Exchanges;
   readonly #queues: Queues;
+  readonly #quotas: Quotas;
+  readonly #schedules: Schedules;
   readonly #queueLife: QueueLife;
   readonly #coordinator: Coordinator;
   readonly #commits: Commits;
@@ -102,6 +108,15 @@ export class Runtime {
     this.#exchanges = new Exchanges(this.#definitions);
     this.#queues = new Queues(this.#definitions);
     this.schemas = new Schemas(this.#metadata, { limits: config, announce });
+    this.#quotas = new Quotas(engine, this.#metadata, { limits: config, announce });
+    this.#schedules = new Schedules({
+      engine,
+      metadata: this.#metadata,
+      spaces: this.#spaces,
+      limits: config,
+      announce,
+      logger,
+    });
     this.#queueLife = new QueueLife(this.#definitions, this.#queues, (error) => this.#onQueueLifeFailure(error));
     this.#metadata.catchUp();
     if (engine.worker === 0) this.#openAll();
@@ -137,6 +152,7 @@ export class Runtime {
     const sweep = (): void => {
       this.#hub.tick(monotonicMs());
       this.#transactions.tick(monotonicMs());
+      if (engine.worker === 0) this.#schedules.tick(engine.now());
     };
     this.#sweepers = [setInterval(sweep, SWEEP_MS)];
     if (engine.worker === 0) {
@@ -154,6 +170,16 @@ export class Runtime {
 
   #onMetadata(event: MetadataEvent): void {
     if (isSchemaEvent(event)) return;
+    if (isQuotaEvent(event)) {
+      this.#quotas.apply(event);
+      if (this.#isLive) this.#hub.onQuota(event);
+      return;
+    }
+    if (isScheduleEvent(event)) {
+      // Only the first worker publishes them.
+      if (this.engine.worker === 0) this.#schedules.onChanged(event);
+      return;
+    }
     if (!isTopicEvent(event)) {
       // The first worker hands the definitions to the core all at once when it has replayed them.
       if (this.#isLive || this.engine.worker > 0) this.#spaces.apply(event);
@@ -233,6 +259,7 @@ export class Runtime {
     for (const connection of [...this.loop.connections()]) connection.terminate();
     this.loop.stop();
     for (const sweeper of this.#sweepers) clearInterval(sweeper);
+
     this.#coordinator.close();
     this.#commits.close();
     this.mailroom.close();
@@ -266,6 +293,8 @@ export class Runtime {
       exchanges: this.#exchanges,
       queues: this.#queues,
       queueLife: this.#queueLife,
+      quotas: this.#quotas,
+      schedules: this.#schedules,
       schemas: this.schemas,
       transactions: this.#transactions,
       hub: this.#hub,

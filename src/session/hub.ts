@@ -1,5 +1,5 @@
 /** The sessions of one worker, and who among them follows which topics. */
-import type { MemberEvent, Queue, TopicEvent } from "../broker/index.ts";
+import type { MemberEvent, Queue, QuotaEvent, TopicEvent } from "../broker/index.ts";
 import { PatternSet } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { GroupSubscription } from "./group-subscription.ts";
@@ -89,6 +89,13 @@ export class SessionHub {
       } catch (error) {
         this.#logger.warn("new partitions could not be attached", { topic: topic.name, error });
       }
+    }
+  }
+
+  /** Sessions that a quota is about count for it from now on. */
+  onQuota({ owner: { kind, name } }: QuotaEvent): void {
+    for (const session of this.#sessions.values()) {
+      if ((kind === "namespace" ? session.namespace : session.principal.name) === name) session.attachQuotas();
     }
   }
 

@@ -3,6 +3,8 @@ import { groupOps } from "./group-ops.ts";
 import type { AnyOperation } from "./operation.ts";
 import { publishOps } from "./publish-ops.ts";
 import { queueOps } from "./queue-ops.ts";
+import { quotaOps } from "./quota-ops.ts";
+import { scheduleOps } from "./schedule-ops.ts";
 import { schemaOps } from "./schema-ops.ts";
 import { subscribeOps } from "./subscribe-ops.ts";
 import { topicOps } from "./topic-ops.ts";
@@ -14,6 +16,17 @@ export { Session } from "./session.ts";
 
 /** The table of all requests by op. */
 export function operationTable(): ReadonlyMap<number, AnyOperation> {
-  const families = [topicOps, publishOps, subscribeOps, groupOps, exchangeOps, queueOps, transactionOps, schemaOps];
+  const families = [
+    topicOps,
+    publishOps,
+    subscribeOps,
+    groupOps,
+    exchangeOps,
+    queueOps,
+    transactionOps,
+    schemaOps,
+    quotaOps,
+    scheduleOps,
+  ];
   return new Map(families.flat().map((operation) => [operation.op, operation]));
 }

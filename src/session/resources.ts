@@ -5,6 +5,8 @@ interface InNamespace {
   readonly namespace: string;
 }
 
+export const brokerResource: Resource = { kind: "broker", namespace: "", name: "" };
+
 export function namespaceResource({ namespace }: InNamespace): Resource {
   return { kind: "namespace", namespace, name: "" };
 }

@@ -1,5 +1,16 @@
 /** What sessions share on one worker; the composition root (src/server) fills it. */
-import type { Engine, Exchanges, Groups, QueueLife, Queues, Schemas, Topics, Transactions } from "../broker/index.ts";
+import type {
+  Engine,
+  Exchanges,
+  Groups,
+  QueueLife,
+  Queues,
+  Quotas,
+  Schedules,
+  Schemas,
+  Topics,
+  Transactions,
+} from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import type { Authorize } from "../security/index.ts";
 import type { SessionHub } from "./hub.ts";
@@ -27,6 +38,8 @@ export interface SessionServices {
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly queueLife: QueueLife;
+  readonly quotas: Quotas;
+  readonly schedules: Schedules;
   readonly schemas: Schemas;
   readonly transactions: Transactions;
   readonly hub: SessionHub;

@@ -66,6 +66,17 @@ export class Session implements ConnectionHandler {
     return this.#inFlight;
   }
 
+  /** Counts for the quotas again, which have changed. */
+  attachQuotas(): void {
+    if (this.#isOpen && !this.isClosed)
+      this.services.quotas.attach(this.connectionId, this.namespace, this.principal.name);
+  }
+
+  /** Counts what a request publishes, and holds the sender back where that is past a quota. */
+  charge(messages: number, bytes: number): void {
+    if (this.services.engine.connectionCharge(this.connectionId, messages, bytes)) this.#connection.pause();
+  }
+
   send(frame: Uint8Array): void {
     this.#connection.send(frame);
   }
@@ -236,6 +247,7 @@ export class Session implements ConnectionHandler {
       this.clientName = hello.client;
       this.#heartbeatMs = hello.heartbeatMs;
       this.#isOpen = true;
+      this.attachQuotas();
       this.#pingedMs = this.services.monotonicMs();
       this.send(encodeOk(correlation, welcome(hello, this)));
     } catch (error) {

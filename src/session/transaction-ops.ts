@@ -141,7 +141,7 @@ function topicPart(session: Session, { topic: name, partition, batch }: Part & {
   const { engine, topics } = session.services;
   const topic = topics.require(session.namespace, name);
   topics.checkPartition(topic, partition);
-  engine.batchCheck(topic.id, false, batch);
+  session.charge(engine.batchCheck(topic.id, false, batch), batch.length);
   // The frame's bytes are used again.
   return { topicId: topic.id, partition, batch: batch.slice() };
 }
@@ -151,7 +151,7 @@ function exchangePart(session: Session, part: Part & { kind: "exchange" }): Exch
   session.authorize("exchange.publish", exchangeResource(session, exchange));
   const { engine, exchanges } = session.services;
   const { id, journalLogId } = exchanges.requirePublishable(session.namespace, exchange);
-  engine.batchCheck(journalLogId, true, batch);
+  session.charge(engine.batchCheck(journalLogId, true, batch), batch.length);
   return { exchangeId: id, flags, batch: batch.slice() };
 }
 

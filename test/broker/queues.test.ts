@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { Definitions } from "../../src/broker/definitions.ts";
 import { Exchanges } from "../../src/broker/exchanges.ts";
 import { MetadataLog } from "../../src/broker/metadata-log.ts";
-import { isSchemaEvent, isTopicEvent } from "../../src/broker/metadata-state.ts";
+import { isRoutingEvent } from "../../src/broker/metadata-state.ts";
 import { QueueLife } from "../../src/broker/queue-life.ts";
 import { Queues } from "../../src/broker/queues.ts";
 import { Spaces } from "../../src/broker/spaces.ts";
@@ -31,7 +31,7 @@ class Worker {
     const { engine } = new FakeEngine(core, worker);
     let isLive = false;
     this.metadata = new MetadataLog(engine, internalLogConfig(config), (event) => {
-      if (!isTopicEvent(event) && !isSchemaEvent(event) && (isLive || worker > 0)) this.spaces.apply(event);
+      if (isRoutingEvent(event) && (isLive || worker > 0)) this.spaces.apply(event);
     });
     this.topics = new Topics(engine, this.metadata, config);
     this.spaces = new Spaces(engine, this.metadata, spaceLogConfig(config));
