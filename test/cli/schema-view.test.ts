@@ -34,6 +34,8 @@ test("a value without a schema, of one that nobody knows, or that is not what it
   expect(view.of(message(new TextEncoder().encode("text")))).toBeNull();
   expect(await view.of(message(Uint8Array.of(0, 0, 0, 0, 9, 0)))).toBeNull();
   expect(await view.of(message(Uint8Array.of(0, 0, 0, 0, 1, 4, 0x61)))).toBeNull();
+  const text = new TextEncoder().encode('{"a":1}');
+  expect(await view.of(message(Uint8Array.from([0, 0, 0, 0, 1, ...text])))).toBeNull();
   expect(registry.calls.get).toBe(2);
 });
 

@@ -13,6 +13,8 @@ import type { NewSchema, SchemaVersion } from "../../src/client/index.ts";
 export class FakeRegistry implements SchemaRegistry {
   /** How often each method was called. */
   readonly calls = { get: 0, version: 0, register: 0, lookup: 0 };
+  /** What `get` fails with. */
+  failure: Error | null = null;
   private readonly texts: string[] = [];
   private readonly subjects = new Map<string, number[]>();
 
@@ -43,6 +45,7 @@ export class FakeRegistry implements SchemaRegistry {
 
   async get(id: number): ReturnType<SchemaRegistry["get"]> {
     this.calls.get++;
+    if (this.failure) throw this.failure;
     const schema = this.resolved.get(id) ?? this.texts[id - 1];
     if (schema === undefined) throw clientError("schema_not_found", `there is no schema ${id}`);
     return {

@@ -204,25 +204,40 @@ describe("bodies that mean to harm", () => {
   const many = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
   const list = { type: "record", name: "List", fields: [{ name: "next", type: ["null", "List"] }] };
 
+  const least = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+  const ends = (kind: string): string => `the body ends inside a value of type ${kind}`;
+  const size = "a block's size is not that of its items";
+
   test.each([
-    ["an array of more items than there are bytes", { type: "array", items: "int" }, many],
-    ["an array of items without bytes", { type: "array", items: "null" }, many],
-    ["a map of more entries than there are bytes", { type: "map", values: "null" }, many],
-    ["a block whose size leads out of the body", { type: "array", items: "int" }, [0x01, 0x7e, 0x02, 0x00]],
-    ["a block whose size leads backwards", { type: "array", items: "int" }, [0x01, 0x03, 0x02, 0x00]],
-    ["a string longer than the body", "string", many],
-    ["bytes of a negative length", "bytes", [0x01]],
-    ["a number without an end", "long", Array.from({ length: 40 }, () => 0xff)],
-    ["an int past its range", "int", [0x80, 0x80, 0x80, 0x80, 0x20]],
-    ["a union's branch that is not there", ["null", "int"], [0x04]],
-    ["an enum's symbol that is not there", { type: "enum", name: "E", symbols: ["A"] }, [0x02]],
-    ["text that is not UTF-8", "string", [0x04, 0xc3, 0x28]],
-    ["a boolean of another byte", "boolean", [0x02]],
-    ["records within each other without end", list, Array.from({ length: 100_000 }, () => 0x02)],
-  ])("%s", async (_, schema, body) => {
+    ["an array of more items than there are bytes", { type: "array", items: "int" }, many, ends("int")],
+    ["an array of items without bytes", { type: "array", items: "null" }, many, "items without a byte, over 65536"],
+    ["a map of more entries than there are bytes", { type: "map", values: "null" }, many, ends("string")],
+    ["a block whose size leads out of the body", { type: "array", items: "int" }, [0x01, 0x7e, 0x02, 0x00], size],
+    ["a block whose size leads backwards", { type: "array", items: "int" }, [0x01, 0x03, 0x02, 0x00], size],
+    ["a block of another size than it says", { type: "map", values: "null" }, [0x01, 0x06, 0x02, 0x61, 0x00], size],
+    ["a string longer than the body", "string", many, ends("string")],
+    ["text of a negative length", "string", least, "a length of -9223372036854776000"],
+    ["bytes of a negative length", "bytes", [0x01], "a length of -1"],
+    [
+      "a number without an end",
+      "long",
+      Array.from({ length: 40 }, () => 0xff),
+      "a number that is too large for type long",
+    ],
+    ["a number of 65 bits", "long", [...many.slice(0, 9), 0x02], "a number that is too large for type long"],
+    ["an int past its range", "int", [0x80, 0x80, 0x80, 0x80, 0x20], "a number that is too large for type int"],
+    ["an int in more bytes than it needs", "int", [0x80, 0x80, 0x80, 0x80, 0x80, 0x00], "too large for type int"],
+    ["a union's branch that is not there", ["null", "int"], [0x04], "branch 2 of a union that has 2"],
+    ["an enum's symbol that is not there", { type: "enum", name: "E", symbols: ["A"] }, [0x02], "symbol 1 of an enum"],
+    ["text that is not UTF-8", "string", [0x04, 0xc3, 0x28], "a string that is not UTF-8"],
+    ["a boolean of another byte", "boolean", [0x02], "a boolean is the byte 0 or 1, not 2"],
+    ["bytes behind it", "int", [0x02, 0x02], "1 bytes are left behind the value"],
+    ["records in each other without end", list, Array.from({ length: 100_000 }, () => 0x02), "nested deeper than 256"],
+  ])("%s", async (_, schema, body, reason) => {
     const codec = await codecFor(new FakeRegistry(), { schema: JSON.stringify(schema) });
     const error = await outcome(() => codec.decode(message(Uint8Array.from([0, 0, 0, 0, 1, ...body]))));
     expect((error as MillraceError).codeName).toBe("schema_violation");
+    expect((error as MillraceError).details?.["reason"]).toContain(reason);
   });
 
   test("a schema nested without end is no schema, and nothing else happens", async () => {

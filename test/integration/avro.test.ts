@@ -50,7 +50,9 @@ describe("topics", () => {
     await headed.send(null, { key: "A" });
     expect(prefixed.append({ symbol: "C", price: 3 }, "C")).toBe(true);
     await prefixed.producer.flush();
-    const found = await take(4, prefixed.consume({ from: "earliest" }));
+    headed.append({ symbol: "D", price: 4 }, "D");
+    await headed.producer.flush();
+    const found = await take(5, prefixed.consume({ from: "earliest" }));
     const id = prefixed.codec.schemaId;
     const seen: unknown[] = found.map(({ value, message }) => [message.keyText(), value, message.headers]);
     expect(seen).toEqual([
@@ -58,6 +60,7 @@ describe("topics", () => {
       ["B", { symbol: "B", price: 2 }, { n: 2, [SCHEMA_HEADER]: id }],
       ["A", null, {}],
       ["C", { symbol: "C", price: 3 }, {}],
+      ["D", { symbol: "D", price: 4 }, { [SCHEMA_HEADER]: id }],
     ]);
     await prefixed.close();
     await headed.close();
@@ -93,6 +96,16 @@ describe("topics", () => {
     expect(await codeOf(avroTopic(client, "unheard", { version: "latest" }))).toBe("subject_not_found");
   });
 
+  test("take values on conditions", async () => {
+    await client.topics.create("conditional");
+    const ticks = await avroTopic<Tick>(client, "conditional", { schema: tick() });
+    const value = { symbol: "A", price: 1 };
+    await ticks.send(value, { key: "A", expectKeyOffset: null });
+    expect(await codeOf(ticks.send(value, { key: "A", expectKeyOffset: null }))).toBe("key_conflict");
+    expect(await codeOf(ticks.send(value, { partition: 0, expectNextOffset: 7 }))).toBe("offset_conflict");
+    await ticks.send(value, { partition: 0, expectNextOffset: 1 });
+  });
+
   test("tell of values that cannot be read, and go on", async () => {
     await client.topics.create("mixed");
     const ticks = await avroTopic<Tick>(client, "mixed", { schema: tick() });
@@ -111,6 +124,8 @@ describe("topics", () => {
     for await (const values of reader.consume({ from: "earliest", until: "end" }).batches()) found.push(...values);
     expect(found.map(({ value }) => value?.symbol)).toEqual(["A", "C"]);
     expect(heard).toEqual(["schema_violation 0", "schema_violation 2"]);
+    const singly = await take(2, reader.consume({ from: "earliest" }));
+    expect(singly.map(({ value }) => value?.symbol)).toEqual(["A", "C"]);
     const strict = await take(1, ticks.consume({ from: "earliest" })).catch((error: MillraceError) => error);
     expect(isMillraceError(strict, "schema_violation")).toBe(true);
   });
@@ -171,6 +186,22 @@ describe("queues and exchanges", () => {
     const [dead] = await client.queue("dead").get(1, { waitMs: 10_000, min: 1 });
     expect(dead?.text()).toBe("no Avro");
     dead?.ack();
+  });
+
+  test("reject in a handler's consumer what cannot be read, and hand on the rest", async () => {
+    await client.queue("refused").declare();
+    await client.queue("handled").declare({ deadLetter: { exchange: "", routingKey: "refused" } });
+    const handled = await avroQueue<Tick>(client, "handled", { schema: tick(), onInvalid: () => undefined });
+    const seen: (string | undefined)[] = [];
+    const consumer = handled.consume((value) => seen.push(value?.symbol));
+    await client.queue("handled").publish("no Avro");
+    await handled.publish({ symbol: "A", price: 1 });
+    const [dead] = await client.queue("refused").get(1, { waitMs: 10_000, min: 1 });
+    expect(dead?.text()).toBe("no Avro");
+    dead?.ack();
+    await until("the other one was handled", () => seen.length === 1);
+    expect(seen).toEqual(["A"]);
+    await consumer.close();
   });
 
   test("take values from an exchange, whose schema may refer to others", async () => {

@@ -173,6 +173,9 @@ describe("Avro", () => {
       [null, { symbol: "C", price: 3, volume: 0, at: "1970-01-01T00:00:00.000Z" }, { "x-schema-id": schemaId }],
       [null, null, {}],
     ] as never);
+    const east = { env: { ...env, TZ: "Asia/Tokyo" }, input: '{"symbol":"E","price":5,"at":"2026-11-21T12:00"}\n' };
+    expect((await runCli(["produce", "ticks", "--schema"], east)).err).toBe("");
+    expect(await ok(["consume", "ticks", "--from", "4"])).toContain('"at":"2026-11-21T12:00:00.000Z"');
     const [raw] = jsonLines<{ valueEncoding?: string; value: string }>(
       await ok(["consume", "ticks", "--raw", "-n", "1"]),
     );
@@ -218,5 +221,15 @@ describe("Avro", () => {
     expect(shown[0]).toMatchObject({ value: [1, 2], schemaId: id });
     expect(shown.slice(1).map(({ schemaId }) => schemaId)).toEqual([undefined, undefined, undefined]);
     expect(shown[3]).toMatchObject({ value: "AP////8A", valueEncoding: "base64" });
+  });
+  test("is told apart from JSON Schema, whose values are JSON behind the prefix", async () => {
+    await ok(["topic", "create", "documents"]);
+    const { id } = JSON.parse(
+      await ok(["schema", "register", "documents-value", "--type", "json", "--json"], '{"type":"object"}'),
+    );
+    const json = new TextEncoder().encode('{"a":12345678901234567890}');
+    await client.producer("documents").send({ value: Uint8Array.from([0, 0, 0, id >> 8, id & 255, ...json]) });
+    expect(await ok(["consume", "documents"])).toContain(`"value":{"a":12345678901234567890},"schemaId":${id}`);
+    expect(await refused(1, ["schema", "types", "documents-value"])).toContain("schema_unsupported");
   });
 });

@@ -105,19 +105,19 @@ class Cursor {
     for (;;) {
       let count = this.long(kind);
       if (count === 0) return;
-      let blockEnd = -1;
-      if (count < 0) {
+      const hasSize = count < 0;
+      let blockEnd = 0;
+      if (hasSize) {
         count = -count;
         const size = this.long(kind);
         blockEnd = this.at + size;
-        if (size < 0 || blockEnd > this.end) throw sizeFault();
       }
       for (let left = count; left > 0; left--) {
         const start = this.at;
         passItem(index++);
         if (this.at === start) this.countEmpty();
       }
-      if (blockEnd >= 0 && blockEnd !== this.at) throw sizeFault();
+      if (hasSize && blockEnd !== this.at) throw new Invalid("a block's size is not that of its items");
     }
   }
 
@@ -125,10 +125,6 @@ class Cursor {
     this.emptyItems++;
     if (this.emptyItems > EMPTY_ITEMS_MAX) throw new Invalid(`items without a byte, over ${EMPTY_ITEMS_MAX}`);
   }
-}
-
-function sizeFault(): Invalid {
-  return new Invalid("a block's size is not that of its items");
 }
 
 function deeper(depth: number): number {

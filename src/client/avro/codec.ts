@@ -2,6 +2,7 @@ import type { Type } from "avsc";
 import type { Content, Headers } from "../../protocol/index.ts";
 import { asMillraceError, clientError, isMillraceError, MillraceError } from "../errors.ts";
 import type { ProducerRecord } from "../producer-options.ts";
+import { BoundedMap } from "./bounded-map.ts";
 import { type AvroCarrier, type Framing, framedOf, PREFIX_BYTES, SCHEMA_HEADER, writePrefix } from "./framing.ts";
 import { Invalid, joined } from "./invalid.ts";
 import { exactJson, valueOfJson } from "./json.ts";
@@ -42,7 +43,7 @@ export class AvroCodec<T> {
   /** The subject that the schema was registered or found under. */
   readonly subject: string | null;
   private readonly parts: CodecParts;
-  private readonly decoders = new Map<number, Decoder | MillraceError>();
+  private readonly decoders = new BoundedMap<number, Decoder | MillraceError>(DECODERS_MAX);
   private scratch: Buffer;
 
   constructor(parts: CodecParts) {
@@ -150,8 +151,6 @@ export class AvroCodec<T> {
       decoder = asMillraceError(error);
     }
     this.decoders.set(writer.id, decoder);
-    const [oldest] = this.decoders.keys();
-    if (this.decoders.size > DECODERS_MAX) this.decoders.delete(oldest as number);
     if (decoder instanceof MillraceError) throw decoder;
     return decoder;
   }

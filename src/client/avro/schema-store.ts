@@ -2,6 +2,7 @@ import type { Type } from "avsc";
 import { asMillraceError, clientError, isMillraceError, type MillraceError } from "../errors.ts";
 import type { Schemas } from "../schemas.ts";
 import { type BodyCheck, bodyCheck } from "./body-check.ts";
+import { BoundedMap } from "./bounded-map.ts";
 import { loadParser, type Parser } from "./parse.ts";
 
 /** Schemas by their ids, as bodies of them are read: asked for once, and kept. */
@@ -32,7 +33,7 @@ export class SchemaStore {
   private readonly registry: SchemaRegistry;
   private readonly now: () => number;
   /** Never changes what it has: an id stands for the same schema for ever. */
-  private readonly schemas = new Map<number, WriterSchema | Missing>();
+  private readonly schemas = new BoundedMap<number, WriterSchema | Missing>(SCHEMAS_MAX);
   private readonly loading = new Map<number, Promise<WriterSchema>>();
   private parser: Promise<Parser> | null = null;
 
@@ -74,10 +75,7 @@ export class SchemaStore {
   }
 
   private keep<Found extends WriterSchema | Missing>(id: number, found: Found): Found {
-    this.schemas.delete(id);
     this.schemas.set(id, found);
-    const [oldest] = this.schemas.keys();
-    if (this.schemas.size > SCHEMAS_MAX) this.schemas.delete(oldest as number);
     return found;
   }
 
