@@ -11,9 +11,8 @@
 import { ERRORS, type ErrorName, MillraceError, toMillraceError } from "../errors/index.ts";
 import { exposition, METRICS_CONTENT_TYPE, type MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
+import type { Phase } from "./phase.ts";
 import { REGISTRY_PATH, type RegistryHandler } from "./registry/index.ts";
-
-export type Phase = "recovering" | "ready" | "stopping";
 
 export interface AdminOptions {
   readonly phase: () => Phase;

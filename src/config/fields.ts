@@ -244,6 +244,12 @@ export const FIELDS = {
   transactionTimeoutMs: number("ms", 60 * SECOND, span, "Longest time that a transaction may stay open."),
   schemaBytesMax: number("bytes", 512 * KIB, { min: KIB, max: 4 * MIB }, "Longest text of a schema."),
   schemasMax: number("count", 100_000, { min: 1, max: 10_000_000 }, "Schemas of the registry, deleted ones included."),
+  schemasBytesMax: number(
+    "bytes",
+    256 * MIB,
+    { min: KIB, max: 64 * GIB },
+    "Texts of all schemas of the registry, which are kept in memory.",
+  ),
   schemaVersionsMax: number(
     "count",
     1000,
@@ -290,6 +296,7 @@ const ORDERED: readonly (readonly [less: ConfigKey, more: ConfigKey, why: string
   ["viewBytesMin", "deliveryBytesMax", "no run would be sent from the map"],
   ["deliveryBytesMax", "subscriptionCreditBytesMax", "a delivery has to fit into the credit"],
   ["writeBytesPerTurn", "turnBytesMax", "one connection's share has to fit into the turn"],
+  ["schemaBytesMax", "schemasBytesMax", "one schema has to fit into all"],
   ["transactionBytesMax", "transactionsBytesMax", "one transaction has to fit into all"],
   ["partitionsPerTopicMax", "partitionsMax", "one topic cannot hold more than all"],
 ];

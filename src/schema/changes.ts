@@ -12,6 +12,8 @@ import type { Compatibility, Mode, Schema, SchemaRecord, SubjectConfig, Version 
 
 export interface SchemaLimits {
   readonly schemasMax: number;
+  /** Of the texts of all schemas together. */
+  readonly schemasBytesMax: number;
   readonly schemaVersionsMax: number;
 }
 
@@ -86,7 +88,15 @@ function put(
   limits: SchemaLimits,
 ): { records: SchemaRecord[]; registered: Registered } {
   const isNew = state.schema(id) === undefined;
-  if (isNew) checkRoom(state.schemaCount, limits.schemasMax, "schemas", "schemasMax");
+  if (isNew) {
+    checkRoom(state.schemaCount, limits.schemasMax, "schemas", "schemasMax");
+    checkRoom(
+      state.textLength + parsed.schema.length - 1,
+      limits.schemasBytesMax,
+      "bytes of schemas",
+      "schemasBytesMax",
+    );
+  }
   checkRoom(state.versions(subject).length, limits.schemaVersionsMax, "versions of this subject", "schemaVersionsMax");
   const { guid, schemaType, schema, references, fullName } = parsed;
   const entry: Schema = { id, guid, schemaType, schema, references, fullName };

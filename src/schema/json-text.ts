@@ -70,7 +70,7 @@ export function numberOf(value: Json | undefined): number | undefined {
   return typeof value === "object" && value !== null && isRawNumber(value) ? Number(value.rawJSON) : undefined;
 }
 
-/** The whole number exactly; undefined for anything else. 1.0 is whole here, as in Avro's libraries it is not. */
+/** The whole number exactly; undefined for anything else, 1.0 and 1e3 too, which Avro's libraries take for doubles. */
 export function integerOf(value: Json | undefined): bigint | undefined {
   if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : undefined;
   if (typeof value !== "object" || value === null || !isRawNumber(value)) return undefined;

@@ -38,14 +38,15 @@ export type Parsed = ParsedAvro | ParsedJson;
 
 /** Schemas that one schema may need, directly and through others. */
 export const REFERENCES_MAX = 1000;
-/** Parsed schemas that are kept, least recently used first out. */
-const CACHE_MAX = 256;
+/** Text of the parsed schemas that are kept, least recently used first out; parsed they take a multiple. */
+const KEPT_CHARACTERS_MAX = 8 * 1024 * 1024;
 
 /** Reads schemas; what was read of registered ones is kept, within a limit. */
 export class SchemaReader {
   readonly #state: SchemaState;
   /** By guid. */
   readonly #kept = new Map<string, Parsed>();
+  #keptCharacters = 0;
   readonly #validator = new JsonSchemaValidator();
 
   constructor(state: SchemaState) {
@@ -82,8 +83,12 @@ export class SchemaReader {
     }
     const parsed = this.#again(schema);
     this.#kept.set(schema.guid, parsed);
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size > CACHE_MAX && oldest !== undefined) this.#kept.delete(oldest);
+    this.#keptCharacters += parsed.schema.length;
+    for (const [guid, oldest] of this.#kept) {
+      if (this.#keptCharacters <= KEPT_CHARACTERS_MAX || guid === schema.guid) break;
+      this.#kept.delete(guid);
+      this.#keptCharacters -= oldest.schema.length;
+    }
     return parsed;
   }
 

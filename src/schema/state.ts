@@ -19,6 +19,7 @@ const NO_VERSIONS: readonly Version[] = [];
 
 export class SchemaState {
   #lastId = 0;
+  #textLength = 0;
   readonly #schemas = new Map<number, Schema>();
   readonly #idByGuid = new Map<string, number>();
   /** Versions of a subject in their order, deleted ones included. */
@@ -40,6 +41,11 @@ export class SchemaState {
 
   get schemaCount(): number {
     return this.#schemas.size;
+  }
+
+  /** Length of all texts together, in bytes where they are ASCII, as nearly all are. */
+  get textLength(): number {
+    return this.#textLength;
   }
 
   get subjectCount(): number {
@@ -164,12 +170,14 @@ export class SchemaState {
       const schema = this.#schemas.get(Number(key.slice(key.indexOf(" ") + 1)));
       if (schema === undefined) return [];
       this.#schemas.delete(schema.id);
+      this.#textLength -= schema.schema.length;
       this.#idByGuid.delete(schema.guid);
       for (const reference of schema.references) this.#refer(reference, schema.id, false);
       return [{ type: "schema_removed", schema }];
     }
     const { id, guid, schemaType, schema, references, fullName } = value;
     const entry: Schema = { id, guid, schemaType, schema, references, fullName };
+    this.#textLength += schema.length - (this.#schemas.get(id)?.schema.length ?? 0);
     this.#schemas.set(id, entry);
     this.#idByGuid.set(guid, id);
     for (const reference of references) this.#refer(reference, id, true);

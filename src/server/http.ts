@@ -46,7 +46,7 @@ const OTHER_BODY_BYTES_MAX = 1024 * 1024;
 export function listenHttp(options: HttpOptions): HttpListener {
   const { logger, phase } = options;
   const schemas = (): Schemas | undefined => (phase() === "recovering" ? undefined : options.runtime()?.schemas);
-  const registry = guarded(registryHandler({ schemas, authorize: allowAll, logger }));
+  const registry = guarded(registryHandler({ schemas, phase, authorize: allowAll, logger }));
   const admin = listenAdmin(options, registry);
   try {
     const own = listenRegistry(options, registry);

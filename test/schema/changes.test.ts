@@ -19,7 +19,7 @@ import {
 } from "../../src/schema/index.ts";
 import type { SchemaRecord } from "../../src/schema/types.ts";
 
-const LIMITS = { schemasMax: 100, schemaVersionsMax: 5 };
+const LIMITS = { schemasMax: 100, schemasBytesMax: 10_000, schemaVersionsMax: 5 };
 
 /** A state with the log that made it. */
 class Registry {
@@ -129,6 +129,12 @@ describe("ids and versions", () => {
     registry.apply(setConfig(registry.state, GLOBAL, { compatibility: "NONE" }));
     for (const name of ["A", "B", "C", "D", "E"]) registry.register("s", record([], name));
     expect(codeOf(() => registry.register("s", record([], "F")))[0]).toBe("limit_exceeded");
+    const large = { ...record([], "G"), doc: "x".repeat(9_000) };
+    expect(registry.register("t", large).version).toBe(1);
+    expect(() => registry.register("u", { ...large, name: "H" })).toThrow("schemasBytesMax");
+    registry.apply(deleteSubject(registry.state, "t", false).records);
+    registry.apply(deleteSubject(registry.state, "t", true).records);
+    expect(registry.register("u", { ...large, name: "H" }).version).toBe(1);
   });
 });
 

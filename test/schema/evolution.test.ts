@@ -13,7 +13,7 @@ const TIMEOUT_MS = 300_000;
 const RUNS = process.env["MILLRACE_LONG"] ? 20_000 : 2_000;
 const VALUES = 5;
 const VERSIONS = 3;
-const LIMITS = { schemasMax: 10, schemaVersionsMax: 10 };
+const LIMITS = { schemasMax: 10, schemasBytesMax: 1_000_000, schemaVersionsMax: 10 };
 
 class Registry {
   readonly #state = new SchemaState();

@@ -7,14 +7,16 @@ import { isMillraceError, MillraceError } from "../../errors/index.ts";
 import { DEFAULT_NAMESPACE, splitSubject } from "../../schema/index.ts";
 import { anonymous, type Authorize } from "../../security/index.ts";
 import type { Logger } from "../../stdx/index.ts";
+import type { Phase } from "../phase.ts";
 import { CONTENT_TYPE, faultResponse, HttpFault } from "./faults.ts";
 import type { Fields } from "./request.ts";
 import { Plain, Router, wordsOf } from "./router.ts";
 import { ROUTES } from "./routes.ts";
 
 export interface RegistryOptions {
-  /** Undefined until the broker serves. */
+  /** There while the broker is ready. */
   readonly schemas: () => Schemas | undefined;
+  readonly phase: () => Phase;
   readonly authorize: Authorize;
   readonly logger: Logger;
 }
@@ -47,6 +49,7 @@ export function registryHandler(options: RegistryOptions): RegistryHandler {
 
 async function answer(router: Router, options: RegistryOptions, request: Request, path: string): Promise<Response> {
   const schemas = options.schemas();
+  if (options.phase() === "stopping") throw new MillraceError("shutting_down");
   if (schemas === undefined) throw new MillraceError("not_ready");
   const { namespace, words } = placeOf(path);
   const method = request.method === "HEAD" ? "GET" : request.method;

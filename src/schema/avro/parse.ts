@@ -80,6 +80,7 @@ class Reader {
   }
 
   #union(json: readonly Json[], namespace: string, path: string): AvroType {
+    if (json.length === 0) throw invalidSchema("a union has at least one branch", path);
     const branches = json.map((branch, index) => this.#type(branch, namespace, under(path, index)));
     const seen = new Set<string>();
     for (const [index, branch] of branches.entries()) {
@@ -152,6 +153,8 @@ class Reader {
     const why = standard === undefined ? undefined : defaultFault(standard, type);
     if (why !== undefined) throw invalidSchema(`the default of field "${name}" does not fit: ${why}`, path);
     const aliases = namesIn(json["aliases"], "aliases", path);
+    const wrong = aliases.find((alias) => !isSimpleName(alias));
+    if (wrong !== undefined) throw badName("alias", wrong, under(path, "aliases"));
     return { name, type, default: standard, doc: docOf(json), order, aliases, props: propsOf(json, FIELD_WORDS) };
   }
 
@@ -160,6 +163,7 @@ class Reader {
     const symbols = namesIn(json["symbols"] ?? null, "symbols", path);
     const wrong = symbols.find((symbol) => !isSimpleName(symbol));
     if (wrong !== undefined) throw badName("symbol", wrong, under(path, "symbols"));
+    if (symbols.length === 0) throw invalidSchema(`enum "${named.name}" has no symbol`, under(path, "symbols"));
     if (new Set(symbols).size < symbols.length) {
       throw invalidSchema(`enum "${named.name}" has a symbol twice`, under(path, "symbols"));
     }
@@ -198,6 +202,8 @@ function head(
   const name = fullNameOf(given, own ?? around);
   if (!isFullName(name) || isPrimitive(name)) throw badName("name", name, under(path, "name"));
   const aliases = namesIn(json["aliases"], "aliases", path).map((alias) => fullNameOf(alias, namespaceOf(name)));
+  const wrong = aliases.find((alias) => !isFullName(alias));
+  if (wrong !== undefined) throw badName("alias", wrong, under(path, "aliases"));
   return { name, aliases, doc: docOf(json) };
 }
 
