@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::properties::{Properties, message_of};
-use super::routing::{self, RouteRun};
+use super::routing::{self, Replaced, RouteRun};
 use super::state::State;
 use crate::batch::{BatchHeader, BodyCrc, records_of};
 use crate::error::{CoreError, ErrorCode, Result};
@@ -170,6 +170,16 @@ impl State {
     /// Appends the routing result and the batch. `None`: the batch is a duplicate, whose
     /// base stands in `outcomes`.
     pub(super) fn append(&mut self, piece: &Piece<'_>, now_ms: u64) -> Result<Option<u64>> {
+        self.append_in_place_of(piece, None, now_ms)
+    }
+
+    /// The same for messages that others leave a queue for.
+    pub(super) fn append_in_place_of(
+        &mut self,
+        piece: &Piece<'_>,
+        replaced: Option<&Replaced>,
+        now_ms: u64,
+    ) -> Result<Option<u64>> {
         let partition = Arc::clone(&self.journal.partition);
         let mut appender = partition.appender();
         let batch = BatchIn {
@@ -187,7 +197,7 @@ impl State {
         }
         let base = appender.next_offset() + 1;
         let mut body = Vec::with_capacity(64);
-        self.write_routing(&mut body, base);
+        self.write_routing(&mut body, base, replaced);
         appender.append(&[routing::control(now_ms, &[&body]), batch], &mut self.outcomes);
         drop(appender);
         self.stored(1)
@@ -209,7 +219,7 @@ impl State {
         }
     }
 
-    fn write_routing(&mut self, body: &mut Vec<u8>, base: u64) {
+    fn write_routing(&mut self, body: &mut Vec<u8>, base: u64, replaced: Option<&Replaced>) {
         let runs: Vec<RouteRun> = self.runs.iter().map(|(run, _)| *run).collect();
         let mut new_sets = Vec::new();
         for run in &runs {
@@ -218,7 +228,7 @@ impl State {
             }
         }
         let router = &self.router;
-        routing::write_body(body, base, &runs, &new_sets, |set| router.targets(set).to_vec());
+        routing::write_body(body, base, &runs, &new_sets, replaced, |set| router.targets(set).to_vec());
     }
 
     /// The common way: nothing to know of a message but its number.

@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod delivery;
+mod edit;
 mod intake;
 mod journal;
 mod ledger;

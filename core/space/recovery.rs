@@ -4,14 +4,14 @@
 
 use super::ledger::{self, Entry};
 use super::properties::Properties;
-use super::routing::{self, RouteRun, Routing};
+use super::routing::{self, Replaced, RouteRun, Routing};
 use super::slot::Slot;
 use super::snapshot::Point;
 use super::state::State;
 use crate::batch::{BatchHeader, HEADER_BYTES, records_of};
 use crate::error::{ErrorCode, Result};
 use crate::log::Partition;
-use crate::queue::Queue;
+use crate::queue::{Effect, Queue};
 use crate::route::{SetId, Target};
 
 const RUN_BYTES: usize = 1 << 20;
@@ -56,8 +56,8 @@ impl State {
             Some(path) => self.read_snapshot(&path)?,
             None => Point::default(),
         };
-        self.replay_journal(&point)?;
-        self.replay_acks(&point)?;
+        let replaced = self.replay_journal(&point)?;
+        self.replay_acks(&point, replaced)?;
         for slot in self.queues.iter_mut().filter_map(Option::as_deref_mut) {
             slot.queue.recovered(now_ms);
         }
@@ -89,7 +89,9 @@ impl State {
         }
     }
 
-    fn replay_journal(&mut self, point: &Point) -> Result<()> {
+    /// Returns what edited messages have replaced, in the order it happened.
+    fn replay_journal(&mut self, point: &Point) -> Result<Vec<Replaced>> {
+        let mut replaced = Vec::new();
         let partition = std::sync::Arc::clone(&self.journal.partition);
         let mut sets = Sets::new();
         let mut routing: Option<(Routing, u64)> = None;
@@ -108,8 +110,10 @@ impl State {
             let Some((found, now_ms)) = routing.take() else { return };
             if found.base == header.base_offset && found.count == u64::from(header.record_count) {
                 self.restore_batch(header, body, &found.runs, &sets, now_ms);
+                replaced.extend(found.replaced);
             }
-        })
+        })?;
+        Ok(replaced)
     }
 
     fn restore_batch(&mut self, header: &BatchHeader, body: &[u8], runs: &[RouteRun], sets: &Sets, now_ms: u64) {
@@ -159,17 +163,30 @@ impl State {
         }
     }
 
-    fn replay_acks(&mut self, point: &Point) -> Result<()> {
+    /// What was replaced takes its place between the records: a message may come into a queue that it was taken out of.
+    fn replay_acks(&mut self, point: &Point, replaced: Vec<Replaced>) -> Result<()> {
+        let mut replaced = replaced.into_iter().peekable();
         let partition = std::sync::Arc::clone(&self.ledger.partition);
         let from = point.acks_next.max(partition.start_offset());
         let mut outcome = Ok(());
         each_batch(&partition, from, |header, body| {
+            while let Some(before) = replaced.next_if(|replaced| replaced.acks_next <= header.base_offset) {
+                self.replay_replaced(&before);
+            }
             let value = crate::batch::read_record(body).ok().and_then(|record| record.value);
             let now_ms = header.base_timestamp;
             let read = ledger::entries(value.unwrap_or(&[]), |entry| self.replay_entry(entry, now_ms));
             outcome = std::mem::replace(&mut outcome, Ok(())).and(read);
         })?;
+        replaced.for_each(|last| self.replay_replaced(&last));
         outcome
+    }
+
+    fn replay_replaced(&mut self, replaced: &Replaced) {
+        for number in &replaced.numbers {
+            let effect = Effect::Settled { first: *number, count: 1 };
+            self.replay_entry(Entry::Effect { queue: replaced.queue, effect }, 0);
+        }
     }
 
     fn replay_entry(&mut self, entry: Entry, now_ms: u64) {

@@ -1,9 +1,16 @@
 import type { Command } from "commander";
 import type { AvroCarrier } from "../client/avro/index.ts";
-import type { PeekedMessage, QueueConfigChange, QueueDescription, RedriveOptions } from "../client/index.ts";
+import type {
+  MessageEdit,
+  PeekedMessage,
+  QueueConfigChange,
+  QueueDescription,
+  RedriveOptions,
+} from "../client/index.ts";
 import { action, collect, examples, type Runtime } from "./command.ts";
 import type { Context } from "./context.ts";
 import { madeOrThere } from "./exchange.ts";
+import { headersOf } from "./produce.ts";
 import { addSettingOptions, queueConfigOf, resetsOf, type SettingOptions } from "./queue-settings.ts";
 import { contentJson } from "./record-line.ts";
 import { type SchemaValue, SchemaView } from "./schema-view.ts";
@@ -208,6 +215,10 @@ interface RedriveWords {
   max?: string;
   rate?: string;
   dryRun?: boolean;
+  setKey?: string;
+  setValue?: string;
+  setHeader?: string[];
+  removeHeader?: string[];
 }
 
 function addRedrive(queue: Command, runtime: Runtime): void {
@@ -219,11 +230,16 @@ function addRedrive(queue: Command, runtime: Runtime): void {
     .option("--where <expression>", "only messages for which this holds")
     .option("-n, --max <count>", "the most messages to move")
     .option("--rate <count>", "the most messages a second")
-    .option("--dry-run", "only count them");
+    .option("--set-key <key>", "edit: give each this key")
+    .option("--set-value <text>", "edit: give each this value")
+    .option("--set-header <name=value>", "edit: set a header, as often as needed", collect)
+    .option("--remove-header <name>", "edit: remove a header, as often as needed", collect)
+    .option("--dry-run", "only count them, and show the first ones as they would be");
   examples(command, [
     ["millrace queue redrive orders.dead --dry-run", "how many there are"],
     ["millrace queue redrive orders.dead -n 10", "try ten of them again"],
     ['millrace queue redrive orders.dead --where \'header("x-tenant") == "a"\'', "those of one tenant"],
+    ["millrace queue redrive orders.dead --set-header region=eu --remove-header trace --dry-run", "what an edit makes"],
   ]);
   action<RedriveWords>(command, runtime, async (context, [name = ""], words) => {
     const { to, where, max, rate, dryRun } = words;
@@ -233,15 +249,37 @@ function addRedrive(queue: Command, runtime: Runtime): void {
       ...(max === undefined ? {} : { max: countOf("--max", max, 1) }),
       ...(rate === undefined ? {} : { ratePerSec: countOf("--rate", rate, 1) }),
       ...(dryRun === true ? { dryRun } : {}),
+      ...editOf(words),
     };
     const result = await context.withClient((client) => client.queue(name).redrive(options));
     const { matched, moved } = result;
-    context.result({ queue: name, ...result }, () =>
+    const { messages = [], ...counts } = result;
+    const shown = messages.map(({ number, queues, ...content }) => peekedLine({ number, queues, ...content }, null));
+    const json = {
+      queue: name,
+      ...counts,
+      ...(dryRun === true ? { messages: shown.map((line) => JSON.parse(line)) } : {}),
+    };
+    context.result(json, () =>
       dryRun === true
-        ? `would move ${groupDigits(matched)} messages; nothing was changed\n`
+        ? `${shown.join("")}would move ${groupDigits(matched)} messages; nothing was changed\n`
         : `moved ${groupDigits(moved)} messages\n`,
     );
   });
+}
+
+/** The edit that the words ask for, if they do. */
+function editOf({ setKey, setValue, setHeader = [], removeHeader = [] }: RedriveWords): { edit?: MessageEdit } {
+  const headers = Object.fromEntries([
+    ...removeHeader.map((name) => [name, null] as const),
+    ...Object.entries(headersOf(setHeader) ?? {}),
+  ]);
+  const edit: MessageEdit = {
+    ...(setKey === undefined ? {} : { key: setKey }),
+    ...(setValue === undefined ? {} : { value: setValue }),
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
+  };
+  return Object.keys(edit).length === 0 ? {} : { edit };
 }
 
 function addScheduled(queue: Command, runtime: Runtime): void {

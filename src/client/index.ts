@@ -38,6 +38,7 @@ export { type PatternOptions, PatternSubscription } from "./pattern.ts";
 export { Producer } from "./producer.ts";
 export type { ProducerOptions, ProducerRecord, SendOptions } from "./producer-options.ts";
 export {
+  type MessageEdit,
   type PeekedMessage,
   Queue,
   type QueueCounts,
@@ -45,6 +46,7 @@ export {
   Queues,
   type QueueSummary,
   type RedriveOptions,
+  type RedrivenMessage,
   type RedriveResult,
   type ScheduledMessage,
 } from "./queue.ts";

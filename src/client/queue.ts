@@ -1,4 +1,4 @@
-import { type Content, Op } from "../protocol/index.ts";
+import { type Content, type HeaderValue, Op } from "../protocol/index.ts";
 import type { Client } from "./client.ts";
 import type { Delivery } from "./delivery.ts";
 import type { BindingOptions, DeclareOptions, BindingDescription } from "./exchange.ts";
@@ -51,6 +51,25 @@ export interface ScheduledMessage extends PeekedMessage {
   dueMs: number;
 }
 
+/** What is left out stays as it is. */
+export interface MessageEdit {
+  /** The message's own key, which it is also routed by where `RedriveOptions.key` is not given. */
+  key?: string | Uint8Array;
+  value?: string | Uint8Array;
+  /** Headers to set; null removes one. */
+  headers?: { [name: string]: HeaderValue | null };
+}
+
+/** A message as a dry run shows it. */
+export interface RedrivenMessage {
+  number: number;
+  /** The queues that it would go to. */
+  queues: string[];
+  key: string | Uint8Array | null;
+  value: string | Uint8Array | null;
+  headers: { [name: string]: HeaderValue } | null;
+}
+
 export interface RedriveOptions {
   /** The exchange that messages go to. Default: where each was published to first. */
   to?: string;
@@ -62,7 +81,12 @@ export interface RedriveOptions {
   max?: number;
   /** The most messages a second. Default: as fast as it goes. */
   ratePerSec?: number;
-  /** Counts what would move, and moves nothing. */
+  /**
+   * What they become on the way. An edited message is a new one, with a new number; what it was is gone in the same
+   * step. It has none of the old one's `x-message-id`, `x-ttl-ms`, `x-delay-ms` and `x-deliver-at-ms`.
+   */
+  edit?: MessageEdit;
+  /** Counts what would move, shows the first ten as they would be, and moves nothing. */
   dryRun?: boolean;
   /** Ends it between two portions; what was moved stays moved. */
   signal?: AbortSignal;
@@ -72,6 +96,13 @@ export interface RedriveResult {
   /** Messages that fit. */
   matched: number;
   moved: number;
+  /** Of a dry run: the first of them as they would be. */
+  messages?: RedrivenMessage[];
+}
+
+interface RedriveAnswer extends RedriveResult {
+  /** The portion ended by its bytes. */
+  more?: boolean;
 }
 
 /** The broker moves at most so many at once. */
@@ -192,15 +223,17 @@ export class Queue {
   async redrive(options: RedriveOptions = {}): Promise<RedriveResult> {
     const { signal, max = Number.MAX_SAFE_INTEGER, ratePerSec, ...args } = options;
     const portion = ratePerSec === undefined ? PORTION_MAX : Math.max(1, Math.ceil((ratePerSec * PORTION_MS) / 1000));
-    const total = { matched: 0, moved: 0 };
+    const total: RedriveResult = { matched: 0, moved: 0 };
     for (let left = max; left > 0;) {
       const asked = Math.min(left, args.dryRun === true ? left : portion, PORTION_MAX);
       const request = { name: this.name, ...args, max: asked };
-      const { matched, moved } = (await this.client.ask(Op.QUEUE_REDRIVE, [request], signal)) as RedriveResult;
+      const answer = (await this.client.ask(Op.QUEUE_REDRIVE, [request], signal)) as RedriveAnswer;
+      const { matched, moved, more, messages } = answer;
       total.matched += matched;
       total.moved += moved;
+      if (messages !== undefined) total.messages = messages;
       left -= moved;
-      if (moved < asked) break;
+      if (moved < asked && more !== true) break;
       if (ratePerSec !== undefined && left > 0) await sleep((moved * 1000) / ratePerSec, signal);
     }
     return total;

@@ -9,7 +9,8 @@
  *     84 QUEUE_PURGE     [84, corr, {name}] -> {purged}
  *     85 QUEUE_PEEK      [85, corr, {name, from?, max?: 10}] -> {messages: [{number, state, deliveries, ...}]}
  *     86 QUEUE_GET       [86, corr, sub, {name, max?: 1, leaseMs?}] -> {}: a subscription with a window of `max`; OK comes behind what was there
- *     87 QUEUE_REDRIVE   [87, corr, {name, to?, key?, where?, max?, dryRun?}] -> {matched, moved}: at most 100,000 at once
+ *     87 QUEUE_REDRIVE   [87, corr, {name, to?, key?, where?, max?, dryRun?, edit?: {key?, value?, headers?}}]
+ *                        -> {matched, moved, more, messages?}: at most 100,000 at once, 4 MiB where they are edited
  *     88 QUEUE_SCHEDULED [88, corr, {name, max?: 100, after?: [dueMs, number]}] -> {messages: [as PEEK, with dueMs]};  {name, cancel: [int]} -> {cancelled}
  *     89 QUEUE_TAKE      [89, corr, {name, sub, numbers: [int]}] -> {taken}
  */
@@ -24,6 +25,7 @@ import {
   type Fields,
   fieldsAt,
   invalid,
+  isMap,
   optional,
 } from "./arguments.ts";
 import { asSettings } from "./exchange-ops.ts";
@@ -172,6 +174,37 @@ const get = define({
   },
 });
 
+const EDIT_HEADERS_MAX = 256;
+
+/** What the core stores again. A header that is nil is removed. */
+function asEdit(value: unknown, field: string): Fields {
+  if (!isMap(value)) throw invalid(field, "a map of key, value, headers");
+  const edit: Record<string, unknown> = {};
+  for (const [name, part] of Object.entries(value)) {
+    if (part === null || part === undefined) continue;
+    if (name === "headers") edit[name] = asHeaders(part, `${field}.${name}`);
+    else if (name === "key" || name === "value") edit[name] = asContent(part, `${field}.${name}`);
+    else throw invalid(`${field}.${name}`, "one of key, value, headers");
+  }
+  return edit;
+}
+
+function asContent(value: unknown, field: string): string | Uint8Array {
+  if (typeof value === "string" || value instanceof Uint8Array) return value;
+  throw invalid(field, "text or bytes");
+}
+
+function asHeaders(value: unknown, field: string): Fields {
+  if (!isMap(value)) throw invalid(field, "a map");
+  const entries = Object.entries(value);
+  if (entries.length > EDIT_HEADERS_MAX) throw invalid(field, `at most ${EDIT_HEADERS_MAX} headers`);
+  for (const [name, header] of entries) {
+    const isScalar = header === null || header instanceof Uint8Array || typeof header !== "object";
+    if (!isScalar) throw invalid(`${field}.${name}`, "nil, true, false, a number, text or bytes");
+  }
+  return value;
+}
+
 const redrive = define({
   op: Op.QUEUE_REDRIVE,
   permission: "queue.redrive",
@@ -183,6 +216,7 @@ const redrive = define({
       where: optional(fields["where"], "where", asText),
       max: optional(fields["max"], "max", (value, field) => asInteger(value, field, 1)),
       dryRun: optional(fields["dryRun"], "dryRun", asBoolean),
+      edit: optional(fields["edit"], "edit", asEdit),
     };
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     return { name: asText(fields["name"], "name"), options: Object.fromEntries(given) as Fields & { to?: string } };

@@ -87,7 +87,22 @@ describe("queues", () => {
     for (const message of await client.queue("work").get(2)) message.reject();
     await until("dead letters", async () => (await client.queue("work.dead").describe()).counts.ready === 2);
     expect(await ok("queue", "peek", "work.dead", "-n", "1")).toContain('"rejected"');
-    expect(await ok("queue", "redrive", "work.dead", "--dry-run")).toBe("would move 2 messages; nothing was changed\n");
+    const dry = await ok(
+      "queue",
+      "redrive",
+      "work.dead",
+      "--dry-run",
+      "--set-header",
+      "n=5",
+      "--remove-header",
+      "tenant",
+    );
+    expect(dry).toEndWith("\nwould move 2 messages; nothing was changed\n");
+    expect(JSON.parse(dry.split("\n")[1] as string)).toMatchObject({
+      queues: ["work"],
+      value: "two",
+      headers: { n: "5" },
+    });
     expect(await ok("queue", "redrive", "work.dead", "--where", "$.n == 1")).toBe("moved 1 messages\n");
     expect(await ok("queue", "purge", "work", "work.dead")).toBe(
       "purged 1 messages from work\npurged 1 messages from work.dead\n",

@@ -8,5 +8,6 @@ mod kit;
 mod lifecycle;
 mod publish;
 mod queues;
+mod redrive;
 mod space_kit;
 mod space_recovery;
