@@ -26,6 +26,8 @@ export interface GroupConsumerOptions extends SubscriptionOptions {
   from?: From;
   /** A fixed name of this member: its partitions wait for it through a restart, up to the session timeout. */
   instance?: string;
+  /** The id of a member that has ended without leaving, to take its place at once; a broker that does not know it gives another. */
+  member?: string;
   /** Default: the server's, 10,000 ms. */
   sessionTimeoutMs?: number;
   /** Commits every so often what the reader is done with: a message counts as done when the next one is asked for. Default true. */
@@ -77,6 +79,7 @@ export class GroupConsumer extends Subscription {
     this.group = group;
     this.topics = topics;
     this.options = options;
+    this.member = options.member ?? null;
     this.onAssigned = options.onAssigned;
     this.onRevoked = options.onRevoked;
     const { sessionTimeoutMs = SESSION_TIMEOUT_MS, autoCommitMs = AUTO_COMMIT_MS } = options;

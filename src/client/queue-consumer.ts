@@ -201,8 +201,9 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
   private takeView(): QueueView | null {
     while (this.framesStart < this.frames.length) {
       const { channel, head, bytes, end } = this.frames[this.framesStart++] as Frame;
-      if (this.framesStart === this.frames.length) {
-        this.frames = [];
+      // Behind a consumer that never catches up the list would hold on to everything that it has read.
+      if (this.framesStart * 2 > this.frames.length) {
+        this.frames.splice(0, this.framesStart);
         this.framesStart = 0;
       }
       if (!channel.isUsable) continue;
@@ -347,6 +348,26 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
       }
     } finally {
       await this.close();
+    }
+  }
+
+  /**
+   * Deliveries as `views` gives them, all that are here until they have `countMax` messages: at least one, waiting for
+   * the first alone; null at the end. Nothing is acked by itself: for consumers that settle many views in a transaction.
+   */
+  async takeViews(countMax: number): Promise<QueueView[] | null> {
+    const views: QueueView[] = [];
+    let count = 0;
+    while (true) {
+      const view = count < countMax && !this.isStopping ? this.takeView() : null;
+      if (view) {
+        views.push(view);
+        count += view.length;
+      } else if (views.length > 0) {
+        return views;
+      } else if (!(await this.more())) {
+        return null;
+      }
     }
   }
 

@@ -86,12 +86,23 @@ export class QueueView implements Iterable<QueueMessage> {
     this.settle(Outcome.RELEASE, null, index, count);
   }
 
+  /** Where a transaction acks `count` messages from `index` on. Errors: unknown_delivery. */
+  channelForAck(index: number, count: number): QueueChannel {
+    this.take(index, count);
+    return this.channel;
+  }
+
   private settle(outcome: number, argument: string | null, index: number, count: number): void {
+    this.take(index, count);
+    this.channel.settle(this.head.firstTag + index, count, outcome, argument);
+    this.settled += count;
+  }
+
+  /** Errors: unknown_delivery where more would be settled than there are. */
+  private take(index: number, count: number): void {
     const isInside = index >= 0 && count > 0 && index + count <= this.length;
     if (!isInside) throw new RangeError(`a view of ${this.length} has no messages ${index} to ${index + count - 1}`);
     if (this.settled + count > this.length) throw unknownDelivery(this.head.firstTag + index, "it was settled before");
-    this.channel.settle(this.head.firstTag + index, count, outcome, argument);
-    this.settled += count;
   }
 
   *[Symbol.iterator](): IterableIterator<QueueMessage> {

@@ -75,6 +75,8 @@ export abstract class Subscription
   private batch: BatchReader | null = null;
   private records: RecordReader | null = null;
   private last: Source | null = null;
+  /** Sources of the views that `takeViews` gave last. */
+  private readonly held = new Set<Source>();
   private handedOut = 0;
   private unreturnedBytes = 0;
   private failure: MillraceError | null = null;
@@ -299,6 +301,11 @@ export abstract class Subscription
       return false;
     }
     const next = this.queue[this.queueStart++] as Waiting;
+    // Behind a reader that never catches up the list would hold on to everything that it has read.
+    if (this.queueStart * 2 > this.queue.length) {
+      this.queue.splice(0, this.queueStart);
+      this.queueStart = 0;
+    }
     if (next.ending) this.sourceEnded(next.source, next.ending);
     else this.current = next;
     return true;
@@ -327,6 +334,8 @@ export abstract class Subscription
   private settleLast(): void {
     if (this.last) this.last.processed = this.last.position;
     this.last = null;
+    for (const source of this.held) source.processed = source.position;
+    this.held.clear();
     this.readerIsIdle();
   }
 
@@ -439,6 +448,29 @@ export abstract class Subscription
       }
     } finally {
       await this.finish();
+    }
+  }
+
+  /**
+   * Views as `views` gives them, all that are here until they have `countMax` records: at least one, waiting for the
+   * first alone; null at the end. Instead of iterating, for readers that commit many batches at once: what was handed
+   * out counts as done when this is called again.
+   */
+  async takeViews(countMax: number): Promise<BatchView[] | null> {
+    this.settleLast();
+    const views: BatchView[] = [];
+    let count = 0;
+    while (true) {
+      const view = count < countMax ? this.pullView() : undefined;
+      if (view) {
+        views.push(view);
+        count += view.length;
+        this.held.add(this.last as unknown as Source);
+      } else if (views.length > 0) {
+        return views;
+      } else if (!(await this.more())) {
+        return null;
+      }
     }
   }
 

@@ -4,6 +4,7 @@ import { GroupConsumer } from "./group-consumer.ts";
 import type { ProducerRecord } from "./producer-options.ts";
 import type { QueueChannel } from "./queue-channel.ts";
 import type { QueueMessage } from "./queue-message.ts";
+import type { QueueView } from "./queue-view.ts";
 import { messageHeaders, type PublishOptions } from "./queue-options.ts";
 import type { Session } from "./session.ts";
 import type { Message } from "./subscription.ts";
@@ -41,10 +42,18 @@ interface GroupOffsets {
   readonly rows: Map<string, readonly [string, number, number, string | null]>;
 }
 
+/** What is acked of one consumer: messages by themselves, and ranges `[first tag, count, ...]` of views. */
+interface Acks {
+  readonly messages: Set<QueueMessage>;
+  readonly ranges: number[];
+  count: number;
+}
+
 export class Transaction {
   private readonly topics = new Map<string, Publishes>();
   private readonly exchanges = new Map<string, ExchangePublishes>();
-  private readonly acks = new Map<QueueChannel, QueueMessage[]>();
+  private readonly batches: Part[] = [];
+  private readonly acks = new Map<QueueChannel, Acks>();
   private readonly groups = new Map<string, GroupOffsets>();
   private readonly partitioner = new KeyPartitioner();
   private isOver = false;
@@ -69,6 +78,26 @@ export class Transaction {
   }
 
   /**
+   * Publishes a finished batch of `BatchEncoder` to a partition, ahead of what `send` publishes. For programs that
+   * encode by themselves; the batch must not change before the commit.
+   */
+  sendBatch(topic: string, partition: number, batch: Uint8Array): void {
+    this.check();
+    this.batches.push(["topic", topic, partition, batch]);
+  }
+
+  /** The same to an exchange: keys of the records are routing keys. Times have to be absolute. */
+  publishBatch(
+    exchange: string,
+    batch: Uint8Array,
+    options: Pick<PublishOptions, "mandatory" | "requireConsumer"> = {},
+  ): void {
+    this.check();
+    const { mandatory = false, requireConsumer = false } = options;
+    this.batches.push(["exchange", { exchange, mandatory, requireConsumer }, batch]);
+  }
+
+  /**
    * Acks messages of queues, when the transaction is committed. Until then they
    * are unsettled, and stay so when it is not.
    *
@@ -77,12 +106,27 @@ export class Transaction {
   ack(...messages: QueueMessage[]): void {
     this.check();
     for (const message of messages) {
-      const channel = message.channelForAck();
-      const list = this.acks.get(channel) ?? [];
-      this.acks.set(channel, list);
-      if (list.includes(message)) throw clientError("unknown_delivery", `delivery ${message.tag} is acked already`);
-      list.push(message);
+      const acks = this.acksOf(message.channelForAck());
+      if (acks.messages.has(message)) {
+        throw clientError("unknown_delivery", `delivery ${message.tag} is acked already`);
+      }
+      acks.messages.add(message);
+      acks.count += 1;
     }
+  }
+
+  /** Acks `count` messages of a view from `index` on, as `ack` does. Default: all. */
+  ackView(view: QueueView, index: number = 0, count: number = view.length - index): void {
+    this.check();
+    const acks = this.acksOf(view.channelForAck(index, count));
+    acks.ranges.push(view.head.firstTag + index, count);
+    acks.count += count;
+  }
+
+  private acksOf(channel: QueueChannel): Acks {
+    const acks = this.acks.get(channel) ?? { messages: new Set(), ranges: [], count: 0 };
+    this.acks.set(channel, acks);
+    return acks;
   }
 
   /** Commits offsets of a group, as the member that a consumer is, up to and including a message or as offsets say. A group by its name has to have no members. */
@@ -131,12 +175,15 @@ export class Transaction {
 
   /** All of it, in the order it is applied. */
   *parts(partitionsOf: (topic: string) => number): Iterable<Part> {
+    yield* this.batches;
     for (const [topic, { records }] of this.topics) yield* this.topicParts(topic, records, partitionsOf(topic));
     for (const { exchange, mandatory, requireConsumer, records } of this.exchanges.values()) {
       for (const batch of batchesOf(records)) yield ["exchange", { exchange, mandatory, requireConsumer }, batch];
     }
-    for (const [channel, messages] of this.acks) {
-      yield ["ack", channel.place?.subscription, messages.flatMap(({ tag }) => [tag, 1])];
+    for (const [channel, { messages, ranges }] of this.acks) {
+      const tags = [...ranges];
+      for (const { tag } of messages) tags.push(tag, 1);
+      yield ["ack", channel.place?.subscription, tags];
     }
     for (const { rows, ...rest } of this.groups.values()) yield ["offsets", { ...rest, offsets: [...rows.values()] }];
   }
@@ -160,9 +207,9 @@ export class Transaction {
 
   /** It was committed: what it acked is settled. */
   committed(): void {
-    for (const [channel, messages] of this.acks) {
+    for (const [channel, { messages, count }] of this.acks) {
       for (const message of messages) message.isSettled = true;
-      channel.settledElsewhere(messages.length);
+      channel.settledElsewhere(count);
     }
   }
 }
