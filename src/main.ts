@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 /**
  * Entry of the program: `serve` runs the broker, `bench` puts load on one, every other word is for the CLI.
+ * `transform-worker` is what a compiled broker starts itself as.
  *
  * Other threads of a broker run this module too where it is all there is (a compiled binary), so what is not needed by
  * both is imported when it is.
@@ -24,6 +25,11 @@ async function main(words: string[]): Promise<void> {
   if (words[0] === "bench-program") {
     const { runNamedProgram } = await import("../bench/load/programs.ts");
     await runNamedProgram(words[1] ?? "");
+    return;
+  }
+  if (words[0] === "transform-worker") {
+    const { runTransformWorker } = await import("./transforms/worker.ts");
+    runTransformWorker();
     return;
   }
   const { run } = await import("./cli/index.ts");

@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   client: ["protocol", "stdx", "errors"],
   cli: [...BASE, "client"],
   dashboard: [],
+  transforms: [...BASE, "protocol", "schema", "client"],
   server: [
     ...BASE,
     "log",
@@ -40,8 +41,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "session",
     "gateway",
     "admin",
+    "transforms",
   ],
-  main: ["server", "cli"],
+  main: ["server", "cli", "transforms"],
 };
 
 /** Rooms that run in browsers, with the packages and runtime modules that they may import where every host loads them. */

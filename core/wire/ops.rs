@@ -146,6 +146,14 @@ pub const SCHEMA_DELETE: u8 = 106;
 pub const SCHEMA_CONFIG: u8 = 107;
 /// Reads or sets the mode of a subject or of all.
 pub const SCHEMA_MODE: u8 = 108;
+/// Puts a transform, which begins to run.
+pub const TRANSFORM_PUT: u8 = 110;
+/// Deletes a transform.
+pub const TRANSFORM_DELETE: u8 = 111;
+/// Lists the transforms of the namespace, each with how it fares.
+pub const TRANSFORM_LIST: u8 = 112;
+/// Shows what the steps of a transform make of messages; nothing is stored.
+pub const TRANSFORM_TRY: u8 = 113;
 /// Limits how fast a namespace or a user may publish.
 pub const QUOTA_PUT: u8 = 120;
 /// Takes such a limit away.

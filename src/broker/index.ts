@@ -10,6 +10,7 @@ export {
   isScheduleEvent,
   isSchemaEvent,
   isTopicEvent,
+  isTransformEvent,
   type MetadataEvent,
   type Topic,
   type TopicEvent,
@@ -27,6 +28,15 @@ export type { Queue } from "./routing-state.ts";
 export { type ScheduleRequest, Schedules } from "./schedules.ts";
 export { type Found as SchemasFound, type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
 export { Spaces } from "./spaces.ts";
+export type { StoredTransform, TransformEvent } from "./transform-state.ts";
+export {
+  TRANSFORM_PROBE,
+  TRANSFORM_STATES,
+  TRANSFORM_TRY,
+  type TransformQuestion,
+  Transforms,
+  type TransformTrial,
+} from "./transforms.ts";
 export { Applier } from "./transactions/applier.ts";
 export { Commits } from "./transactions/commits.ts";
 export type { ExchangePublish, OffsetsCommit, TopicPublish, TransactionName } from "./transactions/messages.ts";

@@ -6,6 +6,7 @@ import { type RoutingEvent, RoutingState } from "./routing-state.ts";
 import { type SchemaEvent, SchemaState } from "../schema/index.ts";
 import { type ScheduleEvent, ScheduleState } from "./schedule-state.ts";
 import type { TopicConfig } from "./topic-config.ts";
+import { type TransformEvent, TransformState } from "./transform-state.ts";
 
 export interface Topic {
   readonly namespace: string;
@@ -44,7 +45,7 @@ export type TopicEvent =
   | { readonly type: "topic_altered"; readonly topic: Topic; readonly previous: Topic }
   | { readonly type: "topic_deleted"; readonly topic: Topic };
 
-export type MetadataEvent = TopicEvent | RoutingEvent | SchemaEvent | QuotaEvent | ScheduleEvent;
+export type MetadataEvent = TopicEvent | RoutingEvent | SchemaEvent | QuotaEvent | ScheduleEvent | TransformEvent;
 
 export function isTopicEvent(event: MetadataEvent): event is TopicEvent {
   return "topic" in event;
@@ -66,6 +67,10 @@ export function isSchemaEvent(event: MetadataEvent): event is SchemaEvent {
   return event.type.startsWith("schema_");
 }
 
+export function isTransformEvent(event: MetadataEvent): event is TransformEvent {
+  return event.type.startsWith("transform_");
+}
+
 export const LOG_ID_FIRST = 16;
 const COUNTER_KEY = entityKey("counter", "logId");
 
@@ -82,6 +87,7 @@ export class MetadataState {
   readonly schemas = new SchemaState();
   readonly quotas = new QuotaState();
   readonly schedules = new ScheduleState();
+  readonly transforms = new TransformState();
   #lastLogId = LOG_ID_FIRST - 1;
   readonly #topics = new Map<string, Topic>();
   #partitions = 0;
@@ -121,7 +127,8 @@ export class MetadataState {
   #applyOther(record: StoredRecord): MetadataEvent[] {
     const events = this.routing.apply(record);
     if (events === undefined) {
-      return this.schemas.apply(record) ?? this.quotas.apply(record) ?? this.schedules.apply(record) ?? [];
+      const { schemas, quotas, schedules, transforms } = this;
+      return schemas.apply(record) ?? quotas.apply(record) ?? schedules.apply(record) ?? transforms.apply(record) ?? [];
     }
     for (const event of events) {
       if (event.type === "space_opened")

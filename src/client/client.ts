@@ -28,6 +28,7 @@ import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
 import type { Transaction } from "./transaction.ts";
 import { type TransactionOptions, Transactions } from "./transactions.ts";
+import { Transforms } from "./transform.ts";
 import { type Address, parseAddress } from "./transport.ts";
 import { Worker, type WorkerHandler, type WorkerOptions } from "./worker.ts";
 
@@ -71,6 +72,7 @@ export class Client implements SessionHost, AsyncDisposable {
   readonly queues: Queues;
   readonly transactions: Transactions;
   readonly schemas: Schemas;
+  readonly transforms: Transforms;
   /** Where large bodies of exchanges and queues are kept, or null. */
   readonly payloads: LargePayloads | null;
   state: ClientState = "connecting";
@@ -102,6 +104,7 @@ export class Client implements SessionHost, AsyncDisposable {
     this.queues = new Queues(this);
     this.transactions = new Transactions(this);
     this.schemas = new Schemas(this);
+    this.transforms = new Transforms(this);
     this.requests = new Requests(this);
   }
 

@@ -93,6 +93,16 @@ export {
 } from "./topics.ts";
 export { Transaction, type TransactionOffset } from "./transaction.ts";
 export { type TransactionOptions, Transactions, type TransactionSummary } from "./transactions.ts";
+export {
+  type PutTransformOptions,
+  type TransformDefinition,
+  type TransformDescription,
+  type TransformPlace,
+  Transforms,
+  type TransformStep,
+  type TransformTrial,
+  type TrialMessage,
+} from "./transform.ts";
 export { Worker, type WorkerHandler, type WorkerOptions } from "./worker.ts";
 export { BatchEncoder, type BatchView, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";
 export { type Quota, type QuotaOwner, type QuotaRequest, Quotas } from "./quotas.ts";

@@ -263,6 +263,18 @@ export const FIELDS = {
     "Limits of how fast namespaces and users may publish.",
   ),
   schedulesMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Messages that are published again and again."),
+  transformsDir: text(
+    "./millrace-transforms",
+    "a path",
+    (path) => path !== "" && !path.includes("\0"),
+    "Folder of the functions that transforms name; what is in it runs with the broker's rights.",
+  ),
+  transformsMax: number(
+    "count",
+    100,
+    { min: 0, max: 10_000 },
+    "Transforms of the broker; each has processes of its own.",
+  ),
   transactionalIdsMax: number(
     "count",
     10_000,

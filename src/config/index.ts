@@ -5,7 +5,7 @@
 import { MillraceError } from "../errors/index.ts";
 import type { Field } from "./field.ts";
 import { type Config, CONFIG_KEYS, type ConfigKey, crossFaults, envName, FIELDS, flagName } from "./fields.ts";
-import { envLayer, fileLayer, flagLayer, type Layer, objectLayer } from "./layers.ts";
+import { envLayer, fileLayer, flagLayer, type Layer, objectLayer, PATHS } from "./layers.ts";
 
 export { type Config, CONFIG_KEYS, type ConfigKey, envName, flagName } from "./fields.ts";
 export { CONFIG_FILES, CONFIG_FLAG } from "./layers.ts";
@@ -58,12 +58,7 @@ function field(key: ConfigKey): AnyField {
 export function loadConfig({ flags = [], env = {}, cwd }: ConfigInput): LoadedConfig {
   const fromFlags = flagLayer(flags, cwd);
   const fromFile = fileLayer(fromFlags.file, cwd);
-  const layers = [
-    objectLayer({ dataDir: FIELDS.dataDir.default }, "default", cwd),
-    fromFile,
-    envLayer(env, cwd),
-    fromFlags,
-  ];
+  const layers = [defaultPaths(cwd), fromFile, envLayer(env, cwd), fromFlags];
   return { ...merge(layers), file: fromFile.path };
 }
 
@@ -74,11 +69,13 @@ export function loadConfig({ flags = [], env = {}, cwd }: ConfigInput): LoadedCo
  * @throws MillraceError invalid_config, as loadConfig.
  */
 export function configOf(options: Readonly<Partial<Config>>, cwd: string): LoadedConfig {
-  const layers = [
-    objectLayer({ dataDir: FIELDS.dataDir.default }, "default", cwd),
-    objectLayer(options as Record<string, unknown>, "options", cwd),
-  ];
+  const layers = [defaultPaths(cwd), objectLayer(options as Record<string, unknown>, "options", cwd)];
   return { ...merge(layers), file: undefined };
+}
+
+/** Defaults that are paths begin at the working directory too. */
+function defaultPaths(cwd: string): Layer {
+  return objectLayer(Object.fromEntries(PATHS.map((key) => [key, field(key).default])), "default", cwd);
 }
 
 function merge(layers: readonly Layer[]): Omit<LoadedConfig, "file"> {

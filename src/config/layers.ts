@@ -53,9 +53,11 @@ export function objectLayer(object: Readonly<Record<string, unknown>>, source: s
   return { values, faults, warnings: [] };
 }
 
-/** dataDir is the one path among the settings. */
+/** The settings that are paths. */
+export const PATHS: readonly ConfigKey[] = ["dataDir", "transformsDir"];
+
 function placed(key: string, input: unknown, folder: string): unknown {
-  if (key !== "dataDir" || typeof input !== "string" || input === "") return input;
+  if (!(PATHS as readonly string[]).includes(key) || typeof input !== "string" || input === "") return input;
   return isAbsolute(input) ? input : resolve(folder, input);
 }
 

@@ -147,6 +147,14 @@ export const Op = {
   SCHEMA_CONFIG: 107,
   /** Reads or sets the mode of a subject or of all. */
   SCHEMA_MODE: 108,
+  /** Puts a transform, which begins to run. */
+  TRANSFORM_PUT: 110,
+  /** Deletes a transform. */
+  TRANSFORM_DELETE: 111,
+  /** Lists the transforms of the namespace, each with how it fares. */
+  TRANSFORM_LIST: 112,
+  /** Shows what the steps of a transform make of messages; nothing is stored. */
+  TRANSFORM_TRY: 113,
   /** Limits how fast a namespace or a user may publish. */
   QUOTA_PUT: 120,
   /** Takes such a limit away. */

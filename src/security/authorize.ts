@@ -38,6 +38,10 @@ export type Operation =
   | "schema.read"
   | "schema.delete"
   | "schema.configure"
+  | "transform.put"
+  | "transform.delete"
+  | "transform.list"
+  | "transform.try"
   | "transaction.run"
   | "transaction.list"
   | "schedule.change"
@@ -46,7 +50,8 @@ export type Operation =
   | "quota.list";
 
 export interface Resource {
-  readonly kind: "broker" | "namespace" | "topic" | "pattern" | "group" | "exchange" | "queue" | "subject";
+  readonly kind:
+    "broker" | "namespace" | "topic" | "pattern" | "group" | "exchange" | "queue" | "subject" | "transform";
   readonly namespace: string;
   /** Empty for the namespace as a whole. */
   readonly name: string;

@@ -1,4 +1,5 @@
 /** The composition root: one broker, embedded or as a process of its own. */
+import { fileURLToPath } from "node:url";
 import { adminPhase, type BrokerPhase } from "./phase.ts";
 import { type Config, configOf } from "../config/index.ts";
 import { openEngineAside } from "../log/native.ts";
@@ -10,6 +11,7 @@ import { type HttpListener, listenHttp } from "./http.ts";
 import { Runtime } from "./runtime.ts";
 import { Thread } from "./threads.ts";
 import { VERSION } from "./version.ts";
+import { within } from "./within.ts";
 
 export interface BrokerOptions extends Partial<Config> {
   /** Starts with a clock that stands at this many ms since the epoch and moves by `setClock`. */
@@ -22,6 +24,11 @@ export interface BrokerOptions extends Partial<Config> {
    * its own main module, which must begin with `if (!Bun.isMainThread) await import("millrace/worker")`.
    */
   readonly workerEntry?: string | URL;
+  /**
+   * Program and arguments that run a worker of a transform, whose entry is `millrace/transform-worker`. Default: the
+   * module of this package, by the Bun that runs this program; a binary of `bun build --compile` names itself.
+   */
+  readonly transformCommand?: readonly string[];
 }
 
 const SERVER_NAME = `millrace/${VERSION}`;
@@ -65,7 +72,7 @@ export class Broker implements AsyncDisposable {
    * await using broker = await Broker.start({ storage: "memory", port: 0, httpPort: 0 });
    */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const { manualClockMs, log, logLevel = "info", workerEntry, ...settings } = options;
+    const { manualClockMs, log, logLevel = "info", workerEntry, transformCommand, ...settings } = options;
     const { config, warnings } = configOf(settings, process.cwd());
     const writeLog = log ?? (() => undefined);
     const logger = createLogger(logLevel, writeLog);
@@ -77,6 +84,7 @@ export class Broker implements AsyncDisposable {
       logLevel,
       manualClockMs: manualClockMs ?? null,
       workerEntry: workerEntry ?? new URL("./worker.ts", import.meta.url),
+      transformCommand: transformCommand ?? defaultTransformCommand(),
     };
     return launch(startup, (parts, port) => new Broker(parts, port));
   }
@@ -115,6 +123,7 @@ interface Startup {
   readonly logLevel: LogLevel;
   readonly manualClockMs: number | null;
   readonly workerEntry: string | URL;
+  readonly transformCommand: readonly string[];
 }
 
 interface Parts {
@@ -150,6 +159,7 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
     const parts: Parts = { config, connectionCount, logger, phase, runtime, http, threads };
     logRecovery(engine.recovery(), logger);
     const port = runtime.listen(config.port);
+    runtime.startTransforms(port, startup.transformCommand);
     await startThreads(startup, parts, port);
     phase.current = "ready";
     logger.info("serving", {
@@ -163,6 +173,7 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
     return build(parts, port);
   } catch (error) {
     await http.stop();
+    await runtime?.stopTransforms();
     for (const thread of threads) await thread.end();
     runtime?.close();
     await runtime?.engine.close();
@@ -201,6 +212,8 @@ async function shutDown(parts: Parts): Promise<void> {
   parts.phase.current = "stopping";
   logger.info("stopping");
   const timeoutMs = config.drainTimeoutMs;
+  // They are clients: what they have under way is committed while requests are still taken.
+  await within(runtime.stopTransforms(), timeoutMs);
   // All workers at once: a request of one may need the answer of another.
   const drains = threads.map((thread) => thread.ask({ type: "drain", timeoutMs }, "drained"));
   await Promise.allSettled([runtime.drain(timeoutMs), ...drains]);
@@ -209,6 +222,10 @@ async function shutDown(parts: Parts): Promise<void> {
   runtime.close();
   await runtime.engine.close();
   logger.info("stopped");
+}
+
+function defaultTransformCommand(): readonly string[] {
+  return [process.execPath, fileURLToPath(new URL("../transforms/worker.ts", import.meta.url))];
 }
 
 function logRecovery(report: RecoveryReport, logger: Logger): void {

@@ -18,6 +18,7 @@ import {
   isScheduleEvent,
   isSchemaEvent,
   isTopicEvent,
+  isTransformEvent,
   Mailroom,
   type MemberEvent,
   type MetadataEvent,
@@ -36,6 +37,7 @@ import {
   TransactionLog,
   transactionLogConfig,
   Transactions,
+  Transforms,
 } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { ERRORS } from "../errors/index.ts";
@@ -45,6 +47,7 @@ import { type ConnectionCount, listenTcp, type TcpListener, WorkerLoop } from ".
 import { encodeFrame, Op } from "../protocol/index.ts";
 import { allowAll } from "../security/index.ts";
 import { operationTable, Session, SessionHub } from "../session/index.ts";
+import { hostTransforms, type TransformHosting } from "./transforms.ts";
 import { within } from "./within.ts";
 
 export interface RuntimeOptions {
@@ -81,6 +84,7 @@ export class Runtime {
   readonly #queues: Queues;
   readonly #quotas: Quotas;
   readonly #schedules: Schedules;
+  readonly #transforms: Transforms;
   readonly #queueLife: QueueLife;
   readonly #coordinator: Coordinator;
   readonly #commits: Commits;
@@ -89,6 +93,8 @@ export class Runtime {
   readonly #delay = new DelayMeter();
   readonly #sweepers: Timer[];
   #listener: TcpListener | undefined;
+  /** Of the first worker, from the moment there is a port. */
+  #hosting: TransformHosting | undefined;
   #isLive = false;
   #isStopping = false;
 
@@ -116,6 +122,13 @@ export class Runtime {
       limits: config,
       announce,
       logger,
+    });
+    this.#transforms = new Transforms({
+      definitions: this.#definitions,
+      exchanges: this.#exchanges,
+      queues: this.#queues,
+      mailroom: this.mailroom,
+      limits: config,
     });
     this.#queueLife = new QueueLife(this.#definitions, this.#queues, (error) => this.#onQueueLifeFailure(error));
     this.#metadata.catchUp();
@@ -180,6 +193,10 @@ export class Runtime {
       if (this.engine.worker === 0) this.#schedules.onChanged(event);
       return;
     }
+    if (isTransformEvent(event)) {
+      this.#hosting?.apply(event);
+      return;
+    }
     if (!isTopicEvent(event)) {
       // The first worker hands the definitions to the core all at once when it has replayed them.
       if (this.#isLive || this.engine.worker > 0) this.#spaces.apply(event);
@@ -201,6 +218,21 @@ export class Runtime {
     const { config, logger } = this.#options;
     this.#listener = listenTcp({ host: config.host, port, reusePort: config.threads > 1, loop: this.loop, logger });
     return this.#listener.port;
+  }
+
+  /** Begins to run the transforms, as the first worker does. @param command runs a worker's process. */
+  startTransforms(port: number, command: readonly string[]): void {
+    const { config, logger } = this.#options;
+    const { mailroom, groups } = this;
+    this.#hosting = hostTransforms({ config, logger, mailroom, groups, port, command });
+    for (const transform of this.#metadata.state.transforms.all()) {
+      this.#hosting.apply({ type: "transform_put", transform });
+    }
+  }
+
+  /** Resolves when the transforms have committed what they had. */
+  async stopTransforms(): Promise<void> {
+    await this.#hosting?.close();
   }
 
   /** Counters of all topics. They live in the shared core, so any worker can tell them. */
@@ -296,6 +328,7 @@ export class Runtime {
       quotas: this.#quotas,
       schedules: this.#schedules,
       schemas: this.schemas,
+      transforms: this.#transforms,
       transactions: this.#transactions,
       hub: this.#hub,
       operations: operationTable(),

@@ -28,6 +28,7 @@ export async function serve(words: readonly string[]): Promise<number> {
       ...config,
       log: (line) => process.stderr.write(line),
       workerEntry: workerEntry(),
+      ...(isCompiled() ? { transformCommand: [process.execPath, "transform-worker"] } : {}),
     });
     await Promise.race([stopped, broker.closed]);
     await broker.stop();
@@ -39,7 +40,11 @@ export async function serve(words: readonly string[]): Promise<number> {
 
 /** In a compiled binary the main module is the only one there is a path to; main.ts knows when it runs as a thread. */
 function workerEntry(): string | URL {
-  return import.meta.url.includes("/$bunfs/") ? Bun.main : new URL("./worker.ts", import.meta.url);
+  return isCompiled() ? Bun.main : new URL("./worker.ts", import.meta.url);
+}
+
+function isCompiled(): boolean {
+  return import.meta.url.includes("/$bunfs/");
 }
 
 function firstSignal(): Promise<void> {

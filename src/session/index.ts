@@ -9,6 +9,7 @@ import { schemaOps } from "./schema-ops.ts";
 import { subscribeOps } from "./subscribe-ops.ts";
 import { topicOps } from "./topic-ops.ts";
 import { transactionOps } from "./transaction-ops.ts";
+import { transformOps } from "./transform-ops.ts";
 
 export { SessionHub } from "./hub.ts";
 export type { SessionLimits, SessionServices } from "./services.ts";
@@ -27,6 +28,7 @@ export function operationTable(): ReadonlyMap<number, AnyOperation> {
     schemaOps,
     quotaOps,
     scheduleOps,
+    transformOps,
   ];
   return new Map(families.flat().map((operation) => [operation.op, operation]));
 }

@@ -34,3 +34,7 @@ export function queueResource({ namespace }: InNamespace, name: string): Resourc
 export function subjectResource({ namespace }: InNamespace, name: string): Resource {
   return { kind: "subject", namespace, name };
 }
+
+export function transformResource({ namespace }: InNamespace, name: string): Resource {
+  return { kind: "transform", namespace, name };
+}

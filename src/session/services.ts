@@ -10,6 +10,7 @@ import type {
   Schemas,
   Topics,
   Transactions,
+  Transforms,
 } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import type { Authorize } from "../security/index.ts";
@@ -41,6 +42,7 @@ export interface SessionServices {
   readonly quotas: Quotas;
   readonly schedules: Schedules;
   readonly schemas: Schemas;
+  readonly transforms: Transforms;
   readonly transactions: Transactions;
   readonly hub: SessionHub;
   readonly operations: ReadonlyMap<number, AnyOperation>;

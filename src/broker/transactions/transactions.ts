@@ -154,7 +154,9 @@ export class Transactions {
         open.bytes > transactionBytesMax
           ? [`transactionBytesMax`, transactionBytesMax]
           : ["transactionsBytesMax", transactionsBytesMax];
-      throw new MillraceError("limit_exceeded", `the transaction was rolled back: ${what} is ${limit}`);
+      throw new MillraceError("limit_exceeded", `the transaction was rolled back: ${what} is ${limit}`, {
+        details: { limit: what },
+      });
     }
     open.topics.push(...parts.topics);
     open.exchanges.push(...parts.exchanges);
