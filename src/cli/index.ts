@@ -17,6 +17,7 @@ import { addTopicCommands } from "./topic.ts";
 import { addQuotaCommands } from "./quota.ts";
 import { addScheduleCommands } from "./schedule.ts";
 import { addTransactionCommands } from "./transaction.ts";
+import { addTransformCommands } from "./transform.ts";
 
 /** The command line `millrace`, without `serve` and `bench`, which src/main.ts hands to the server and to bench/load. */
 
@@ -125,6 +126,7 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addPublishCommands(program, runtime);
   addTransactionCommands(program, runtime);
   addSchemaCommands(program, runtime);
+  addTransformCommands(program, runtime);
   addScheduleCommands(program, runtime);
   addQuotaCommands(program, runtime);
   addLogCommands(program, runtime);

@@ -1,6 +1,7 @@
 /** The programs of test/scenarios against a whole broker on files: each does what its first lines say. */
 import { expect, test } from "bun:test";
 import type { Broker } from "../../src/server/index.ts";
+import { takeInventory } from "../scenarios/inventory.ts";
 import { notifyAll } from "../scenarios/notifications.ts";
 import * as orderProcessing from "../scenarios/order-processing.ts";
 import * as orderRetryQueue from "../scenarios/order-retry-queue.ts";
@@ -120,4 +121,12 @@ test("remote calls: answers find their requests, responders share, nobody there 
   expect(unanswered.error).toStartWith("no_responder");
   expect(unanswered.afterMs).toBeLessThan(2_000);
   expect(stock).toEqual(["Hamburg has cranks", "Lyon has cranks", "Porto has cranks"]);
+}, 60_000);
+
+test("inventory: XML and JSON become one stream of JSON, and what cannot be read is put aside with why", async () => {
+  const { sent, broken, received, unread } = await withBroker(takeInventory);
+  const byId = (a: { item_id: string }, b: { item_id: string }): number => (a.item_id < b.item_id ? -1 : 1);
+  expect(received.toSorted(byId)).toEqual(sent.toSorted(byId));
+  expect(unread.map(({ text }) => text).toSorted()).toEqual([...broken].toSorted());
+  for (const { reason } of unread) expect(reason).toMatch(/^step \d \((choose|map)\): /);
 }, 60_000);
