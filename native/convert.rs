@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use millrace_core::engine::{EngineOptions, Rate, Worker};
 use millrace_core::error::{CoreError, ErrorCode};
-use millrace_core::log::{self, Durability, RecoveryReport, SYNC_BOUNDS_US, Storage};
+use millrace_core::log::{self, DeliveryPriority, Durability, RecoveryReport, SYNC_BOUNDS_US, Storage};
 use napi_derive::napi;
 
 /// An error as `code|offset|message`, which src/log/native.ts takes apart.
@@ -128,6 +128,7 @@ pub struct LogConfig {
     pub memory_bytes_max: f64,
     pub timestamp_type: String,
     pub internal: bool,
+    pub delivery_priority: String,
 }
 
 impl TryFrom<LogConfig> for log::LogConfig {
@@ -153,6 +154,8 @@ impl TryFrom<LogConfig> for log::LogConfig {
             memory_bytes_max: integer(from.memory_bytes_max)?,
             timestamp_append: from.timestamp_type == "append",
             internal: from.internal,
+            delivery_priority: DeliveryPriority::named(&from.delivery_priority)
+                .ok_or_else(|| misuse("deliveryPriority is high, normal or low"))?,
         })
     }
 }

@@ -1,15 +1,15 @@
 //! One client's connection: what it has sent, what it may send, what it reads.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::acks::{Answers, Sender, UNREAD_BYTES_MAX};
+use super::lanes::Lanes;
 use super::numbered::Numbered;
 use super::options::EngineOptions;
 use super::rates::Meter;
 use super::source::Subscription;
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{Log, Partition};
+use crate::log::{DeliveryPriority, Log, Partition};
 use crate::space::{PublishTo, Space};
 use crate::wire::{FRAME_HEAD_BYTES, Scanner, out};
 
@@ -51,6 +51,7 @@ pub(super) struct ExchangeTarget {
 pub(super) struct QueueSubscription {
     pub space: Arc<Space>,
     pub consumer: u64,
+    pub priority: DeliveryPriority,
 }
 
 impl Publisher {
@@ -79,18 +80,33 @@ pub(super) struct Peer {
     pub sender: Sender,
     pub publishers: Numbered<Publisher>,
     pub subscriptions: Numbered<Subscription>,
-    /// Sources that have something to read: subscription and source.
-    pub ready: VecDeque<(u32, u32)>,
     pub queues: Numbered<QueueSubscription>,
-    /// Of these: whose consumers are owed something.
-    pub ready_queues: VecDeque<u32>,
+    /// What has something to be sent.
+    pub ready: Lanes<Ready>,
     pub answers: Answers,
     pub credit: Credit,
     pub meter: Meter,
     /// The socket still has bytes of an earlier turn.
     pub writing: bool,
-    /// On the worker's list of connections with something to send.
-    pub queued: bool,
+    /// On the worker's list of connections with something to send, in this lane.
+    pub queued: Option<DeliveryPriority>,
+}
+
+/// Something of a connection that has more to send.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// A source has something to read.
+    Source { subscription: u32, source: u32 },
+    /// A consumer of a queue is owed something.
+    Queue { subscription: u32 },
+}
+
+impl Ready {
+    pub fn subscription(self) -> u32 {
+        match self {
+            Self::Source { subscription, .. } | Self::Queue { subscription } => subscription,
+        }
+    }
 }
 
 pub(super) struct Connection {
@@ -166,14 +182,13 @@ impl Connection {
                 sender,
                 publishers: Numbered::default(),
                 subscriptions: Numbered::default(),
-                ready: VecDeque::new(),
                 queues: Numbered::default(),
-                ready_queues: VecDeque::new(),
+                ready: Lanes::default(),
                 answers: Answers::default(),
                 credit: Credit::new(options),
                 meter: Meter::default(),
                 writing: false,
-                queued: false,
+                queued: None,
             },
         }
     }
@@ -205,7 +220,7 @@ impl Peer {
 
     /// True when a turn would write something for this connection.
     pub fn has_output(&self) -> bool {
-        !self.answers.is_empty() || !self.ready.is_empty() || !self.ready_queues.is_empty()
+        !self.answers.is_empty() || !self.ready.is_empty()
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the control plane asks of a worker: logs, publishers, subscriptions, and
 //! appends and reads of the broker's own logs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::acks::Waiting;
-use super::connection::{Connection, Peer, Publisher};
+use super::connection::{Connection, Peer, Publisher, Ready};
 use super::deliver;
 use super::drain;
 use super::partition_state::{Watch, state_of};
@@ -237,6 +237,7 @@ impl Worker {
         if found.sources.len() >= limit {
             return Err(CoreError::new(ErrorCode::LIMIT_EXCEEDED, format!("sourcesPerSubscriptionMax is {limit}")));
         }
+        let priority = partition.config().delivery_priority;
         let reached_bytes = partition.metrics.bytes_in.load(Ordering::Relaxed);
         found.sources.insert(
             source,
@@ -246,12 +247,13 @@ impl Worker {
                 next_offset: range.from,
                 until: range.until,
                 state: State::Ready,
+                priority,
                 warmed_bytes: None,
                 unreadable: false,
                 reached_bytes,
             },
         );
-        peer.ready.push_back((subscription, source));
+        peer.ready.push(priority, Ready::Source { subscription, source });
         self.enqueue(connection);
         Ok(())
     }
@@ -276,7 +278,7 @@ impl Worker {
         };
         deliver::forget(&removed, watch);
         found.starved.retain(|other| *other != source);
-        peer.ready.retain(|other| *other != (subscription, source));
+        peer.ready.retain(|other| *other != Ready::Source { subscription, source });
         Ok(removed.next_offset)
     }
 }
@@ -294,8 +296,7 @@ pub(super) fn close_subscription(peer: &mut Peer, id: u32) {
         };
         deliver::forget(source, watch);
     }
-    let ready: VecDeque<_> = std::mem::take(&mut peer.ready);
-    peer.ready = ready.into_iter().filter(|(subscription, _)| *subscription != id).collect();
+    peer.ready.retain(|other| other.subscription() != id);
 }
 
 /// The limit counts what is open: numbers are the peer's to choose.

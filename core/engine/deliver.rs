@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::connection::Peer;
+use super::connection::{Peer, Ready};
 use super::partition_state::{Watch, state_of};
 use super::plan::op;
 use super::source::{Source, State, Subscription};
@@ -36,14 +36,12 @@ pub(super) fn connection(hub: &mut Hub, peer: &mut Peer) -> usize {
     peer.answers.write_into(&mut hub.plan.arena, write.budget.min(write.room));
     write.spend(hub.plan.arena.len() - start);
     while write.has_room()
-        && let Some((subscription, source)) = peer.ready.pop_front()
+        && let Some(next) = peer.ready.pop()
     {
-        step(hub, peer, &mut write, subscription, source);
-    }
-    while write.has_room()
-        && let Some(subscription) = peer.ready_queues.pop_front()
-    {
-        queue(hub, peer, &mut write, subscription);
+        match next {
+            Ready::Source { subscription, source } => step(hub, peer, &mut write, subscription, source),
+            Ready::Queue { subscription } => queue(hub, peer, &mut write, subscription),
+        }
     }
     hub.plan.write_arena_from(peer.sender.connection, write.start);
     peer.writing = write.planned > 0;
@@ -53,13 +51,14 @@ pub(super) fn connection(hub: &mut Hub, peer: &mut Peer) -> usize {
 /// Writes what a consumer of a queue is owed.
 fn queue(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription: u32) {
     let Some(found) = peer.queues.get_mut(subscription) else { return };
+    let priority = found.priority;
     let delivered = {
         let (budget, now_ms) = (write.budget.min(write.room), hub.engine.now_ms());
         found.space.deliver(found.consumer, &mut hub.plan.arena, budget, now_ms)
     };
     write.spend(delivered.bytes);
     if delivered.more {
-        peer.ready_queues.push_back(subscription);
+        peer.ready.push(priority, Ready::Queue { subscription });
     }
 }
 
@@ -100,6 +99,7 @@ fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32
     }
     let Subscription { credit_bytes, buffer_bytes_max, sources, .. } = subscription;
     let Some(source) = sources.get_mut(&source_id) else { return };
+    let priority = source.priority;
     let found = match read(hub, source, write, watch, *credit_bytes, *buffer_bytes_max) {
         Ok(Found::Run(run)) => {
             let written = send(hub, write, watch, &run);
@@ -120,7 +120,10 @@ fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32
         Err(error) => Step::Ended(error),
     };
     match found {
-        Step::Wrote => peer.ready.push_back((subscription_id, source_id)),
+        Step::Wrote => {
+            let next = Ready::Source { subscription: subscription_id, source: source_id };
+            peer.ready.push(priority, next);
+        }
         Step::Parked(state) => park(subscription, source_id, state),
         Step::Completed => end(hub, write, subscription, watch, None),
         Step::Ended(error) => end(hub, write, subscription, watch, Some(&error)),
@@ -317,7 +320,8 @@ pub(super) fn make_ready(peer: &mut Peer, subscription_id: u32, source_id: u32) 
         return;
     }
     source.state = State::Ready;
-    peer.ready.push_back((subscription_id, source_id));
+    let priority = source.priority;
+    peer.ready.push(priority, Ready::Source { subscription: subscription_id, source: source_id });
 }
 
 /// Notes that the disk does not give what a source would read next.
@@ -340,7 +344,7 @@ pub(super) fn flow(peer: &mut Peer, subscription_id: u32, bytes: u64, bytes_max:
     for source_id in std::mem::take(&mut subscription.starved) {
         let Some(source) = subscription.sources.get_mut(&source_id) else { continue };
         source.state = State::Ready;
-        ready.push_back((subscription_id, source_id));
+        ready.push(source.priority, Ready::Source { subscription: subscription_id, source: source_id });
     }
 }
 

@@ -8,6 +8,7 @@ mod deliver;
 mod drain;
 mod exchange;
 mod inbox;
+mod lanes;
 mod maps;
 mod numbered;
 mod options;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::log::{Cursor, Partition};
+use crate::log::{Cursor, DeliveryPriority, Partition};
 
 pub(super) struct Subscription {
     /// Frame bytes that the consumer lets us send; may be overdrawn by one batch.
@@ -25,6 +25,7 @@ pub(super) struct Source {
     /// Stop before this offset.
     pub until: Option<u64>,
     pub state: State,
+    pub priority: DeliveryPriority,
     /// So many bytes from the cursor on were asked of the prefault thread. They are
     /// read without another look: pages that the kernel takes away again at once
     /// would be asked for without end.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::connection::{Connection, ExchangeTarget, Peer, QueueSubscription};
+use super::connection::{Connection, ExchangeTarget, Peer, QueueSubscription, Ready};
 use super::control::check_room;
 use super::exchange;
 use super::publish;
@@ -143,7 +143,8 @@ impl Worker {
         let address =
             Address { worker: peer.sender.worker, connection, generation: peer.sender.generation, subscription: id };
         let consumer = space.subscribe(queue, address, options, engine.now_ms())?;
-        peer.queues.insert(id, QueueSubscription { space, consumer });
+        let priority = space.delivery_priority(queue);
+        peer.queues.insert(id, QueueSubscription { space, consumer, priority });
         self.hub.wake_own();
         Ok(())
     }
@@ -199,8 +200,10 @@ impl Worker {
 
     pub(super) fn make_queue_ready(&mut self, address: Address) {
         let Some(peer) = self.peer(address.connection, address.generation) else { return };
-        if peer.queues.contains(address.subscription) {
-            peer.ready_queues.push_back(address.subscription);
+        let subscription = address.subscription;
+        if let Some(found) = peer.queues.get_mut(subscription) {
+            let priority = found.priority;
+            peer.ready.push(priority, Ready::Queue { subscription });
             self.enqueue(address.connection);
         }
     }
@@ -216,7 +219,7 @@ impl Worker {
 pub(super) fn settle(hub: &Hub, peer: &mut Peer, frame: &SettleFrame<'_>) {
     let now_ms = hub.engine.now_ms();
     let Peer { queues, answers, .. } = peer;
-    if let Some(QueueSubscription { space, consumer }) = queues.get_mut(frame.subscription) {
+    if let Some(QueueSubscription { space, consumer, .. }) = queues.get_mut(frame.subscription) {
         space.settle(*consumer, frame, now_ms, answers.frame());
         return;
     }
@@ -231,15 +234,15 @@ pub(super) fn settle(hub: &Hub, peer: &mut Peer, frame: &SettleFrame<'_>) {
 }
 
 pub(super) fn set_prefetch(peer: &mut Peer, subscription: u32, prefetch: u32) {
-    if let Some(QueueSubscription { space, consumer }) = peer.queues.get_mut(subscription) {
+    if let Some(QueueSubscription { space, consumer, .. }) = peer.queues.get_mut(subscription) {
         space.set_prefetch(*consumer, prefetch);
     }
 }
 
 /// Ends a consumer; what it has not settled goes back to its queue.
 pub(super) fn close(hub: &Hub, peer: &mut Peer, subscription: u32) {
-    let Some(QueueSubscription { space, consumer }) = peer.queues.remove(subscription) else { return };
-    peer.ready_queues.retain(|other| *other != subscription);
+    let Some(QueueSubscription { space, consumer, .. }) = peer.queues.remove(subscription) else { return };
+    peer.ready.retain(|other| *other != Ready::Queue { subscription });
     space.unsubscribe(consumer, hub.engine.now_ms());
     hub.wake_own();
 }

@@ -1,6 +1,5 @@
 //! One worker's half of the engine: its connections and the turn of its loop.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -11,13 +10,14 @@ use super::deliver;
 use super::drain;
 use super::exchange::{self, Staged};
 use super::inbox::Items;
+use super::lanes::{Lanes, is_above};
 use super::maps::Maps;
 use super::partition_state::{Watch, state_of};
 use super::plan::{Plan, op};
 use super::publish;
 use super::spaces;
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{AppendOutcome, Partition};
+use crate::log::{AppendOutcome, DeliveryPriority, Partition};
 use crate::space::{NEVER_MS, Space};
 use crate::wire::Frame;
 use crate::wire::out;
@@ -106,7 +106,7 @@ pub struct Worker {
     generations: Vec<u32>,
     free: Vec<u32>,
     /// Connections with something to send, round robin.
-    queue: VecDeque<u32>,
+    queue: Lanes<(DeliveryPriority, u32)>,
     /// Connections whose credit is due but withheld, or paused.
     pub(super) withheld: Vec<u32>,
     pub(super) next_token: u64,
@@ -137,7 +137,7 @@ impl Worker {
             connections: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
-            queue: VecDeque::new(),
+            queue: Lanes::default(),
             withheld: Vec::new(),
             next_token: 1,
             mail: Vec::new(),
@@ -186,7 +186,7 @@ impl Worker {
         for subscription in peer.subscriptions.numbers().collect::<Vec<_>>() {
             super::control::close_subscription(peer, subscription);
         }
-        self.queue.retain(|other| *other != id);
+        self.queue.retain(|(_, other)| *other != id);
         self.withheld.retain(|other| *other != id);
         self.free.push(id);
     }
@@ -458,10 +458,14 @@ impl Worker {
             if planned >= bytes_max || self.hub.arena_room() <= self.hub.engine.options.write_bytes_per_turn {
                 return;
             }
-            let Some(id) = self.queue.pop_front() else { return };
+            let Some((lane, id)) = self.queue.pop() else { return };
             let Some(connection) = self.connections[id as usize].as_mut() else { continue };
             let peer = &mut connection.peer;
-            peer.queued = false;
+            // It has moved up since.
+            if peer.queued != Some(lane) {
+                continue;
+            }
+            peer.queued = None;
             if peer.writing {
                 continue;
             }
@@ -499,10 +503,16 @@ impl Worker {
     }
 }
 
-fn enqueue(queue: &mut VecDeque<u32>, peer: &mut Peer) {
-    if peer.has_output() && !peer.queued && !peer.writing {
-        peer.queued = true;
-        queue.push_back(peer.sender.connection);
+/// Lists a connection that has something to send, in the lane of the most urgent of it.
+fn enqueue(queue: &mut Lanes<(DeliveryPriority, u32)>, peer: &mut Peer) {
+    if peer.writing || !peer.has_output() {
+        return;
+    }
+    let priority = peer.ready.highest().unwrap_or_default();
+    let moves_up = peer.queued.is_some_and(|queued| is_above(priority, queued));
+    if peer.queued.is_none() || moves_up {
+        peer.queued = Some(priority);
+        queue.push(priority, (priority, peer.sender.connection));
     }
 }
 

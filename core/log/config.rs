@@ -39,6 +39,29 @@ pub struct LogConfig {
     /// The broker stamps batches with its own clock.
     pub timestamp_append: bool,
     pub internal: bool,
+    pub delivery_priority: DeliveryPriority,
+}
+
+/// Who goes first where a broker has more to deliver than it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeliveryPriority {
+    High,
+    #[default]
+    Normal,
+    Low,
+}
+
+impl DeliveryPriority {
+    /// By its name in a configuration; `None` for another word.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "high" => Some(Self::High),
+            "normal" => Some(Self::Normal),
+            "low" => Some(Self::Low),
+            _ => None,
+        }
+    }
 }
 
 impl Default for LogConfig {
@@ -57,6 +80,7 @@ impl Default for LogConfig {
             memory_bytes_max: 64 << 20,
             timestamp_append: false,
             internal: false,
+            delivery_priority: DeliveryPriority::Normal,
         }
     }
 }

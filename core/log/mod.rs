@@ -29,7 +29,7 @@ mod work;
 
 pub use crate::mmap::SegmentMap;
 pub use appender::{AppendOutcome, AppendSummary, AppenderGuard, BatchIn};
-pub use config::{Durability, LogConfig, NoEvents, Storage, StoreEvents, StoreOptions};
+pub use config::{DeliveryPriority, Durability, LogConfig, NoEvents, Storage, StoreEvents, StoreOptions};
 pub use index::{IndexEntry, SegmentSummary};
 pub use partition::{Partition, Segments};
 pub use reader::{Cursor, Run};

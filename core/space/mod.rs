@@ -32,7 +32,7 @@ use state::State;
 pub use transactions::Touched;
 
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{LogStore, Partition};
+use crate::log::{DeliveryPriority, LogStore, Partition};
 use crate::wire::SettleFrame;
 
 /// No deadline.
@@ -241,6 +241,12 @@ impl Space {
     /// `out`. A message that cannot be read ends the consumer, which is told.
     pub fn deliver(&self, consumer: u64, out: &mut Vec<u8>, budget: usize, now_ms: u64) -> Delivered {
         self.state.lock().deliver(consumer, out, budget, now_ms)
+    }
+
+    /// Who goes first; of a queue that is not there: normal.
+    pub fn delivery_priority(&self, queue: u32) -> DeliveryPriority {
+        let mut state = self.state.lock();
+        state.slot(queue).map_or(DeliveryPriority::Normal, |slot| slot.meta.delivery_priority)
     }
 
     pub fn counters(&self) -> SpaceCounters {

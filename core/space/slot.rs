@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::journal::Backlog;
 use super::ledger::Death;
 use crate::error::{CoreError, ErrorCode, Result};
+use crate::log::DeliveryPriority;
 use crate::queue::{Effect, Queue, QueueConfig};
 use crate::stdx::msgpack::{Fault, Reader};
 
@@ -34,6 +35,7 @@ pub(super) struct Meta {
     pub dead_letter_exchange: Option<u32>,
     /// In place of the message's own.
     pub dead_letter_key: Option<Vec<u8>>,
+    pub delivery_priority: DeliveryPriority,
 }
 
 impl Meta {
@@ -53,6 +55,10 @@ impl Meta {
                 b"durable" => meta.transient = reader.take(1)? == [0xc2],
                 b"deadLetterExchange" => {
                     meta.dead_letter_exchange = reader.optional_uint()?.and_then(|id| u32::try_from(id).ok());
+                }
+                b"deliveryPriority" => {
+                    let named = std::str::from_utf8(reader.blob()?).ok().and_then(DeliveryPriority::named);
+                    meta.delivery_priority = named.unwrap_or_default();
                 }
                 b"deadLetterRoutingKey" => meta.dead_letter_key = reader.optional_blob()?.map(<[u8]>::to_vec),
                 _ => reader.skip(8)?,

@@ -38,6 +38,7 @@ const RULES: { readonly [K in keyof Required<TopicConfig>]: Rule } = {
   storage: { kind: "choice", values: ["log", "memory"] },
   memoryBytesMax: { kind: "integer", min: 64 * 1024, max: 64 * GIB, unlimited: false },
   timestampType: { kind: "choice", values: ["create", "append"] },
+  deliveryPriority: { kind: "choice", values: ["high", "normal", "low"] },
 };
 
 /**
@@ -90,6 +91,7 @@ export function logConfigOf(config: TopicConfig, defaults: TopicDefaults): LogCo
     storage: "log",
     memoryBytesMax: MEMORY_BYTES_DEFAULT,
     timestampType: "create",
+    deliveryPriority: "normal",
     ...config,
     internal: false,
   };

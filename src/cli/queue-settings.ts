@@ -18,6 +18,7 @@ const SETTINGS: Readonly<Record<string, Kind>> = {
   singleActive: "boolean",
   messageTtlMs: "ms",
   priorityMax: "count",
+  deliveryPriority: "text",
   lengthMax: "count",
   bytesMax: "bytes",
   overflow: "text",

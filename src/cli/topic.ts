@@ -42,6 +42,7 @@ const SETTINGS: Readonly<Record<keyof TopicConfig, Kind>> = {
   storage: "text",
   memoryBytesMax: "bytes",
   timestampType: "text",
+  deliveryPriority: "text",
 };
 
 function settingName(name: string): keyof TopicConfig {

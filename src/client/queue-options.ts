@@ -36,6 +36,8 @@ export interface QueueConfig {
   messageTtlMs?: number;
   /** Messages may have priorities from 0 to this, at most 31. Default 0. */
   priorityMax?: number;
+  /** Who goes first where the broker has more to deliver than it can; for consumers from then on. Default "normal". */
+  deliveryPriority?: "high" | "normal" | "low";
   lengthMax?: number;
   bytesMax?: number;
   /** What happens past them. Default "drop-head". */

@@ -22,6 +22,8 @@ export interface TopicConfig {
   /** Per partition, for storage "memory". */
   memoryBytesMax?: number;
   timestampType?: "create" | "append";
+  /** Who goes first where the broker has more to deliver than it can; for subscriptions from then on. Default "normal". */
+  deliveryPriority?: "high" | "normal" | "low";
 }
 
 export interface CreateTopicOptions extends TopicConfig {

@@ -26,6 +26,8 @@ export interface LogConfig {
   /** Per partition, for `storage: "memory"`. */
   memoryBytesMax: number;
   timestampType: "create" | "append";
+  /** Who goes first where there is more to deliver than the broker can; for subscriptions from then on. */
+  deliveryPriority: "high" | "normal" | "low";
   /** Written by the broker itself; clients may not publish to it. */
   internal: boolean;
 }

@@ -56,6 +56,8 @@ export interface QueueConfig {
   readonly messageTtlMs?: number;
   /** Messages may have priorities from 0 to this. Default 0. */
   readonly priorityMax?: number;
+  /** Who goes first where the broker has more to deliver than it can; for consumers from then on. Default "normal". */
+  readonly deliveryPriority?: "high" | "normal" | "low";
   readonly lengthMax?: number;
   readonly bytesMax?: number;
   /** Default "drop-head". */
@@ -123,6 +125,7 @@ const RULES: { readonly [K in keyof Required<QueueConfig>]: Rule } = {
   singleActive: boolean,
   messageTtlMs: integer(0, MS_MAX),
   priorityMax: integer(0, 31),
+  deliveryPriority: { kind: "choice", values: ["high", "normal", "low"] },
   lengthMax: integer(1, COUNT_MAX),
   bytesMax: integer(1, COUNT_MAX),
   overflow: { kind: "choice", values: ["drop-head", "reject", "dead-letter"] },
@@ -148,6 +151,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   ordered: false,
   singleActive: false,
   priorityMax: 0,
+  deliveryPriority: "normal",
   overflow: "drop-head",
 };
 

@@ -201,6 +201,7 @@ beforeAll(async () => {
     storage: "log",
     memoryBytesMax: 0,
     timestampType: "create",
+    deliveryPriority: "normal",
     internal: false,
   } as const;
   engine.ensureLog(16, 1, log);

@@ -70,6 +70,7 @@ const LOG_CONFIG: LogConfig = {
   storage: "log",
   memoryBytesMax: 64 * MIB,
   timestampType: "create",
+  deliveryPriority: "normal",
   internal: false,
 };
 

@@ -19,6 +19,7 @@ const MEMORY_LOG: LogConfig = {
   storage: "memory",
   memoryBytesMax: 64 * MIB,
   timestampType: "create",
+  deliveryPriority: "normal",
   internal: false,
 };
 

@@ -3,7 +3,7 @@
 pub use crate::batch::{BatchBuilder, HEADER_BYTES, read_record, verify};
 pub use crate::engine::{Engine, EngineOptions, Flags, SourceRange, Worker, op};
 pub use crate::error::ErrorCode;
-pub use crate::log::{Durability, LogConfig, Storage};
+pub use crate::log::{DeliveryPriority, Durability, LogConfig, Storage};
 pub use crate::stdx::msgpack::{self, Reader};
 
 pub use std::sync::Arc;

@@ -201,3 +201,35 @@ fn what_no_queue_holds_any_more_leaves_the_disk_and_the_rest_stays() {
     rig.run();
     assert_eq!(count(&rig, QUEUE, "ready"), 0);
 }
+
+#[test]
+fn what_is_of_high_priority_goes_before_a_backlog_of_low_priority_that_still_moves() {
+    let engine = Engine::open(options(None, 1)).unwrap();
+    let mut rig = rig_with(&engine, &[]);
+    let urgent = Config { texts: &[("deliveryPriority", "high")], ..Config::default() };
+    rig.worker.space_apply(SPACE, 20, &queue(QUEUE, "q", &urgent)).unwrap();
+    let bulk = LogConfig { delivery_priority: DeliveryPriority::Low, ..memory() };
+    rig.worker.ensure_log(LOG, 1, bulk).unwrap();
+    let producer = rig.connect();
+    for n in 0..100 {
+        rig.worker.ingest(producer, &publish(n, 2, &batch_of(&[&vec![b'v'; 10_000]]))).unwrap();
+        rig.run();
+    }
+    // More readers than a turn serves, each with more to read than its part of a turn.
+    let readers: Vec<u32> = (0..20).map(|_| connect(&mut rig, 0)).collect();
+    for reader in &readers {
+        rig.subscribe(*reader, 64 << 20, SourceRange { from: 0, until: None });
+    }
+    let consumer = connect(&mut rig, 0);
+    consume(&mut rig, consumer, 10);
+    rig.worker.ingest(consumer, &publish_to(1, &keyed(&[("k", "urgent")]))).unwrap();
+    rig.turn();
+    assert_eq!(messages(&rig.frames(consumer)), [(1, vec![b"urgent".to_vec()])], "within one turn");
+    let served = readers.iter().filter(|reader| !rig.sent[**reader as usize].is_empty()).count();
+    assert!((1..20).contains(&served), "{served} of the others were served in it");
+    rig.run();
+    for reader in readers {
+        let count: usize = rig.frames(reader).iter().map(|got| values(&got.batches).len()).sum();
+        assert_eq!(count, 100);
+    }
+}

@@ -38,6 +38,7 @@ pub fn exchange(id: u32, kind: &str) -> Vec<u8> {
 pub struct Config<'a> {
     pub numbers: &'a [(&'a str, u64)],
     pub flags: &'a [(&'a str, bool)],
+    pub texts: &'a [(&'a str, &'a str)],
     /// Exchange id and routing key.
     pub dead_letter: Option<(u32, &'a str)>,
 }
@@ -49,7 +50,7 @@ pub fn queue(id: u32, name: &str, config: &Config<'_>) -> Vec<u8> {
         msgpack::write_str(out, "queue");
         msgpack::write_uint(out, u64::from(id));
         msgpack::write_str(out, name);
-        msgpack::write_map(out, config.numbers.len() + config.flags.len() + dead_letter);
+        msgpack::write_map(out, config.numbers.len() + config.flags.len() + config.texts.len() + dead_letter);
         for (key, value) in config.numbers {
             msgpack::write_str(out, key);
             msgpack::write_uint(out, *value);
@@ -57,6 +58,10 @@ pub fn queue(id: u32, name: &str, config: &Config<'_>) -> Vec<u8> {
         for (key, value) in config.flags {
             msgpack::write_str(out, key);
             msgpack::write_bool(out, *value);
+        }
+        for (key, value) in config.texts {
+            msgpack::write_str(out, key);
+            msgpack::write_str(out, value);
         }
         if let Some((exchange, key)) = config.dead_letter {
             msgpack::write_str(out, "hasDeadLetter");
