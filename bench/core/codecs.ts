@@ -17,6 +17,7 @@ import {
   writePublishOne,
 } from "../../src/protocol/index.ts";
 import { recordBytesMax, writeRecord } from "../../src/protocol/record-writer.ts";
+import { avroWorks } from "./avro.ts";
 import type { Work } from "./works.ts";
 
 /** The hot paths of the TypeScript codec, as pieces of work that mitata repeats (`codecs-program.ts`). */
@@ -213,5 +214,6 @@ export function codecWorks(): CodecWork[] {
     ackDecode(),
     { name: "crc-64k", item: "batch", items: 1, bytes: batch.length, run: () => crc32(batch) },
     { name: "murmur2", item: "call", items: 1, bytes: 0, run: () => murmur2(key) },
+    ...avroWorks(),
   ];
 }

@@ -6,6 +6,7 @@ mod fixtures;
 mod parts;
 mod queue;
 mod route;
+mod schema;
 
 /// A piece of work, set up and ready to run.
 pub struct Prepared {
@@ -66,6 +67,10 @@ pub const WORKS: &[Work] = &[
     work("route-headers10k", "route", route::headers_10k),
     work("route-where100", "route", route::where_100),
     work("bind-unbind", "pair", route::bind_unbind),
+    work("schema-id", "record", schema::id),
+    work("schema-validate", "record", schema::validate),
+    work("schema-resolve", "record", schema::resolve),
+    work("schema-filter", "record", schema::filter),
     work("queue-one", "message", queue::one_consumer),
     work("queue-four", "message", queue::four_consumers),
     work("queue-four-runs", "message", queue::four_consumers_in_runs),
