@@ -76,8 +76,9 @@ export class WorkerProcess {
     this.#progress = new ProgressReader(join(options.scratch, crypto.randomUUID()));
     this.#child = Bun.spawn([...options.command], {
       stdio: ["ignore", "pipe", "pipe"],
-      // The collector works towards the limit instead of the machine's memory.
-      env: { ...process.env, BUN_JSC_forceRAMSize: String(memoryBytesMax) },
+      // The collector works towards the limit instead of the machine's memory. The process ends with the broker, also in a
+      // loop, and nothing that a function has started outlives it.
+      env: { ...process.env, BUN_JSC_forceRAMSize: String(memoryBytesMax), BUN_FEATURE_FLAG_NO_ORPHANS: "1" },
       serialization: "advanced",
       ipc: (message: FromWorker) => this.#receive(message),
       onExit: (_child, code, signal) => this.#exited(code, signal),

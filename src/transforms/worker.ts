@@ -1,6 +1,8 @@
 /** Entry of a worker's process: it is told what to do by the broker that started it, and ends with it. */
+import { SchemaStore } from "../client/avro/index.ts";
 import { type Client, connect } from "../client/index.ts";
 import { compileSteps, reasonOf, type StepSources, type Transform } from "../schema/transform/index.ts";
+import { avroToJson, jsonToAvro } from "./avro.ts";
 import { loadFunction } from "./functions.ts";
 import { openIntake } from "./intake.ts";
 import type { Assignment, FromWorker, ToWorker } from "./messages.ts";
@@ -30,11 +32,13 @@ async function load(assignment: Assignment): Promise<Loaded> {
   const progress = new ProgressWriter(progressFile);
   // A step that does not yield keeps the connection silent for its time.
   const heartbeatMs = Math.max(HEARTBEAT_MS, definition.timeoutMs ?? 0);
-  const client = await connect(url, { namespace, clientName: `transform/${name}`, heartbeatMs });
+  // A lost connection is the end: the next process begins at what is committed.
+  const reconnect = { enabled: false };
+  const client = await connect(url, { namespace, clientName: `transform/${name}`, heartbeatMs, reconnect });
   const sources: StepSources = {
     function: (step) => loadFunction(folder, step, name),
-    jsonToAvro: () => Promise.reject(new Error("Avro steps are not there yet")),
-    avroToJson: () => Promise.reject(new Error("Avro steps are not there yet")),
+    jsonToAvro: async (step) => jsonToAvro(client, new SchemaStore(client.schemas), step),
+    avroToJson: async (step) => avroToJson(client, new SchemaStore(client.schemas), step),
   };
   return { assignment, client, transform: await compileSteps(definition.steps, sources), progress };
 }
