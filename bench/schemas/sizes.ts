@@ -6,8 +6,10 @@ export interface Sizes {
   readonly lookupSeconds: number;
   /** What is left out at the start of a lookup run. */
   readonly lookupWarmSeconds: number;
+  /** Records that a transform takes. */
+  readonly transformRecords: number;
 }
 
-export const FULL: Sizes = { subjects: 10_000, lookupSeconds: 10, lookupWarmSeconds: 1 };
+export const FULL: Sizes = { subjects: 10_000, lookupSeconds: 10, lookupWarmSeconds: 1, transformRecords: 1_000_000 };
 
-export const QUICK: Sizes = { subjects: 200, lookupSeconds: 0.5, lookupWarmSeconds: 0.1 };
+export const QUICK: Sizes = { subjects: 200, lookupSeconds: 0.5, lookupWarmSeconds: 0.1, transformRecords: 2_000 };

@@ -62,7 +62,10 @@ export async function avroToJson(client: Client, store: SchemaStore, definition:
     openCodec<unknown>(client.schemas, store, "", { ...reader, longs: "bigint" });
   const current = new CurrentCodec(open, isLatest);
   await current.load();
-  const decode = (codec: AvroCodec<unknown>, message: TransformMessage): TransformMessage | Promise<TransformMessage> => {
+  const decode = (
+    codec: AvroCodec<unknown>,
+    message: TransformMessage,
+  ): TransformMessage | Promise<TransformMessage> => {
     const value = codec.decode({ value: message.value, headers: message.headers });
     const shown = (read: unknown): TransformMessage =>
       message.with({ value: jsonText(read), headers: withoutSchema(message.headers) });

@@ -9,6 +9,7 @@ import { FIGURE_NAMES, suite } from "../../bench/schemas/index.ts";
 const GOALS: Readonly<Record<string, object>> = {
   lookup_p99_ms: { atMost: 1 },
   replay_s: { atMost: 1 },
+  transform_records: { atLeast: 200_000 },
 };
 const SUITE_MS = 120_000;
 

@@ -68,7 +68,11 @@ test("records go through a transform once, however often the broker is killed", 
     const client = await connect(url, { reconnect: { enabled: false } });
     if (round === 0) {
       await fill(client);
-      const definition = { from: { topic: "in" }, to: { topic: "out" }, steps: [{ function: { file: "f.ts", config: { marker } } }] };
+      const definition = {
+        from: { topic: "in" },
+        to: { topic: "out" },
+        steps: [{ function: { file: "f.ts", config: { marker } } }],
+      };
       await client.transforms.put("t", { ...definition, workers: 2, timeoutMs: 60_000 });
     }
     const before = await outputs(client);
@@ -83,7 +87,8 @@ test("records go through a transform once, however often the broker is killed", 
   const client = await connect(url);
   await until("all have come out", async () => (await outputs(client)) >= RECORDS, WAIT_MS);
   const seen: number[] = [];
-  for await (const message of client.consume("out", { from: "earliest", until: "end" })) seen.push(Number(message.text()));
+  for await (const message of client.consume("out", { from: "earliest", until: "end" }))
+    seen.push(Number(message.text()));
   expect(seen.toSorted((a, b) => a - b)).toEqual(Array.from({ length: RECORDS }, (_, id) => id));
 
   // A worker that is in a loop hears nothing, and ends all the same.

@@ -424,23 +424,34 @@ test(
     expect(refused).toContain("ticks-value");
     const { id } = await client.schemas.register("ticks-value", { schema: JSON.stringify(TICK) });
     await client.transforms.put("encode", { ...definition, steps: toAvro("prefix") as never });
-    await client.transforms.put("decode", { from: { topic: "ticks" }, to: { topic: "out" }, steps: [{ avro_to_json: {} }] });
+    await client.transforms.put("decode", {
+      from: { topic: "ticks" },
+      to: { topic: "out" },
+      steps: [{ avro_to_json: {} }],
+    });
     await publishAll(client, "in", ['{"symbol":"AAPL","price":191.5}', '{"symbol":"MSFT","price":"dear"}', "{"]);
-    await until("one came out and two did not", async () => {
-      return (await topicTexts(client, "out")).length === 1 && (await deadLetters(client, "dead")).size === 2;
-    }, WAIT_MS);
+    await until(
+      "one came out and two did not",
+      async () => {
+        return (await topicTexts(client, "out")).length === 1 && (await deadLetters(client, "dead")).size === 2;
+      },
+      WAIT_MS,
+    );
     expect(await topicTexts(client, "out")).toEqual(['{"symbol":"AAPL","price":191.5,"volume":null}']);
     expect((await deadLetters(client, "dead")).get('{"symbol":"MSFT","price":"dear"}')).toContain("price");
     for await (const { value } of client.consume("ticks", { from: "earliest", maxRecords: 1 })) {
       expect([...(value ?? []).slice(0, 5)]).toEqual([0, 0, 0, 0, id]);
     }
     const both = [...toAvro("header"), { avro_to_json: {} }];
-    const headers = await client.transforms.try({ ...definition, steps: toAvro("header") as never }, [{ value: '{"symbol":"A","price":1}' }]);
+    const headers = await client.transforms.try({ ...definition, steps: toAvro("header") as never }, [
+      { value: '{"symbol":"A","price":1}' },
+    ]);
     expect(headers.messages[0]?.headers["x-schema-id"]).toBe(id);
-    const round = await client.transforms.try({ ...definition, steps: both as never }, [{ value: '{"symbol":"A","price":1}' }]);
+    const round = await client.transforms.try({ ...definition, steps: both as never }, [
+      { value: '{"symbol":"A","price":1}' },
+    ]);
     expect(textOf(round.messages[0]?.value)).toBe('{"symbol":"A","price":1,"volume":null}');
     expect(round.messages[0]?.headers).toEqual({});
   },
   TEST_MS,
 );
-
