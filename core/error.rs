@@ -14,11 +14,31 @@ pub struct CoreError {
     /// The offset the error is about: the expected one of a conflict, the first
     /// readable one of `offset_out_of_range`, the bad one of `corrupt_batch`.
     pub offset: Option<u64>,
+    /// Of `schema_violation`: the record that is not what its schema says.
+    pub record: Option<Box<RecordFault>>,
+}
+
+/// What is wrong with a record of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordFault {
+    /// Counted from 0 within the batch.
+    pub position: u32,
+    /// The schema that the record names, where it names one.
+    pub schema_id: Option<u32>,
+    /// Path of the field; empty where it is the value as a whole.
+    pub field: String,
+    pub reason: String,
 }
 
 impl CoreError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), offset: None }
+        Self { code, message: message.into(), offset: None, record: None }
+    }
+
+    #[must_use]
+    pub fn of_record(mut self, record: RecordFault) -> Self {
+        self.record = Some(Box::new(record));
+        self
     }
 
     #[must_use]

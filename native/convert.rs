@@ -7,11 +7,20 @@ use millrace_core::error::{CoreError, ErrorCode};
 use millrace_core::log::{self, DeliveryPriority, Durability, RecoveryReport, SYNC_BOUNDS_US, Storage};
 use napi_derive::napi;
 
-/// An error as `code|offset|message`, which src/log/native.ts takes apart.
+/// An error as `code|offset|message`, which src/log/native.ts takes apart. Where it is about a record, its position,
+/// schema id, field and reason follow, each behind a byte 1.
 #[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub fn failed(error: CoreError) -> napi::Error {
     let offset = error.offset.map_or_else(String::new, |offset| offset.to_string());
-    napi::Error::from_reason(format!("{}|{offset}|{}", error.code.0, error.message))
+    let mut text = format!("{}|{offset}|{}", error.code.0, error.message);
+    if let Some(record) = &error.record {
+        let schema_id = record.schema_id.map_or_else(String::new, |id| id.to_string());
+        for part in [&record.position.to_string(), &schema_id, &record.field, &record.reason] {
+            text.push('\u{1}');
+            text.push_str(part);
+        }
+    }
+    napi::Error::from_reason(text)
 }
 
 pub fn misuse(message: &str) -> napi::Error {

@@ -251,7 +251,7 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn batch_check(&self, log_id: f64, is_exchange: bool, batch: &[u8]) -> napi::Result<u32> {
+    pub fn batch_check(&mut self, log_id: f64, is_exchange: bool, batch: &[u8]) -> napi::Result<u32> {
         self.worker.batch_check(integer(log_id)?, is_exchange, batch).map_err(failed)
     }
 
@@ -311,6 +311,36 @@ impl NativeEngine {
     ) -> napi::Result<()> {
         let consumer = QueueConsumer { queue, prefetch, priority, flags, lease_ms: integer(lease_ms)? };
         self.worker.queue_subscribe(connection, subscription, space, consumer).map_err(failed)
+    }
+
+    #[napi]
+    pub fn schema_put(&self, id: u32, table: &[u8]) -> napi::Result<()> {
+        self.engine().schema_put(id, table).map_err(failed)
+    }
+
+    #[napi]
+    pub fn schema_known(&self, id: u32) -> bool {
+        self.engine().schema_known(id)
+    }
+
+    #[napi]
+    pub fn schema_remove(&self, id: u32) {
+        self.engine().schema_remove(id);
+    }
+
+    #[napi]
+    #[allow(clippy::needless_pass_by_value, reason = "N-API hands over strings of its own")]
+    pub fn enforce(&self, taker: String, id: f64, version: f64, mode: String, ids: Vec<u32>) -> napi::Result<()> {
+        let enforcement = schemas::enforcement(&mode, ids)?;
+        self.engine().enforce(schemas::taker(&taker, id)?, integer(version)?, enforcement);
+        Ok(())
+    }
+
+    #[napi]
+    #[allow(clippy::needless_pass_by_value, reason = "N-API hands over strings of its own")]
+    pub fn enforce_no_more(&self, taker: String, id: f64) -> napi::Result<()> {
+        self.engine().enforce_no_more(schemas::taker(&taker, id)?);
+        Ok(())
     }
 
     #[napi]

@@ -1,12 +1,13 @@
-//! Avro schemas by themselves, without an engine: functions over a type table and bytes.
+//! Avro schemas by themselves, without an engine: functions over a type table and bytes. And what is said of
+//! enforcement, as the core has it.
 
 use std::sync::Arc;
 
-use millrace_core::schema::{Invalid, Resolution, Schema};
+use millrace_core::schema::{Enforcement, EnforcementMode, Invalid, Resolution, Schema, Taker};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
-use crate::convert::failed;
+use crate::convert::{failed, integer, misuse};
 
 /// `SchemaFault` of src/log/engine.ts.
 #[napi(object)]
@@ -48,4 +49,23 @@ pub fn schema_resolve(writer: &[u8], reader: &[u8], body: &[u8]) -> napi::Result
         Err(invalid) => (None, Some((&*invalid).into())),
     };
     Ok(SchemaResolved { is_total: resolution.is_total(), body, fault })
+}
+
+/// What takes records: `topic` with its log's id, or `queue` with its own.
+pub fn taker(kind: &str, id: f64) -> napi::Result<Taker> {
+    match (kind, integer(id)?) {
+        ("topic", log_id) => Ok(Taker::Topic(log_id)),
+        ("queue", id) => u32::try_from(id).map(Taker::Queue).map_err(|_| misuse("a queue's id is a u32")),
+        _ => Err(misuse("records are taken by a topic or a queue")),
+    }
+}
+
+/// `SchemaEnforce` of src/log/engine.ts with the ids that are taken.
+pub fn enforcement(mode: &str, ids: Vec<u32>) -> napi::Result<Option<Enforcement>> {
+    match mode {
+        "none" => Ok(None),
+        "id" => Ok(Some(Enforcement::new(EnforcementMode::Id, ids))),
+        "full" => Ok(Some(Enforcement::new(EnforcementMode::Full, ids))),
+        _ => Err(misuse("schemas are enforced none, id or full")),
+    }
 }

@@ -14,4 +14,4 @@ pub use crc::BodyCrc;
 pub use header::{
     Attributes, BatchFault, BatchHeader, Compression, HEADER_BYTES, MARKER, RecordEncoding, crc_of, verify,
 };
-pub use record::{Record, RecordIter, Walk, read_record, records_of, span_of, walk};
+pub use record::{Record, RecordIter, Walk, each_value, read_record, records_of, span_of, walk};

@@ -203,11 +203,64 @@ fn walk_plain(records: &[u8], message_bytes_max: usize) -> (usize, Walk) {
     (at, found)
 }
 
+/// Hands the value and the headers of each record to `each`, in order with their number, until it returns an error.
+/// The records are those of a batch that is not sparse, and `walk` has passed them.
+///
+/// # Errors
+/// The first one of `each`.
+#[inline]
+pub fn each_value<E>(
+    records: &[u8],
+    mut each: impl FnMut(u32, Option<&[u8]>, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let (mut at, mut position) = (0, 0);
+    while at < records.len() {
+        let rest = &records[at..];
+        if let Some((value_at, bytes)) = plain_value(rest) {
+            at += bytes;
+            each(position, rest.get(value_at..bytes - 1), &[])?;
+        } else {
+            let Ok(record) = read_record(rest) else { return Ok(()) };
+            at += record.raw.len();
+            each(position, record.value, record.headers)?;
+        }
+        position += 1;
+    }
+    Ok(())
+}
+
 /// The length of a record with a timestamp of up to four bytes, a key of up to 255
 /// bytes or nil, a value of up to 65,535 bytes and no headers, and whether
 /// its key is nil. `None` for every other.
 #[inline]
 fn plain_record(bytes: &[u8]) -> Option<(usize, bool)> {
+    let (value_at, key) = plain_head(bytes)?;
+    let &[head, high, low] = bytes.get(value_at..)?.first_chunk()?;
+    let headers_at = match head {
+        0xc4 | 0xd9 => value_at + 2 + usize::from(high),
+        0xc5 | 0xda => value_at + 3 + usize::from(u16::from_be_bytes([high, low])),
+        _ => return None,
+    };
+    (*bytes.get(headers_at)? == 0xc0).then_some((headers_at + 1, key == 0xc0))
+}
+
+/// Where the content of the value of such a record begins, and the record's length. Its headers are the last byte.
+#[inline]
+fn plain_value(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (value_at, _) = plain_head(bytes)?;
+    let &[head, high, low] = bytes.get(value_at..)?.first_chunk()?;
+    let (content_at, content_bytes) = match head {
+        0xc4 | 0xd9 => (value_at + 2, usize::from(high)),
+        0xc5 | 0xda => (value_at + 3, usize::from(u16::from_be_bytes([high, low]))),
+        _ => return None,
+    };
+    let headers_at = content_at + content_bytes;
+    (*bytes.get(headers_at)? == 0xc0).then_some((content_at, headers_at + 1))
+}
+
+/// Where the value of a record with a short timestamp and key begins, and the head of its key.
+#[inline]
+fn plain_head(bytes: &[u8]) -> Option<(usize, u8)> {
     let [RECORD_HEAD, timestamp, ..] = *bytes else { return None };
     let key_at = match timestamp {
         0x00..=0x7f => 2,
@@ -223,13 +276,7 @@ fn plain_record(bytes: &[u8]) -> Option<(usize, bool)> {
         0xc4 | 0xd9 => key_at + 2 + usize::from(*bytes.get(key_at + 1)?),
         _ => return None,
     };
-    let &[head, high, low] = bytes.get(value_at..)?.first_chunk()?;
-    let headers_at = match head {
-        0xc4 | 0xd9 => value_at + 2 + usize::from(high),
-        0xc5 | 0xda => value_at + 3 + usize::from(u16::from_be_bytes([high, low])),
-        _ => return None,
-    };
-    (*bytes.get(headers_at)? == 0xc0).then_some((headers_at + 1, key == 0xc0))
+    Some((value_at, key))
 }
 
 #[cfg(test)]
@@ -278,6 +325,17 @@ mod tests {
             for attributes in [Attributes::PLAIN, Attributes::PLAIN.with_absolute()] {
                 let quick = walk(&bytes[..end], attributes, stated, 280);
                 prop_assert_eq!(quick, walk_any(&bytes[..end], attributes, stated, 280));
+                if quick.is_err() {
+                    continue;
+                }
+                let mut read = records_of(&bytes[..end], attributes).unwrap().map(Result::unwrap);
+                each_value(&bytes[..end], |position, value, headers| {
+                    let record = read.next().unwrap();
+                    prop_assert_eq!((position, value), (record.position, record.value));
+                    prop_assert!(headers == record.headers || (headers.is_empty() && record.headers == [0xc0]));
+                    Ok(())
+                })?;
+                prop_assert!(read.next().is_none());
             }
         }
     }

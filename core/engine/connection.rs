@@ -10,6 +10,7 @@ use super::rates::Meter;
 use super::source::Subscription;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{DeliveryPriority, Log, Partition};
+use crate::schema::{Enforced, Enforcement, Taker};
 use crate::space::{PublishTo, Space};
 use crate::wire::{FRAME_HEAD_BYTES, Scanner, out};
 
@@ -36,6 +37,9 @@ pub(super) struct Publisher {
     /// Where records without a key go during one chunk: staying with one
     /// partition a while keeps batches and runs of acks long.
     pub sticky: u32,
+    /// What the topic asks of records, and when that was looked up.
+    pub enforcement: Option<Arc<Enforcement>>,
+    enforced_generation: u64,
     /// Set when it publishes to an exchange: the log is its journal then.
     pub exchange: Option<ExchangeTarget>,
 }
@@ -55,9 +59,28 @@ pub(super) struct QueueSubscription {
 }
 
 impl Publisher {
-    /// Before a chunk: moves on to the next sticky partition and looks again how
+    /// `sticky` is a number to begin with: publishers that begin at different partitions spread their load.
+    pub fn new(log: Arc<Log>, producer_id: u64, producer_epoch: u16, sticky: u32) -> Self {
+        Self {
+            log,
+            partitions: Vec::new(),
+            producer_id,
+            producer_epoch,
+            sticky,
+            enforcement: None,
+            enforced_generation: 0,
+            exchange: None,
+        }
+    }
+
+    /// Before a chunk: moves on to the next sticky partition and looks again what is asked of records, and how
     /// many partitions there are; they can only grow.
-    pub fn refresh(&mut self) {
+    pub fn refresh(&mut self, enforced: &Enforced) {
+        let generation = enforced.generation();
+        if generation != self.enforced_generation {
+            self.enforced_generation = generation;
+            self.enforcement = enforced.get(Taker::Topic(self.log.id));
+        }
         self.sticky = self.sticky.wrapping_add(1);
         let count = self.log.partition_count();
         if count as usize != self.partitions.len() {

@@ -16,6 +16,7 @@ use super::worker::{Worker, no_connection};
 use crate::batch::{HEADER_BYTES, verify};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Log, LogConfig, Partition};
+use crate::schema::Taker;
 
 /// Where a source begins and ends.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,7 @@ impl Worker {
     pub fn delete_log(&self, id: u64) -> Result<()> {
         let Some(log) = self.engine().store.log(id) else { return Ok(()) };
         self.engine().store.delete_log(id)?;
+        self.engine().enforce_no_more(Taker::Topic(id));
         for partition in (0..log.partition_count()).filter_map(|index| log.partition(index)) {
             self.engine().inboxes.wake_watchers(&partition);
         }
@@ -122,15 +124,15 @@ impl Worker {
     ) -> Result<()> {
         let limit = self.engine().options.publishers_per_connection_max;
         let log = self.log(log_id)?;
+        let enforced = Arc::clone(&self.engine().enforced);
         let Connection { input, peer } = self.connection(connection)?;
         input.greeted = true;
         if peer.publishers.contains(id) {
             return Err(CoreError::new(ErrorCode::PUBLISHER_EXISTS, format!("publisher {id} is open already")));
         }
         check_room(peer.publishers.len(), limit, "publishersPerConnectionMax")?;
-        let mut publisher =
-            Publisher { log, partitions: Vec::new(), producer_id, producer_epoch, sticky: connection, exchange: None };
-        publisher.refresh();
+        let mut publisher = Publisher::new(log, producer_id, producer_epoch, connection);
+        publisher.refresh(&enforced);
         peer.publishers.insert(id, publisher);
         Ok(())
     }

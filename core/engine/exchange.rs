@@ -8,7 +8,7 @@ use super::connection::{ExchangeTarget, Peer};
 use super::drain;
 use super::publish::{self, Checked};
 use super::worker::Hub;
-use crate::batch::{BodyCrc, HEADER_BYTES};
+use crate::batch::{BodyCrc, HEADER_BYTES, read_record};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::ring::{Entry, NO_TIMESTAMP};
 use crate::space::{Piece, Published};
@@ -103,16 +103,20 @@ pub(super) fn flush(hub: &mut Hub) {
         return;
     }
     for staged in std::mem::take(&mut hub.exchange_staged) {
-        flush_one(hub, &staged);
+        flush_one(hub, staged);
     }
 }
 
-fn flush_one(hub: &mut Hub, staged: &Staged) {
-    let now_ms = hub.engine.now_ms();
-    let header = drain::header_of(now_ms, &staged.entries, staged.records.len());
-    debug_assert_eq!(header.batch_bytes(), HEADER_BYTES + staged.records.len());
-    let piece = Piece { header, body: &staged.records, body_crc: BodyCrc::of(&staged.records) };
-    let Published { outcome, returned } = staged.target.space.publish(&piece, staged.target.to, now_ms);
+fn flush_one(hub: &mut Hub, mut staged: Staged) {
+    let mut published = publish_staged(hub, &staged);
+    if published.outcome.as_ref().is_err_and(|error| error.code == ErrorCode::SCHEMA_VIOLATION) {
+        refuse_violations(hub, &mut staged);
+        if staged.entries.is_empty() {
+            return;
+        }
+        published = publish_staged(hub, &staged);
+    }
+    let Published { outcome, returned } = published;
     let outcome = drain::Outcome {
         partition: &staged.target.space.journal,
         base: outcome.as_ref().ok().copied().flatten(),
@@ -121,5 +125,43 @@ fn flush_one(hub: &mut Hub, staged: &Staged) {
     };
     if outcome.answer(hub, &staged.entries) {
         hub.engine.store.request_sync(&staged.target.space.journal);
+    }
+}
+
+fn publish_staged(hub: &Hub, staged: &Staged) -> Published {
+    let now_ms = hub.engine.now_ms();
+    staged.target.space.publish(&staged.piece(now_ms), staged.target.to, now_ms)
+}
+
+/// Takes the records out that a queue or topic refuses, and answers their senders: each record stands for itself.
+fn refuse_violations(hub: &mut Hub, staged: &mut Staged) {
+    let now_ms = hub.engine.now_ms();
+    let Ok(violations) = staged.target.space.violations(&staged.piece(now_ms), staged.target.to, now_ms) else {
+        return;
+    };
+    let mut violations = violations.iter().peekable();
+    let records = std::mem::take(&mut staged.records);
+    let entries = std::mem::take(&mut staged.entries);
+    let mut rest = &records[..];
+    for (index, entry) in entries.iter().enumerate() {
+        let Ok(record) = read_record(rest) else { return };
+        rest = &rest[record.raw.len()..];
+        let Some((_, violation)) = violations.next_if(|(position, _)| *position as usize == index) else {
+            staged.records.extend_from_slice(record.raw);
+            staged.entries.push(*entry);
+            continue;
+        };
+        let error = violation.at(0);
+        let refused =
+            drain::Outcome { partition: &staged.target.space.journal, base: None, error: Some(&error), returned: &[] };
+        refused.answer(hub, [entry]);
+    }
+}
+
+impl Staged {
+    fn piece(&self, now_ms: u64) -> Piece<'_> {
+        let header = drain::header_of(now_ms, &self.entries, self.records.len());
+        debug_assert_eq!(header.batch_bytes(), HEADER_BYTES + self.records.len());
+        Piece { header, body: &self.records, body_crc: BodyCrc::of(&self.records) }
     }
 }

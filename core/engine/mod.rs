@@ -37,6 +37,7 @@ pub use worker::Worker;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{LogStore, RecoveryReport};
+use crate::schema::{Enforced, Enforcement, Schema, Taker};
 use crate::space::{SpaceCounters, Spaces};
 use inbox::{Inbox, Inboxes};
 use prefault::Prefaulter;
@@ -55,6 +56,8 @@ pub struct Engine {
     next_producer: AtomicU64,
     spaces: Spaces,
     rates: Rates,
+    /// The schemas, and what topics and queues ask of their records.
+    enforced: Arc<Enforced>,
 }
 
 impl Engine {
@@ -84,6 +87,7 @@ impl Engine {
             next_producer,
             spaces: Spaces::default(),
             rates: Rates::default(),
+            enforced: Arc::default(),
         };
         Ok(Arc::new(engine))
     }
@@ -140,6 +144,32 @@ impl Engine {
     /// What happened to messages of exchanges that no queue has to show for.
     pub fn space_counters(&self) -> SpaceCounters {
         self.spaces.counters()
+    }
+
+    /// Adds the schema of an id, from its table. An id has its schema for ever: one that is there stays.
+    ///
+    /// # Errors
+    /// `schema_invalid` where it is no table, `limit_exceeded`.
+    pub fn schema_put(&self, id: u32, table: &[u8]) -> Result<()> {
+        self.enforced.schemas.put(id, Schema::read(table)?)
+    }
+
+    pub fn schema_known(&self, id: u32) -> bool {
+        self.enforced.schemas.get(id).is_some()
+    }
+
+    pub fn schema_remove(&self, id: u32) {
+        self.enforced.schemas.remove(id);
+    }
+
+    /// Sets which records a topic or queue takes from the next chunk on; `version` is the metadata log's offset.
+    pub fn enforce(&self, taker: Taker, version: u64, enforcement: Option<Enforcement>) {
+        self.enforced.set(taker, version, enforcement);
+    }
+
+    /// Forgets what a topic or queue that is gone has asked for.
+    pub fn enforce_no_more(&self, taker: Taker) {
+        self.enforced.forget(taker);
     }
 
     /// Syncs everything, leaves the clean mark and joins the threads.

@@ -12,11 +12,13 @@ use super::exchange;
 use super::partition_state::state_of;
 use super::worker::Hub;
 use crate::batch::{
-    Attributes, BatchHeader, BodyCrc, Compression, HEADER_BYTES, compression, murmur2::partition_of, verify, walk,
+    Attributes, BatchHeader, BodyCrc, Compression, HEADER_BYTES, compression, each_value, murmur2::partition_of,
+    verify, walk,
 };
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Durability, LogConfig, Partition};
 use crate::ring::{Entry, NO_TIMESTAMP, PushError};
+use crate::schema::Enforcement;
 use crate::wire::out::AckRun;
 use crate::wire::{BadPublish, Condition, PublishFrame, PublishOneFrame};
 
@@ -123,7 +125,7 @@ fn single(publisher: u32, correlation: u32) -> AckRun {
     AckRun { publisher, correlation, count: 1, partition: 0, base_offset: None, level: LEVEL_NONE }
 }
 
-fn check<'c>(hub: &Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut AckRun) -> Result<Checked<'c>> {
+fn check<'c>(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut AckRun) -> Result<Checked<'c>> {
     let publisher = peer.publisher(frame.publisher)?;
     let exchange = publisher.exchange.clone();
     if exchange.is_some() {
@@ -132,7 +134,8 @@ fn check<'c>(hub: &Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut Ack
     let partition = choose(publisher, frame.partition, None)?.clone();
     run.partition = partition.index;
     let config = publisher.log.config();
-    let (header, body_crc) = check_content(hub, &config, exchange.is_some(), frame.batch)?;
+    let (enforcement, is_exchange) = (publisher.enforcement.clone(), exchange.is_some());
+    let (header, body_crc) = check_content(hub, &config, enforcement.as_deref(), is_exchange, frame.batch)?;
     if header.has_producer() && header.producer_id != publisher.producer_id {
         let message = format!("the publisher was not opened with producer id {}", header.producer_id);
         return Err(CoreError::new(ErrorCode::UNKNOWN_PRODUCER, message));
@@ -144,8 +147,9 @@ fn check<'c>(hub: &Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut Ack
 
 /// A client's batch is what its header says, and allowed on this topic.
 pub(super) fn check_content(
-    hub: &Hub,
+    hub: &mut Hub,
     config: &LogConfig,
+    enforcement: Option<&Enforcement>,
     is_exchange: bool,
     bytes: &[u8],
 ) -> Result<(BatchHeader, BodyCrc)> {
@@ -171,7 +175,19 @@ pub(super) fn check_content(
     if config.compact && found.keyless > 0 {
         return Err(keyless());
     }
+    if let Some(enforcement) = enforcement {
+        enforce(hub, enforcement, &records)?;
+    }
     Ok((header, body_crc))
+}
+
+/// The records are such as the topic takes.
+fn enforce(hub: &mut Hub, enforcement: &Enforcement, records: &[u8]) -> Result<()> {
+    let Hub { engine, memo, .. } = hub;
+    each_value(records, |position, value, headers| {
+        let checked = enforcement.check(&engine.enforced.schemas, value, headers, memo);
+        checked.map_err(|violation| violation.at(position))
+    })
 }
 
 fn check_attributes(attributes: Attributes) -> Result<()> {
@@ -256,6 +272,9 @@ pub(super) fn one(hub: &mut Hub, peer: &mut Peer, frame: &PublishOneFrame<'_>) {
         run.partition = partition.index;
         let config = publisher.log.config();
         check_one(publisher, &config, frame)?;
+        if let Some(enforcement) = &publisher.enforcement {
+            enforce(hub, enforcement, frame.record)?;
+        }
         let entry = Entry {
             producer_id: frame.sequence.map_or(0, |_| publisher.producer_id),
             producer_epoch: publisher.producer_epoch,

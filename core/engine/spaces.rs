@@ -10,6 +10,7 @@ use super::exchange;
 use super::publish;
 use super::worker::{Hub, Worker};
 use crate::error::{CoreError, ErrorCode, Result};
+use crate::schema::Taker;
 use crate::space::{Address, ConsumerOptions, NEVER_MS, PublishTo, Space, SpaceOptions, SpaceTurn};
 use crate::wire::{SettleFrame, out};
 
@@ -45,6 +46,7 @@ impl Worker {
                 snapshot_path: data_dir.map(|data_dir| data_dir.join(SNAPSHOTS).join(id.to_string())),
                 checkpoint_bytes: engine.options.checkpoint_bytes,
                 store: Arc::clone(&engine.store),
+                enforced: Arc::clone(&engine.enforced),
             })
         })?;
         Ok(())
@@ -91,10 +93,12 @@ impl Worker {
     ///
     /// # Errors
     /// `topic_not_found`, `bad_batch`, `bad_crc`, `bad_record`, `batch_too_large`, `message_too_large`,
-    /// `compression_refused`.
-    pub fn batch_check(&self, log_id: u64, is_exchange: bool, batch: &[u8]) -> Result<u32> {
+    /// `compression_refused`; `schema_violation` (of a topic: what an exchange routes to is looked at by its space).
+    pub fn batch_check(&mut self, log_id: u64, is_exchange: bool, batch: &[u8]) -> Result<u32> {
         let config = self.partition(log_id, 0)?.config();
-        publish::check_content(&self.hub, &config, is_exchange, batch).map(|(header, _)| header.record_count)
+        let enforcement = self.engine().enforced.get(Taker::Topic(log_id));
+        let checked = publish::check_content(&mut self.hub, &config, enforcement.as_deref(), is_exchange, batch);
+        checked.map(|(header, _)| header.record_count)
     }
 
     /// Lets a connection publish to an exchange under the number `id`; `flags` are 1 to

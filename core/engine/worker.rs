@@ -18,6 +18,7 @@ use super::publish;
 use super::spaces;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, DeliveryPriority, Partition};
+use crate::schema::Memo;
 use crate::space::{NEVER_MS, Space};
 use crate::wire::Frame;
 use crate::wire::out;
@@ -31,6 +32,8 @@ pub(super) struct Hub {
     /// Partitions whose rings hold records for the next turn.
     pub staged: Vec<Arc<Partition>>,
     pub outcomes: Vec<AppendOutcome>,
+    /// The schemas that records of this worker had last.
+    pub memo: Memo,
     /// Answers of a drain for connections of this worker.
     pub answers: Vec<AckEvent>,
     /// Sources of this worker whose partitions have moved on.
@@ -124,6 +127,7 @@ impl Worker {
                 maps: Maps::default(),
                 staged: Vec::new(),
                 outcomes: Vec::new(),
+                memo: Memo::default(),
                 answers: Vec::new(),
                 woken: Vec::new(),
                 source_ends: Vec::new(),
@@ -210,7 +214,7 @@ impl Worker {
         }
         let used_bytes = peer.credit.used_bytes();
         for publisher in peer.publishers.values_mut() {
-            publisher.refresh();
+            publisher.refresh(&hub.engine.enforced);
         }
         let Input { control, greeted, .. } = input;
         let mut broken = None;

@@ -5,6 +5,7 @@ use std::fmt;
 use super::framing::{Framed, framed};
 use super::invalid::Invalid;
 use super::schemas::{Memo, Schemas};
+use crate::error::{CoreError, ErrorCode, RecordFault};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnforcementMode {
@@ -54,6 +55,18 @@ impl Violation {
             ViolationReason::Body(invalid) => &invalid.path,
             _ => "",
         }
+    }
+
+    /// The error that the sender is told, about the record at this position of its batch.
+    #[cold]
+    pub fn at(&self, position: u32) -> CoreError {
+        let reason = match &*self.reason {
+            ViolationReason::Body(invalid) => invalid.reason.to_string(),
+            _ => self.to_string(),
+        };
+        let message = format!("record {position}: {self}; {}", self.repair());
+        let fault = RecordFault { position, schema_id: self.schema_id, field: self.field().to_owned(), reason };
+        CoreError::new(ErrorCode::SCHEMA_VIOLATION, message).of_record(fault)
     }
 
     /// What to do about it.

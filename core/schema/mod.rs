@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod cursor;
+mod enforced;
 mod enforcement;
 mod framing;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub(crate) mod tests;
 pub(crate) mod types;
 pub(crate) mod walk;
 
+pub use enforced::{Enforced, Taker};
 pub use enforcement::{Enforcement, EnforcementMode, Violation, ViolationReason};
 pub use framing::{Framed, SCHEMA_ID_HEADER, framed};
 pub use invalid::{Invalid, PATH_BYTES_MAX, Reason};

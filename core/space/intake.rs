@@ -61,6 +61,7 @@ impl State {
         published: &mut Published,
     ) -> Result<Option<u64>> {
         let specials = self.route(piece, to, &mut published.returned)?;
+        self.check_enforced(piece)?;
         self.check_room()?;
         let Some(base) = self.append(piece, now_ms)? else { return Ok(self.duplicate()) };
         let copied = self.copy_to_topics(piece, None);

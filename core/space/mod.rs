@@ -4,6 +4,7 @@
 mod dead_letters;
 mod delivery;
 mod edit;
+mod enforce;
 mod intake;
 mod journal;
 mod ledger;
@@ -33,6 +34,7 @@ pub use transactions::Touched;
 
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{DeliveryPriority, LogStore, Partition};
+use crate::schema::{Enforced, Violation};
 use crate::wire::SettleFrame;
 
 /// No deadline.
@@ -90,6 +92,8 @@ pub struct SpaceOptions {
     pub checkpoint_bytes: u64,
     /// For bindings to topics.
     pub store: Arc<LogStore>,
+    /// Which records queues and topics take.
+    pub enforced: Arc<Enforced>,
 }
 
 pub struct Space {
@@ -184,6 +188,14 @@ impl Space {
         };
         self.dirty.store(true, Ordering::Release);
         published
+    }
+
+    /// The records of a batch that a queue or topic which enforces schemas refuses, by position, ascending.
+    ///
+    /// # Errors
+    /// As publishing the batch.
+    pub fn violations(&self, piece: &Piece<'_>, to: PublishTo, now_ms: u64) -> Result<Vec<(u32, Violation)>> {
+        self.lock(now_ms)?.violations(piece, to)
     }
 
     /// Adds a consumer to a queue. Returns its number.

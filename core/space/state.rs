@@ -14,6 +14,7 @@ use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, LogStore, Partition};
 use crate::queue::{ConsumerConfig, Dispatch, Effect, merge_settled};
 use crate::route::{RouteLimits, Router, SetId};
+use crate::schema::{Enforced, Memo};
 use crate::wire::out;
 
 /// A queue hands out at most so many messages a turn, so that no queue keeps the loop.
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub journal: Journal,
     pub ledger: Ledger,
     pub store: Arc<LogStore>,
+    pub enforced: Arc<Enforced>,
+    pub memo: Memo,
     pub snapshot_path: Option<PathBuf>,
     pub checkpoint_bytes: u64,
     pub last_snapshot_bytes: u64,
@@ -79,6 +82,8 @@ impl State {
             journal: Journal::new(options.journal),
             ledger: Ledger::new(options.acks),
             store: options.store,
+            enforced: options.enforced,
+            memo: Memo::default(),
             snapshot_path: options.snapshot_path,
             checkpoint_bytes: options.checkpoint_bytes,
             last_snapshot_bytes: 0,

@@ -54,8 +54,8 @@ impl State {
     /// Answers a request of a transaction's coordinator.
     ///
     /// # Errors
-    /// `unknown_delivery`, `queue_not_found`; `unroutable`, `no_responder`, `queue_full` (check); `disk_full`,
-    /// `storage_failed`, after which the same request may come again.
+    /// `unknown_delivery`, `queue_not_found`; `unroutable`, `no_responder`, `schema_violation`, `queue_full` (check);
+    /// `disk_full`, `storage_failed`, after which the same request may come again.
     pub fn transact(&mut self, request: &[u8], worker: u32, now_ms: u64, touched: &mut Touched) -> Result<Vec<u8>> {
         let reader = &mut Reader::new(request);
         reader.array().map_err(malformed)?;
@@ -148,6 +148,7 @@ impl State {
             let message = format!("record {position} of the transaction's batch reaches nobody who would take it");
             return Err(CoreError::new(*code, message));
         }
+        self.check_enforced(piece)?;
         self.check_room()
     }
 

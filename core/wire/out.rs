@@ -83,15 +83,32 @@ pub fn write_nack(out: &mut Vec<u8>, publisher: u32, correlation: u32, count: u3
         write_str(out, error.code.name());
         write_str(out, message);
         write_bool(out, error.code.retryable());
-        match error.offset {
-            None => write_nil(out),
-            Some(offset) => {
-                write_map(out, 1);
-                write_str(out, "offset");
-                write_uint(out, offset);
-            }
-        }
+        write_details(out, error);
     });
+}
+
+/// `{offset}`, `{position, schemaId, field, reason}` of a record, or nil.
+fn write_details(out: &mut Vec<u8>, error: &CoreError) {
+    if let Some(record) = &error.record {
+        write_map(out, 4);
+        write_str(out, "position");
+        write_uint(out, record.position.into());
+        write_str(out, "schemaId");
+        write_optional_uint(out, record.schema_id.map(u64::from));
+        write_str(out, "field");
+        write_str(out, &record.field);
+        write_str(out, "reason");
+        write_str(out, &record.reason);
+        return;
+    }
+    match error.offset {
+        None => write_nil(out),
+        Some(offset) => {
+            write_map(out, 1);
+            write_str(out, "offset");
+            write_uint(out, offset);
+        }
+    }
 }
 
 /// Appends one CREDIT frame: `bytes` of publish credit are returned.

@@ -17,6 +17,7 @@ export {
 } from "./metadata-state.ts";
 export { hashName, nameFault } from "./names.ts";
 export { compilePattern, PatternSet, patternFault } from "./patterns.ts";
+export { Enforcements } from "./enforcement.ts";
 export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";
 export { type TopicLimits, Topics } from "./topics.ts";
 export { Definitions, type RoutingLimits } from "./definitions.ts";

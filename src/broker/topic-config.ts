@@ -1,9 +1,18 @@
 /** The configuration of a topic: keys, ranges, defaults, and how it becomes the core's `LogConfig`. */
-import type { LogConfig } from "../log/engine.ts";
 import { MillraceError } from "../errors/index.ts";
+import { type LogConfig, SCHEMA_ENFORCE, type SchemaEnforce } from "../log/engine.ts";
+import { STRATEGIES, type SubjectStrategy } from "../schema/index.ts";
 
 /** What a topic states itself; a key that is absent follows the broker's configuration. */
-export type TopicConfig = Partial<Omit<LogConfig, "internal">>;
+export type TopicConfig = Partial<TopicSettings>;
+
+/** All settings of a topic: those of its log, and what is asked of its records. */
+export interface TopicSettings extends Omit<LogConfig, "internal"> {
+  /** Whether records name a schema of the topic's subjects (`id`) and decode with it (`full`). */
+  readonly schemaEnforce: SchemaEnforce;
+  /** Which subjects those are. */
+  readonly schemaStrategy: SubjectStrategy;
+}
 
 /** The broker's values for keys that a topic leaves out; the names are those of src/config. */
 export interface TopicDefaults {
@@ -39,6 +48,8 @@ const RULES: { readonly [K in keyof Required<TopicConfig>]: Rule } = {
   memoryBytesMax: { kind: "integer", min: 64 * 1024, max: 64 * GIB, unlimited: false },
   timestampType: { kind: "choice", values: ["create", "append"] },
   deliveryPriority: { kind: "choice", values: ["high", "normal", "low"] },
+  schemaEnforce: { kind: "choice", values: SCHEMA_ENFORCE },
+  schemaStrategy: { kind: "choice", values: STRATEGIES },
 };
 
 /**
@@ -78,6 +89,7 @@ export function checkTopicConfig(next: TopicConfig, previous: TopicConfig | unde
 
 /** The core's view: the topic's own values over the broker's. */
 export function logConfigOf(config: TopicConfig, defaults: TopicDefaults): LogConfig {
+  const { schemaEnforce: _, schemaStrategy: __, ...own } = config;
   return {
     segmentBytes: defaults.segmentBytes,
     segmentMs: defaults.segmentMs,
@@ -92,9 +104,16 @@ export function logConfigOf(config: TopicConfig, defaults: TopicDefaults): LogCo
     memoryBytesMax: MEMORY_BYTES_DEFAULT,
     timestampType: "create",
     deliveryPriority: "normal",
-    ...config,
+    ...own,
     internal: false,
   };
+}
+
+/** Every setting with the value in force. */
+export function settingsOf(config: TopicConfig, defaults: TopicDefaults): TopicSettings {
+  const { internal: _, ...log } = logConfigOf(config, defaults);
+  const { schemaEnforce = "none", schemaStrategy = "topic" } = config;
+  return { ...log, schemaEnforce, schemaStrategy };
 }
 
 /** The config of the broker's own compacted logs. */

@@ -1,6 +1,6 @@
 /** Topics: create, alter, describe, delete and list over the metadata log, and their logs in the engine. */
 import { isMillraceError, MillraceError } from "../errors/index.ts";
-import type { Engine, LogConfig, PartitionInfo } from "../log/engine.ts";
+import type { Engine, PartitionInfo } from "../log/engine.ts";
 import type { MetadataLog } from "./metadata-log.ts";
 import {
   counterRecord,
@@ -17,8 +17,10 @@ import {
   checkTopicConfig,
   logConfigOf,
   parseTopicConfig,
+  settingsOf,
   type TopicConfig,
   type TopicDefaults,
+  type TopicSettings,
 } from "./topic-config.ts";
 
 export interface TopicLimits extends TopicDefaults {
@@ -31,7 +33,7 @@ export interface TopicDescription {
   readonly name: string;
   readonly partitions: number;
   /** Every key with the value in force. */
-  readonly config: Omit<LogConfig, "internal">;
+  readonly config: TopicSettings;
   readonly createdMs: number;
   readonly offsets: readonly (PartitionInfo & { readonly partition: number })[];
 }
@@ -203,9 +205,8 @@ export class Topics {
   }
 
   /** The settings in force. */
-  configOf(topic: Topic): Omit<LogConfig, "internal"> {
-    const { internal: _, ...config } = logConfigOf(topic.config, this.#limits);
-    return config;
+  configOf(topic: Topic): TopicSettings {
+    return settingsOf(topic.config, this.#limits);
   }
 
   /** @throws partition_not_found. */

@@ -43,6 +43,8 @@ const SETTINGS: Readonly<Record<string, Kind>> = {
   deferredMax: "count",
   delayedMax: "count",
   groupsMax: "count",
+  schemaEnforce: "text",
+  schemaStrategy: "text",
 };
 
 export interface SettingOptions {
@@ -54,6 +56,7 @@ export interface SettingOptions {
   deliveryLimit?: string;
   lease?: string;
   priorityMax?: string;
+  schemaEnforce?: string;
   deadLetter?: string;
 }
 
@@ -66,6 +69,7 @@ export function addSettingOptions(command: Command): Command {
     .option("--delivery-limit <count>", "deliveries after which a message is dead-lettered")
     .option("--lease <duration>", "how long a consumer may hold a message (leaseMs)")
     .option("--priority-max <level>", "priorities from 0 to this, at most 31")
+    .option("--schema-enforce <mode>", "what records must have: none, id (of a schema) or full (a body that decodes)")
     .option("--dead-letter <exchange:key>", "where failed messages go; :queue is straight to a queue");
 }
 
@@ -95,6 +99,7 @@ export function queueConfigOf(options: SettingOptions, config: Record<string, un
     config["deliveryLimit"] = countOf("--delivery-limit", options.deliveryLimit, 1);
   if (options.lease !== undefined) config["leaseMs"] = durationOf("--lease", options.lease);
   if (options.priorityMax !== undefined) config["priorityMax"] = countOf("--priority-max", options.priorityMax);
+  if (options.schemaEnforce !== undefined) config["schemaEnforce"] = options.schemaEnforce;
   if (options.deadLetter !== undefined) config["deadLetter"] = deadLetterOf(options.deadLetter);
   return config as QueueConfig;
 }

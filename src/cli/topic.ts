@@ -14,6 +14,8 @@ interface SettingOptions {
   retentionBytes?: string;
   compact?: boolean;
   durability?: string;
+  schemaEnforce?: string;
+  schemaStrategy?: string;
 }
 
 interface CreateOptions extends SettingOptions {
@@ -43,6 +45,8 @@ const SETTINGS: Readonly<Record<keyof TopicConfig, Kind>> = {
   memoryBytesMax: "bytes",
   timestampType: "text",
   deliveryPriority: "text",
+  schemaEnforce: "text",
+  schemaStrategy: "text",
 };
 
 function settingName(name: string): keyof TopicConfig {
@@ -77,6 +81,8 @@ export function topicConfigOf(options: SettingOptions & { storage?: string }): T
   if (options.compact !== undefined) config["compact"] = options.compact;
   if (options.durability !== undefined) config["durability"] = options.durability;
   if (options.storage !== undefined) config["storage"] = options.storage;
+  if (options.schemaEnforce !== undefined) config["schemaEnforce"] = options.schemaEnforce;
+  if (options.schemaStrategy !== undefined) config["schemaStrategy"] = options.schemaStrategy;
   return config as TopicConfig;
 }
 
@@ -95,7 +101,9 @@ function settingOptions(command: Command): Command {
     .option("--retention <duration>", "delete records older than this (retentionMs); -1 keeps them")
     .option("--retention-bytes <size>", "delete the oldest records of a partition past this; -1 keeps them")
     .option("--compact", "keep only the last record of each key")
-    .option("--durability <level>", "when records become visible: memory, written or synced");
+    .option("--durability <level>", "when records become visible: memory, written or synced")
+    .option("--schema-enforce <mode>", "what records must have: none, id (of a schema) or full (a body that decodes)")
+    .option("--schema-strategy <strategy>", "whose schemas: topic (TOPIC-value), record or topic_record");
 }
 
 function addCreate(topic: Command, runtime: Runtime): void {

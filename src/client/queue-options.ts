@@ -68,6 +68,10 @@ export interface QueueConfig {
   deferredMax?: number;
   delayedMax?: number;
   groupsMax?: number;
+  /** Records must name a schema of the queue's subjects ("id"), and decode with it ("full"). Default "none". */
+  schemaEnforce?: "none" | "id" | "full";
+  /** The subjects: QUEUE-value ("topic"), the record's full name ("record"), or QUEUE-NAME ("topic_record"). */
+  schemaStrategy?: "topic" | "record" | "topic_record";
 }
 
 /** A change of something: what is left out stays, null takes it back to its default. */

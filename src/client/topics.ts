@@ -24,6 +24,10 @@ export interface TopicConfig {
   timestampType?: "create" | "append";
   /** Who goes first where the broker has more to deliver than it can; for subscriptions from then on. Default "normal". */
   deliveryPriority?: "high" | "normal" | "low";
+  /** Records must name a schema of the topic's subjects ("id"), and decode with it ("full"). Default "none". */
+  schemaEnforce?: "none" | "id" | "full";
+  /** The subjects: TOPIC-value ("topic"), the record's full name ("record"), or TOPIC-NAME ("topic_record"). */
+  schemaStrategy?: "topic" | "record" | "topic_record";
 }
 
 export interface CreateTopicOptions extends TopicConfig {

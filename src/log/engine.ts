@@ -232,7 +232,30 @@ export interface QueueEngine {
   ): void;
 }
 
-export interface Engine extends QueueEngine {
+/** Whether a topic or queue asks that records name a schema it knows (`id`), and decode with it (`full`). */
+export const SCHEMA_ENFORCE = ["none", "id", "full"] as const;
+export type SchemaEnforce = (typeof SCHEMA_ENFORCE)[number];
+/** What takes records. Its id is that of the topic's log, or the queue's. */
+export type RecordTaker = "topic" | "queue";
+
+/** Schemas in the core, which all workers share. */
+export interface SchemaEngine {
+  /** Adds the schema of an id. An id keeps its schema: one that is there stays. @throws schema_invalid, limit_exceeded. */
+  schemaPut(id: number, table: Uint8Array): void;
+  schemaKnown(id: number): boolean;
+  schemaRemove(id: number): void;
+  /**
+   * Sets which records a topic or queue takes from now on, on all workers.
+   *
+   * @param version offset in the metadata log; what a worker tells that is behind it changes nothing.
+   * @param ids of the schemas that records may have.
+   */
+  enforce(taker: RecordTaker, id: number, version: number, mode: SchemaEnforce, ids: number[]): void;
+  /** A topic or queue is gone, and its id is never given again. */
+  enforceNoMore(taker: RecordTaker, id: number): void;
+}
+
+export interface Engine extends QueueEngine, SchemaEngine {
   /** Names the shared core, for `attach` in another worker. */
   readonly engineId: number;
   readonly worker: number;

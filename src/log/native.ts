@@ -60,6 +60,10 @@ const TIMER = 10;
 const MORE = 1;
 const MOVED = 2;
 
+/** Message, position, schema id, field and reason, each behind a byte 1 (native/convert.rs). */
+// oxlint-disable-next-line no-control-regex
+const RECORD_FAULT = /^([^]*)\u0001(\d+)\u0001(\d*)\u0001([^\u0001]*)\u0001([^\u0001]*)$/;
+
 /**
  * Opens a data directory (or memory) and recovers it; worker 0.
  *
@@ -123,12 +127,17 @@ function addon(): Addon {
   return require("../../native/millrace.node") as Addon;
 }
 
-/** The native side throws `code|offset|message`. */
+/** The native side throws `code|offset|message`, and about a record of a batch what is wrong with it behind that. */
 function translate(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const [, code, offset, message] = /^(\d+)\|(\d*)\|([^]*)$/.exec(error.message) ?? [];
-  if (code === undefined || message === undefined) return error;
-  return errorOf(Number(code), message, offset ? { offset: Number(offset) } : undefined);
+  const [, code, offset, text] = /^(\d+)\|(\d*)\|([^]*)$/.exec(error.message) ?? [];
+  if (code === undefined || text === undefined) return error;
+  const [, message, position, schemaId, field, reason] = RECORD_FAULT.exec(text) ?? [];
+  if (message !== undefined) {
+    const schema = schemaId ? Number(schemaId) : null;
+    return errorOf(Number(code), message, { position: Number(position), schemaId: schema, field, reason });
+  }
+  return errorOf(Number(code), text, offset ? { offset: Number(offset) } : undefined);
 }
 
 function translated<T>(call: () => T): T {
@@ -307,6 +316,26 @@ class LogEngine implements Engine {
 
   queueSubscribe(...args: Parameters<Engine["queueSubscribe"]>): void {
     translated(() => this.#native.queueSubscribe(...args));
+  }
+
+  schemaPut(id: number, table: Uint8Array): void {
+    translated(() => this.#native.schemaPut(id, table));
+  }
+
+  schemaKnown(id: number): boolean {
+    return this.#native.schemaKnown(id);
+  }
+
+  schemaRemove(id: number): void {
+    this.#native.schemaRemove(id);
+  }
+
+  enforce(...args: Parameters<Engine["enforce"]>): void {
+    translated(() => this.#native.enforce(...args));
+  }
+
+  enforceNoMore(...args: Parameters<Engine["enforceNoMore"]>): void {
+    translated(() => this.#native.enforceNoMore(...args));
   }
 
   turn(sink: TurnSink): boolean {

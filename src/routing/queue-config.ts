@@ -79,6 +79,10 @@ export interface QueueConfig {
   readonly deferredMax?: number;
   readonly delayedMax?: number;
   readonly groupsMax?: number;
+  /** Whether records name a schema of the queue's subjects (`id`) and decode with it (`full`). Default "none". */
+  readonly schemaEnforce?: "none" | "id" | "full";
+  /** Which subjects those are: of the queue's name, the record's, or both. Default "topic". */
+  readonly schemaStrategy?: "topic" | "record" | "topic_record";
 }
 
 /** A hundred years: far enough for "keep it", and still exact in every unit. */
@@ -141,6 +145,8 @@ const RULES: { readonly [K in keyof Required<QueueConfig>]: Rule } = {
   deferredMax: integer(1, U32_MAX),
   delayedMax: integer(1, U32_MAX),
   groupsMax: integer(1, U32_MAX),
+  schemaEnforce: { kind: "choice", values: ["none", "id", "full"] },
+  schemaStrategy: { kind: "choice", values: ["topic", "record", "topic_record"] },
 };
 
 /** What a key is when it is left out; such values are not stored, so that they cannot count as a difference. */
@@ -153,6 +159,8 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   priorityMax: 0,
   deliveryPriority: "normal",
   overflow: "drop-head",
+  schemaEnforce: "none",
+  schemaStrategy: "topic",
 };
 
 /**
@@ -274,7 +282,7 @@ export function checkSameQueue(name: string, before: QueueConfig, now: QueueConf
 
 /** The map that the core reads. @param deadLetterExchange id of the exchange that `deadLetter` names. */
 export function coreQueueConfig(config: QueueConfig, deadLetterExchange: number | null): Record<string, unknown> {
-  const { deadLetter, release, ...rest } = config;
+  const { deadLetter, release, schemaEnforce: _, schemaStrategy: __, ...rest } = config;
   const core: Record<string, unknown> = { durable: true, ...rest };
   if (deadLetterExchange !== null) {
     core["hasDeadLetter"] = true;

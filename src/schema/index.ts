@@ -1,3 +1,4 @@
+export { compileAvro } from "./compile.ts";
 export {
   conflictsOf,
   deleteSubject,

@@ -8,6 +8,7 @@ import {
   Commits,
   Coordinator,
   Definitions,
+  Enforcements,
   type Engine,
   EVENT_NOTICE,
   Exchanges,
@@ -80,6 +81,7 @@ export class Runtime {
   readonly #topics: Topics;
   readonly #spaces: Spaces;
   readonly #definitions: Definitions;
+  readonly #enforcements: Enforcements;
   readonly #exchanges: Exchanges;
   readonly #queues: Queues;
   readonly #quotas: Quotas;
@@ -131,8 +133,12 @@ export class Runtime {
       limits: config,
     });
     this.#queueLife = new QueueLife(this.#definitions, this.#queues, (error) => this.#onQueueLifeFailure(error));
+    this.#enforcements = new Enforcements(engine, this.#metadata, ({ id }, error) => {
+      logger.error(`records of schema ${id} are refused where schemas are enforced`, { error });
+    });
     this.#metadata.catchUp();
     if (engine.worker === 0) this.#openAll();
+    this.#enforcements.openAll();
     const offsets = new OffsetsStore(engine, internal);
     const transactionLog = new TransactionLog(engine, transactionLogConfig(config));
     const replayed = transactionLog.replay();
@@ -182,6 +188,7 @@ export class Runtime {
   }
 
   #onMetadata(event: MetadataEvent): void {
+    if (this.#isLive) this.#enforcements.apply(event);
     if (isSchemaEvent(event)) return;
     if (isQuotaEvent(event)) {
       this.#quotas.apply(event);

@@ -182,7 +182,7 @@ impl Rig {
                 numbers.push(ahead.uint().unwrap_or(u64::MAX));
                 reader.skip(8).unwrap();
             }
-            frames.push(Got { op, numbers, batches: reader.rest().to_vec() });
+            frames.push(Got { op, numbers, batches: reader.rest().to_vec(), content: content.to_vec() });
         }
         frames
     }
@@ -193,6 +193,7 @@ pub struct Got {
     pub op: u64,
     pub numbers: Vec<u64>,
     pub batches: Vec<u8>,
+    pub content: Vec<u8>,
 }
 
 pub fn frame(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

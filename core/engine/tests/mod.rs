@@ -9,5 +9,6 @@ mod lifecycle;
 mod publish;
 mod queues;
 mod redrive;
+mod schemas;
 mod space_kit;
 mod space_recovery;
