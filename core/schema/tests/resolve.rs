@@ -77,6 +77,11 @@ fn fields_go_by_name_and_alias_into_the_readers_order_and_missing_ones_get_their
     let twice = FieldOf { name: "again", aliases: &["a"], of: 5, default: None };
     let doubled = Table::new(8).record("R", &[field("a", 2), twice]);
     assert_eq!(read(&writer, &doubled, body()), Ok(Body::new().long(5).double(5.0).0));
+    let maybe = Table::new(8).record("R", &[field("a", 9), field("b", 7)]).union(&[0, 2]);
+    let strict = FieldOf { name: "strict", aliases: &["a"], of: 2, default: None };
+    let doubled = Table::new(8).record("R", &[field("a", 9), strict]).union(&[0, 2]);
+    let null = Body::new().long(0).text("b");
+    assert_eq!(read(&maybe, &doubled, null), Err(("a".to_owned(), Reason::NoMatch)), "by the writer's name");
     let none = Table::new(8).record("R", &[field("missing", 2)]);
     assert!(Resolution::new(Arc::new(writer.schema()), &none.schema()).is_err());
 }
@@ -114,6 +119,8 @@ fn enums_go_by_symbol_and_unknown_ones_to_the_default() {
     let with_default = Table::new(8).symbols("E", &["C", "A"], Some(1));
     assert_eq!(read(&writer, &with_default, Body::new().long(1)), Ok(Body::new().long(1).0));
     assert!(between(&writer, &with_default).is_total());
+    let turned = Table::new(8).symbols("E", &["C", "B", "A"], None);
+    assert_eq!(read(&writer, &turned, Body::new().long(0)), Ok(Body::new().long(2).0));
     let longer = Table::new(8).symbols("E", &["A", "B", "C", "D"], None);
     assert!(between(&writer, &longer).is_identity());
 }
@@ -128,6 +135,8 @@ fn unions_lead_from_branch_to_branch() {
     assert_eq!(read(&writer, &reader, branch(2).text("a")), Ok(branch(1).text("a").0));
     assert_eq!(read(&writer, &reader, branch(3)), Err((String::new(), Reason::Branch(3, 3))));
     assert_eq!(read(&Table::new(2), &reader, branch(3)), Ok(branch(0).double(3.0).0), "from no union into one");
+    let turned = Table::new(8).union(&[7, 2, 0]);
+    assert_eq!(read(&writer, &turned, branch(0)), Ok(branch(2).0));
     let exact = Table::new(8).union(&[4, 2]);
     assert_eq!(read(&Table::new(2), &exact, branch(3)), Ok(branch(1).long(3).0), "its own type before a promotion");
     let single = Table::new(3);

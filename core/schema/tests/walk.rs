@@ -91,6 +91,7 @@ fn bombs_are_refused_at_once() {
     let list = Table::new(8).record("List", &[field("next", 9)]).union(&[0, 8]).schema();
     let nested = |depth: usize| [vec![2; depth - 1], vec![0]].concat();
     assert_eq!(list.validate(&nested(DEPTH_MAX as usize)), Ok(()));
+    assert_eq!(fault(&list, &nested(DEPTH_MAX as usize + 1)).reason, Reason::Depth);
     let wrong = fault(&list, &nested(1_000_000));
     assert_eq!(wrong.reason, Reason::Depth);
     assert!(wrong.path.len() <= PATH_BYTES_MAX + "next.".len() + 3 && wrong.path.starts_with("..."));
