@@ -26,7 +26,7 @@ export interface GroupConsumerOptions extends SubscriptionOptions {
   from?: From;
   /** A fixed name of this member: its partitions wait for it through a restart, up to the session timeout. */
   instance?: string;
-  /** The id of a member that has ended without leaving, to take its place at once; a broker that does not know it gives another. */
+  /** The id of a member that has ended without leaving, to take its place at once. Where there is none of this id, it is the new one's. */
   member?: string;
   /** Default: the server's, 10,000 ms. */
   sessionTimeoutMs?: number;

@@ -1,4 +1,5 @@
 import type { Client, GroupConsumer, QueueConsumer, QueueView, Transaction } from "../client/index.ts";
+import { isMillraceError } from "../errors/index.ts";
 import type { BatchView, Record } from "../protocol/index.ts";
 import { type Definition, type Headers, TransformMessage } from "../schema/transform/index.ts";
 import type { Place } from "./messages.ts";
@@ -24,6 +25,8 @@ export interface Work {
   origin(index: number): string;
   /** Has the transaction ack messages `from` to `until`, or commit the offsets behind them. */
   settle(transaction: Transaction, from: number, until: number): void;
+  /** Messages from `from` on were not begun: somebody else gets them, as if they had not been delivered. */
+  giveBack(from: number): void;
 }
 
 export interface Intake {
@@ -31,15 +34,17 @@ export interface Intake {
   take(countMax: number): Promise<Work | null>;
   /** Ends the source: a `take` that waits gives null. */
   stop(): Promise<void>;
+  /** Makes room for the process that follows at once: a queue's messages go back, a group's member keeps its partitions. */
+  handOver(): Promise<void>;
 }
 
 export interface IntakeOptions {
   readonly client: Client;
   readonly name: string;
   readonly definition: Definition;
-  readonly member: string | null;
-  /** Hears the id that the group gives this member. */
-  onMember(member: string): void;
+  readonly member: string;
+  /** Takes little ahead at first. */
+  readonly isCareful: boolean;
 }
 
 /** Headers that were honoured on the way here, and would delay the output again. */
@@ -47,6 +52,8 @@ const SPENT = ["x-delay-ms", "x-deliver-at-ms"];
 /** Bytes of deliveries that wait in the worker. */
 const CREDIT_BYTES = 4 * 1024 * 1024;
 const QUEUE_PREFETCH = 10_000;
+const CAREFUL_PREFETCH = 64;
+const CAREFUL_MS = 5_000;
 const SESSION_TIMEOUT_MS = 10_000;
 
 export function openIntake(options: IntakeOptions): Intake {
@@ -54,23 +61,22 @@ export function openIntake(options: IntakeOptions): Intake {
   return "topic" in from && typeof from.topic === "string" ? openTopic(options, from.topic) : openQueue(options);
 }
 
-function openTopic({ client, name, member, onMember }: IntakeOptions, topic: string): Intake {
+function openTopic({ client, name, member }: IntakeOptions, topic: string): Intake {
   const consumer = client.group(groupOf(name)).consume(topic, {
     autoCommit: false,
     creditBytes: CREDIT_BYTES,
     sessionTimeoutMs: SESSION_TIMEOUT_MS,
-    ...(member === null ? {} : { member }),
-    onAssigned: () => {
-      if (consumer.member !== null) onMember(consumer.member);
-    },
+    member,
   });
-  return new Views<BatchView>(consumer, (stretches) => new TopicWork(consumer, stretches));
+  return new Views<BatchView>(consumer, true, (stretches) => new TopicWork(consumer, stretches));
 }
 
-function openQueue({ client, name, definition }: IntakeOptions): Intake {
+function openQueue({ client, name, definition, isCareful }: IntakeOptions): Intake {
   const queue = queueOf(name, definition.from);
-  const consumer: QueueConsumer = client.queue(queue).consume({ autoAck: false, prefetch: QUEUE_PREFETCH });
-  return new Views<QueueView>(consumer, (stretches) => new QueueWork(queue, stretches));
+  const prefetch = isCareful ? CAREFUL_PREFETCH : QUEUE_PREFETCH;
+  const consumer: QueueConsumer = client.queue(queue).consume({ autoAck: false, prefetch });
+  if (isCareful) setTimeout(() => consumer.setPrefetch(QUEUE_PREFETCH), CAREFUL_MS);
+  return new Views<QueueView>(consumer, false, (stretches) => new QueueWork(queue, stretches));
 }
 
 /** Where views come from: a member of a group, or a consumer of a queue. */
@@ -83,12 +89,15 @@ interface Supply<V> {
 class Views<V extends { readonly length: number }> implements Intake {
   private readonly supply: Supply<V>;
   private readonly workOf: (stretches: Stretch<V>[]) => Work;
+  /** Of a group. */
+  private readonly isMember: boolean;
   /** Taken and not handed out: the first of them from `start` on. */
   private views: V[] = [];
   private start = 0;
 
-  constructor(supply: Supply<V>, workOf: (stretches: Stretch<V>[]) => Work) {
+  constructor(supply: Supply<V>, isMember: boolean, workOf: (stretches: Stretch<V>[]) => Work) {
     this.supply = supply;
+    this.isMember = isMember;
     this.workOf = workOf;
   }
 
@@ -110,8 +119,15 @@ class Views<V extends { readonly length: number }> implements Intake {
     return stretches.length === 0 ? null : this.workOf(stretches);
   }
 
-  stop(): Promise<void> {
-    return this.supply.close();
+  async handOver(): Promise<void> {
+    if (!this.isMember) await this.stop();
+  }
+
+  async stop(): Promise<void> {
+    const rest = this.views.map((view, index) => ({ view, from: index === 0 ? this.start : 0, until: view.length }));
+    this.views = [];
+    if (rest.length > 0) this.workOf(rest).giveBack(0);
+    await this.supply.close();
   }
 }
 
@@ -132,8 +148,10 @@ abstract class ViewWork<V> implements Work {
   }
 
   abstract place(index: number): Place;
+  abstract timestamp(index: number): number;
   abstract origin(index: number): string;
   abstract settle(transaction: Transaction, from: number, until: number): void;
+  abstract giveBack(from: number): void;
   protected abstract recordOf(view: V, index: number): Record;
 
   /** The stretch that a message is in. Messages are asked for in order, so it is the last one or the next. */
@@ -145,18 +163,10 @@ abstract class ViewWork<V> implements Work {
     return { view, index: from + index - (starts[this.at] as number) };
   }
 
-  private record(index: number): Record {
-    const found = this.find(index);
-    return this.recordOf(found.view, found.index);
-  }
-
   message(index: number): TransformMessage {
-    const record = this.record(index);
+    const found = this.find(index);
+    const record = this.recordOf(found.view, found.index);
     return new TransformMessage(record.value, keyOf(record), usableHeaders(record.headers as Headers));
-  }
-
-  timestamp(index: number): number {
-    return this.record(index).timestamp;
   }
 
   /** The parts of stretches that messages `from` to `until` are. */
@@ -187,6 +197,11 @@ class TopicWork extends ViewWork<BatchView> {
     return { partition: found.view.partition, number: found.view.offsetAt(found.index) };
   }
 
+  timestamp(index: number): number {
+    const found = this.find(index);
+    return found.view.timestampAt(found.index);
+  }
+
   origin(index: number): string {
     const { view } = this.find(index);
     const { partition, number } = this.place(index);
@@ -200,6 +215,9 @@ class TopicWork extends ViewWork<BatchView> {
     }
     transaction.commitOffsets(this.consumer, offsets);
   }
+
+  /** What is not committed is given again. */
+  giveBack(): void {}
 }
 
 class QueueWork extends ViewWork<QueueView> {
@@ -219,6 +237,11 @@ class QueueWork extends ViewWork<QueueView> {
     return { partition: -1, number: found.view.numberAt(found.index) };
   }
 
+  timestamp(index: number): number {
+    const found = this.find(index);
+    return found.view.recordAt(found.index).timestamp;
+  }
+
   origin(index: number): string {
     return `queue ${this.queue}, message ${this.place(index).number}`;
   }
@@ -226,6 +249,15 @@ class QueueWork extends ViewWork<QueueView> {
   settle(transaction: Transaction, from: number, until: number): void {
     for (const { view, from: first, until: behind } of this.between(from, until)) {
       transaction.ackView(view, first, behind - first);
+    }
+  }
+
+  giveBack(from: number): void {
+    try {
+      for (const { view, from: first, until } of this.between(from, this.length)) view.release(first, until - first);
+    } catch (error) {
+      // Their connection is gone, and with it they are the broker's again.
+      if (!isMillraceError(error, "unknown_delivery")) throw error;
     }
   }
 }

@@ -42,10 +42,12 @@ export type ToWorker =
   | ({ readonly type: "load" } & Assignment)
   | {
       readonly type: "run";
-      /** The member of the group that this worker's predecessor was. */
-      readonly member: string | null;
-      /** Messages that the first batch may have; it doubles with each commit. */
-      readonly batchMax: number;
+      /** The member of the group that this process is, as the one before it was. */
+      readonly member: string;
+      /** A message that was under way when a process ended: it has to be the first of its own. */
+      readonly suspect: Place | null;
+      /** A process before it was killed: what it held counts as delivered, so this one holds little at first. */
+      readonly isCareful: boolean;
       readonly condemned: readonly Condemned[];
     }
   | { readonly type: "condemn"; readonly condemned: Condemned }
@@ -67,7 +69,6 @@ export type FromWorker =
   | { readonly type: "ready" }
   /** It will end: a file that does not load, a subject that is not there. */
   | { readonly type: "unfit"; readonly reason: string }
-  | { readonly type: "member"; readonly member: string }
   /** The newest failure of a message. */
   | { readonly type: "failure"; readonly reason: string }
   /** What keeps it from going on; null: it goes on. */

@@ -59,7 +59,10 @@ export class Outlet {
   private readonly sizes: TopicSizes;
   private readonly pool: EncoderPool;
   private readonly partitioner = new KeyPartitioner();
-  private readonly lanes = new Map<string, Lane>();
+  private readonly lanes: Lane[] = [];
+  /** Lanes by topic and partition. */
+  private readonly topics = new Map<string, Lane[]>();
+  private readonly exchanges = new Map<string, Lane>();
   /** Records without a key of one outlet stay together. */
   private readonly sticky = Math.random();
   private readonly nowMs = Date.now();
@@ -78,9 +81,9 @@ export class Outlet {
     if (target.topic !== undefined) {
       this.bytes += this.laneOfTopic(target.topic, key).append(timestamp, key, content, headers);
     } else if (target.queue !== undefined) {
-      this.bytes += this.lane({ exchange: "", mandatory: true }).append(this.nowMs, target.queue, content, headers);
+      this.bytes += this.laneOfExchange("", true).append(this.nowMs, target.queue, content, headers);
     } else {
-      const lane = this.lane({ exchange: target.exchange ?? "", mandatory: target.mandatory ?? true });
+      const lane = this.laneOfExchange(target.exchange ?? "", target.mandatory ?? true);
       this.bytes += lane.append(this.nowMs, target.key ?? key ?? "", content, headers);
     }
   }
@@ -89,27 +92,32 @@ export class Outlet {
     const count = this.sizes.of(topic) ?? 1;
     const isKeyless = key === null || key === undefined;
     const partition = isKeyless ? Math.floor(this.sticky * count) : this.partitioner.partitionOf(key, count);
-    return this.lane({ topic, partition });
+    const lanes = this.topics.get(topic) ?? [];
+    if (lanes.length === 0) this.topics.set(topic, lanes);
+    return (lanes[partition] ??= this.newLane({ topic, partition }));
   }
 
-  private lane(to: LaneTarget): Lane {
-    const name = "topic" in to ? `${to.partition} ${to.topic}` : `${to.mandatory} ${to.exchange}`;
-    let lane = this.lanes.get(name);
-    if (lane === undefined) {
-      lane = new Lane(to, this.pool);
-      this.lanes.set(name, lane);
-    }
+  private laneOfExchange(exchange: string, mandatory: boolean): Lane {
+    const name = `${mandatory} ${exchange}`;
+    const lane = this.exchanges.get(name) ?? this.newLane({ exchange, mandatory });
+    this.exchanges.set(name, lane);
+    return lane;
+  }
+
+  private newLane(to: LaneTarget): Lane {
+    const lane = new Lane(to, this.pool);
+    this.lanes.push(lane);
     return lane;
   }
 
   /** Puts all batches into the transaction. */
   drain(transaction: Transaction): void {
-    for (const lane of this.lanes.values()) lane.drain(transaction);
+    for (const lane of this.lanes) lane.drain(transaction);
   }
 
   /** Gives the buffers back: the transaction is over. */
   close(): void {
-    for (const lane of this.lanes.values()) lane.close();
+    for (const lane of this.lanes) lane.close();
   }
 }
 

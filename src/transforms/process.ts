@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { DEFAULT_MEMORY_BYTES, DEFAULT_TIMEOUT_MS } from "../schema/transform/definition.ts";
+import { EXIT_ALONE } from "./limits.ts";
 import type { Assignment, Counters, FromWorker, Place, ToWorker } from "./messages.ts";
 import { type Progress, ProgressReader } from "./progress.ts";
 
@@ -25,7 +26,8 @@ const LINE_LENGTH_MAX = 2_000;
 const LINES_MAX = 100;
 const SECOND_MS = 1_000;
 
-export type EndCause = "stopped" | "time" | "memory" | "ended";
+/** "alone": it stands before a message that is to be the first of its process. */
+export type EndCause = "stopped" | "alone" | "time" | "memory" | "ended";
 
 export interface ProcessEnd {
   readonly cause: EndCause;
@@ -34,8 +36,6 @@ export interface ProcessEnd {
   readonly at: Place | null;
   /** That message was the first since the process began. */
   readonly isFirst: boolean;
-  /** Messages of the batch under way. */
-  readonly batch: number;
   readonly counters: Counters;
 }
 
@@ -62,6 +62,8 @@ export class WorkerProcess {
   readonly #loaded = Promise.withResolvers<string | null>();
   readonly #ended = Promise.withResolvers<ProcessEnd>();
   #cause: EndCause = "ended";
+  /** Where it was when it ended. */
+  #last: Progress | undefined;
   #reason = "";
   #deadlineMs = performance.now() + LOAD_MS;
   #step = 0;
@@ -92,9 +94,9 @@ export class WorkerProcess {
     return this.#child.pid;
   }
 
-  /** What it has committed. Not to be asked of one that has ended. */
+  /** What it has committed. */
   get counters(): Counters {
-    return this.#progress.read().counters;
+    return (this.#last ?? this.#progress.read()).counters;
   }
 
   run(start: Omit<Extract<ToWorker, { type: "run" }>, "type">): void {
@@ -165,7 +167,9 @@ export class WorkerProcess {
   #exited(code: number | null, signal: string | number | null): void {
     clearInterval(this.#watcher);
     const progress = this.#progress.read();
+    this.#last = progress;
     this.#progress.close();
+    if (code === EXIT_ALONE && this.#reason === "") this.#cause = "alone";
     if (this.#reason === "")
       this.#reason = signal === null ? `its process ended with code ${code}` : `its process ended by ${signal}`;
     this.#loaded.resolve(this.#reason);
@@ -195,8 +199,8 @@ export class WorkerProcess {
   }
 }
 
-function endOf({ isBusy, partition, number, step, batch, counters }: Progress): Omit<ProcessEnd, "cause" | "reason"> {
-  return { at: isBusy ? { partition, number } : null, isFirst: isBusy && step === 1, batch, counters };
+function endOf({ isBusy, partition, number, step, counters }: Progress): Omit<ProcessEnd, "cause" | "reason"> {
+  return { at: isBusy ? { partition, number } : null, isFirst: isBusy && step === 1, counters };
 }
 
 /** Memory of a process that is in RAM; 0 for one that is gone. */

@@ -14,15 +14,13 @@ const Slot = {
   BUSY: 1,
   PARTITION: 2,
   NUMBER: 3,
-  /** Messages of the batch under way. */
-  BATCH: 4,
-  MESSAGES_IN: 5,
-  MESSAGES_OUT: 6,
-  FAILED: 7,
-  BATCHES: 8,
+  MESSAGES_IN: 4,
+  MESSAGES_OUT: 5,
+  FAILED: 6,
+  BATCHES: 7,
 } as const;
 
-const SLOTS = 9;
+const SLOTS = 8;
 const PAGE_BYTES = SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
 /** The worker's side. */
@@ -31,10 +29,6 @@ export class ProgressWriter {
 
   constructor(file: string) {
     this.slots = new Float64Array(Bun.mmap(file, { shared: true }).buffer, 0, SLOTS);
-  }
-
-  batch(length: number): void {
-    this.slots[Slot.BATCH] = length;
   }
 
   begin(partition: number, number: number): void {
@@ -66,7 +60,6 @@ export interface Progress extends Place {
   /** Messages begun since the worker began, this one too. */
   readonly step: number;
   readonly isBusy: boolean;
-  readonly batch: number;
   readonly counters: Counters;
 }
 
@@ -96,7 +89,6 @@ export class ProgressReader {
       isBusy: at(Slot.BUSY) === 1,
       partition: at(Slot.PARTITION),
       number: at(Slot.NUMBER),
-      batch: at(Slot.BATCH),
       counters: {
         messagesIn: at(Slot.MESSAGES_IN),
         messagesOut: at(Slot.MESSAGES_OUT),

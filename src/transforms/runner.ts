@@ -29,7 +29,8 @@ export interface RunnerOptions {
   readonly client: Client;
   readonly transform: Transform;
   readonly progress: ProgressWriter;
-  readonly batchMax: number;
+  /** A message that has to be the first of its process. */
+  readonly suspect: Place | null;
   /** A message went to the dead letters. */
   onFailure(reason: string): void;
   /** What keeps it from going on; null when it goes on. */
@@ -54,6 +55,9 @@ class Failure {
 
 type Result = Outcome | Failure;
 
+/** "alone": the suspect is next, and another process has to begin with it. */
+export type RunEnd = "stopped" | "alone";
+
 export class Runner {
   private readonly options: RunnerOptions;
   private readonly sizes: TopicSizes;
@@ -63,13 +67,13 @@ export class Runner {
   private isStopping = false;
   private isTaking = false;
   private intake: Intake | null = null;
-  private batchMax: number;
+  /** Messages begun. */
+  private begun = 0;
   private holdMs = HOLD_MS_MIN;
   private newestFailure: string | null = null;
 
   constructor(options: RunnerOptions) {
     this.options = options;
-    this.batchMax = options.batchMax;
     this.sizes = new TopicSizes(options.client);
   }
 
@@ -85,38 +89,44 @@ export class Runner {
     if (this.isTaking) void this.intake?.stop();
   }
 
-  /** Works until it is told to stop. Errors: what makes the worker's place in the source uncertain; begin anew then. */
-  async run(intake: Intake): Promise<void> {
+  /** Works until it is told to stop, or stands before the suspect. Errors: what makes the worker's place in the source uncertain; begin anew then. */
+  async run(intake: Intake): Promise<RunEnd> {
     this.intake = intake;
-    while (!this.isStopping) {
+    let end: RunEnd = "stopped";
+    while (!this.isStopping && end !== "alone") {
       this.isTaking = true;
-      const work = await intake.take(this.batchMax);
+      const work = await intake.take(BATCH_MESSAGES_MAX);
       this.isTaking = false;
       if (work === null) break;
-      await this.work(work);
-      this.batchMax = Math.min(BATCH_MESSAGES_MAX, this.batchMax * 2);
+      end = await this.work(work);
     }
-    await intake.stop();
+    await (end === "alone" ? intake.handOver() : intake.stop());
+    return end;
   }
 
-  private async work(work: Work): Promise<void> {
-    this.options.progress.batch(work.length);
+  private async work(work: Work): Promise<RunEnd> {
     let start = 0;
     while (start < work.length && !this.isStopping) {
       const results = await this.transformFrom(work, start);
-      await this.commit(work, results, start, start + results.length);
-      start += results.length;
+      if (results.length === 0) {
+        work.giveBack(start);
+        return "alone";
+      }
+      start = await this.commit(work, results, start, start + results.length);
     }
+    if (start < work.length) work.giveBack(start);
+    return "stopped";
   }
 
   // -- Through the steps ----------------------------------------------------------
 
-  /** Results of the messages from `start` on: of all, or of as many as there was time for. */
+  /** Results of the messages from `start` on: of all, or of as many as there was time for. None where the suspect is next and not the first. */
   private async transformFrom(work: Work, start: number): Promise<Result[]> {
     const { progress } = this.options;
     const deadlineMs = performance.now() + STRETCH_MS;
     const results: Result[] = [];
     for (let index = start; index < work.length; index += 1) {
+      if (this.begun > 0 && this.isSuspect(work, index)) break;
       const result = this.transformOne(work, index);
       results.push(result instanceof Promise ? await result : result);
       if (performance.now() > deadlineMs) break;
@@ -125,12 +135,20 @@ export class Runner {
     return results;
   }
 
+  private isSuspect(work: Work, index: number): boolean {
+    const { suspect } = this.options;
+    if (suspect === null) return false;
+    const { partition, number } = work.place(index);
+    return partition === suspect.partition && number === suspect.number;
+  }
+
   private transformOne(work: Work, index: number): Result | Promise<Result> {
     const place = work.place(index);
     if (this.condemned.size > 0) {
       const reason = this.condemned.get(placeName(place));
       if (reason !== undefined) return new Failure(reason);
     }
+    this.begun += 1;
     this.options.progress.begin(place.partition, place.number);
     try {
       const outcome = this.options.transform(work.message(index));
@@ -156,8 +174,14 @@ export class Runner {
 
   // -- Into one transaction ---------------------------------------------------------
 
-  /** Commits the results, which begin with message `base`, for messages `from` to `until`. */
-  private async commit(work: Work, results: Result[], from: number, until: number, base: number = from): Promise<void> {
+  /** Commits the results, which begin with message `base`, for messages `from` to `until`. Returns how far it came before it was stopped. */
+  private async commit(
+    work: Work,
+    results: Result[],
+    from: number,
+    until: number,
+    base: number = from,
+  ): Promise<number> {
     let start = from;
     while (start < until && !this.isStopping) {
       const batch = await this.gather(work, results, start, until, base);
@@ -173,6 +197,7 @@ export class Runner {
           ? batch.until
           : await this.refused(work, results, { error, from: start, until: batch.until, base });
     }
+    return start;
   }
 
   private async send(work: Work, batch: Gathered, from: number): Promise<MillraceError | null> {
@@ -202,9 +227,8 @@ export class Runner {
     }
     if (until - from > 1) {
       const middle = from + Math.floor((until - from) / 2);
-      await this.commit(work, results, from, middle, base);
-      await this.commit(work, results, middle, until, base);
-      return until;
+      const reached = await this.commit(work, results, from, middle, base);
+      return reached < middle ? reached : this.commit(work, results, middle, until, base);
     }
     if (results[from - base] instanceof Failure) {
       await this.hold(`the dead letters of ${work.origin(from)}: ${reasonOf(error)}`);

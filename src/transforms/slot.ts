@@ -1,7 +1,6 @@
 import type { Definition } from "../schema/transform/definition.ts";
-import type { Condemned, Counters, FromWorker } from "./messages.ts";
+import type { Condemned, Counters, FromWorker, Place } from "./messages.ts";
 import { type ProcessEnd, WorkerProcess } from "./process.ts";
-import { BATCH_MESSAGES_MAX } from "./limits.ts";
 
 /** One worker of a transform over its life: started again when it ends, exchanged when its code or definition changes. */
 
@@ -33,9 +32,14 @@ export class Slot {
   #change = Promise.withResolvers<void>();
   #isClosing = false;
   #current: WorkerProcess | null = null;
-  #member: string | null = null;
-  #batchMax: number = BATCH_MESSAGES_MAX;
+  /** Its processes are one member of the group, so that partitions wait for none that was killed. */
+  readonly #member = crypto.randomUUID();
+  /** Was under way when the last process ended. */
+  #suspect: Place | null = null;
+  #isCareful = false;
   #backoffMs = BACKOFF_MS_MIN;
+  /** The next process begins without a wait. */
+  #isAtOnce = false;
   readonly #done: Promise<void>;
 
   constructor(host: SlotHost) {
@@ -72,7 +76,8 @@ export class Slot {
     while (!this.#isClosing) {
       const worker = await this.#load();
       if (worker !== null) await this.#serve(worker);
-      if (!this.#isClosing) await this.#backOff();
+      if (!this.#isClosing && !this.#isAtOnce) await this.#backOff();
+      this.#isAtOnce = false;
     }
     this.state = "stopped";
   }
@@ -92,7 +97,12 @@ export class Slot {
     this.#current = worker;
     this.state = "running";
     this.reason = null;
-    worker.run({ member: this.#member, batchMax: this.#batchMax, condemned: this.#host.condemned() });
+    worker.run({
+      member: this.#member,
+      suspect: this.#suspect,
+      isCareful: this.#isCareful,
+      condemned: this.#host.condemned(),
+    });
   }
 
   /** Until the process ends by itself, or is told to. */
@@ -115,9 +125,6 @@ export class Slot {
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
     switch (message.type) {
-      case "member":
-        this.#member = message.member;
-        break;
       case "failure":
         this.#host.failed(message.reason);
         break;
@@ -129,21 +136,24 @@ export class Slot {
     }
   }
 
-  /** A message that took too long is known; one that ended the process otherwise is when it was alone. Until then, smaller batches. */
-  #ended({ cause, reason, at, isFirst, batch, counters }: ProcessEnd): void {
+  /**
+   * A message that took too long is known. One that was under way when the process ended otherwise may be innocent: it
+   * is tried as the first of a process, and when that ends too it was the one.
+   */
+  #ended({ cause, reason, at, isFirst, counters }: ProcessEnd): void {
     this.#current = null;
     this.#host.count(counters);
-    if (counters.batches > 0) {
-      this.#backoffMs = BACKOFF_MS_MIN;
-      this.#batchMax = BATCH_MESSAGES_MAX;
-    }
+    if (counters.batches > 0) this.#backoffMs = BACKOFF_MS_MIN;
     if (cause === "stopped") return;
+    this.#isAtOnce = cause === "alone";
+    if (this.#isAtOnce) return;
     this.restarts += 1;
+    this.#isCareful = true;
     this.reason = reason;
     this.#host.note(`a worker ended: ${reason}`);
-    if (at === null) return;
-    if (cause === "time" || isFirst) this.#host.condemn({ ...at, reason });
-    else this.#batchMax = Math.max(1, Math.floor(batch / 2));
+    const isKnown = cause === "time" || isFirst;
+    if (isKnown && at !== null) this.#host.condemn({ ...at, reason });
+    this.#suspect = isKnown ? null : at;
   }
 
   async #backOff(): Promise<void> {

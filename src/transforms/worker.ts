@@ -5,9 +5,10 @@ import { compileSteps, reasonOf, type StepSources, type Transform } from "../sch
 import { avroToJson, jsonToAvro } from "./avro.ts";
 import { loadFunction } from "./functions.ts";
 import { openIntake } from "./intake.ts";
-import type { Assignment, FromWorker, ToWorker } from "./messages.ts";
+import { EXIT_ALONE } from "./limits.ts";
+import type { Assignment, FromWorker, Place, ToWorker } from "./messages.ts";
 import { ProgressWriter } from "./progress.ts";
-import { Runner } from "./runner.ts";
+import { type RunEnd, Runner } from "./runner.ts";
 import { tryMessages } from "./trial.ts";
 
 const EXIT_OK = 0;
@@ -44,16 +45,16 @@ async function load(assignment: Assignment): Promise<Loaded> {
 }
 
 /** Runs until it is told to stop. */
-async function serve(loaded: Loaded, start: Extract<ToWorker, { type: "run" }>, runner: Runner): Promise<void> {
+async function serve(loaded: Loaded, start: Extract<ToWorker, { type: "run" }>, runner: Runner): Promise<RunEnd> {
   const { client, assignment } = loaded;
   for (const condemned of start.condemned) runner.condemn(condemned);
-  const onMember = (member: string): void => tell({ type: "member", member });
-  const intake = openIntake({ client, ...assignment, member: start.member, onMember });
-  await runner.run(intake);
-  await client.close();
+  const intake = openIntake({ client, ...assignment, ...start });
+  const end = await runner.run(intake);
+  if (end === "stopped") await client.close();
+  return end;
 }
 
-function newRunner({ assignment, client, transform, progress }: Loaded, batchMax: number): Runner {
+function newRunner({ assignment, client, transform, progress }: Loaded, suspect: Place | null): Runner {
   const { name, definition } = assignment;
   return new Runner({
     name,
@@ -61,7 +62,7 @@ function newRunner({ assignment, client, transform, progress }: Loaded, batchMax
     client,
     transform,
     progress,
-    batchMax,
+    suspect,
     onFailure: (reason) => tell({ type: "failure", reason }),
     onHeld: (reason) => tell({ type: "held", reason }),
   });
@@ -80,9 +81,8 @@ export function runTransformWorker(): void {
         });
         return tell({ type: "ready" });
       case "run":
-        runner = newRunner(loaded as Loaded, message.batchMax);
-        await serve(loaded as Loaded, message, runner);
-        return end(EXIT_OK);
+        runner = newRunner(loaded as Loaded, message.suspect);
+        return end((await serve(loaded as Loaded, message, runner)) === "alone" ? EXIT_ALONE : EXIT_OK);
       case "try":
         tell({
           type: "tried",
