@@ -224,6 +224,28 @@ describe("queues and exchanges", () => {
   });
 });
 
+test.each(["id", "full"] as const)(
+  "topics and queues that enforce by %s take what codecs write",
+  async (schemaEnforce) => {
+    const name = `enforced-${schemaEnforce}`;
+    await client.topics.create(name, { schemaEnforce, schemaStrategy: "topic_record" });
+    await client.queue(name).declare({ schemaEnforce });
+    for (const framing of ["prefix", "header"] as const) {
+      const ticks = await avroTopic<Tick>(client, name, { schema: tick(), strategy: "topic_record", framing });
+      const queue = await avroQueue<Tick>(client, name, { schema: tick(), framing });
+      await ticks.send({ symbol: framing, price: 1 });
+      await ticks.send(null, { key: "gone" });
+      await queue.publish({ symbol: framing, price: 1 });
+      const strange = await avroTopic<Tick>(client, name, { schema: '"double"', subject: "elsewhere", framing });
+      expect(await codeOf(strange.send(1 as never))).toBe("schema_violation");
+    }
+    expect(await codeOf(client.producer(name).send({ value: "no Avro" }))).toBe("schema_violation");
+    const reader = await avroTopic<Tick>(client, name, { schema: tick(), readOnly: true });
+    const found = await take(4, reader.consume({ from: "earliest" }));
+    expect(found.map(({ value }) => value?.symbol)).toEqual(["prefix", undefined, "header", undefined]);
+  },
+);
+
 test("a transaction publishes values together, or none of them", async () => {
   await client.topics.create("audit");
   await client.queue("outbox").declare();
