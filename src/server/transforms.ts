@@ -31,6 +31,7 @@ export interface TransformHosting {
 
 /** A worker that ended without leaving its group is a member for so long. */
 const FORGET_MS = 20_000;
+const STOP_MS = 5_000;
 const FORGET_RETRY_MS = 500;
 
 export function hostTransforms({ config, logger, mailroom, groups, port, command }: HostingOptions): TransformHosting {
@@ -39,6 +40,7 @@ export function hostTransforms({ config, logger, mailroom, groups, port, command
     folder: config.transformsDir,
     command,
     logger,
+    stopMs: Math.min(STOP_MS, config.drainTimeoutMs),
     forget: (stored) => forget(groups, stored),
   });
   mailroom.onRequest(TRANSFORM_PROBE, (question: TransformQuestion) => host.probe(question));

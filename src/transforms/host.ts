@@ -18,6 +18,8 @@ export interface HostOptions {
   /** Program and arguments that run worker.ts. */
   readonly command: readonly string[];
   readonly logger: Logger;
+  /** How long a worker that is told to stop has for what is under way. */
+  readonly stopMs: number;
   /** Forgets where a transform stood that was deleted. */
   forget(stored: Stored): Promise<void>;
 }
@@ -128,12 +130,13 @@ export class TransformHost {
   }
 
   #spawn({ namespace, name, definition }: Stored, onMessage: (message: FromWorker) => void): WorkerProcess {
-    const { url, folder, command, logger } = this.#options;
+    const { url, folder, command, logger, stopMs } = this.#options;
     this.#scratch ??= mkdtempSync(join(tmpdir(), "millrace-transforms-"));
     return new WorkerProcess({
       command,
       scratch: this.#scratch,
       assignment: { namespace, name, definition, url, folder },
+      stopMs,
       onMessage,
       onLine: (line) => logger.info(line, { transform: name, namespace }),
     });

@@ -18,8 +18,6 @@ const WATCH_MS = 50;
 const GRACE_MS = 200;
 /** For connecting and loading modules. */
 const LOAD_MS = 30_000;
-/** For committing what is under way when it is told to stop. */
-const STOP_MS = 5_000;
 const PAGE_BYTES = 4096;
 const LINE_LENGTH_MAX = 2_000;
 /** Lines that a worker may write in a second; the others are counted. */
@@ -45,6 +43,8 @@ export interface ProcessOptions {
   /** Folder for the file that the process keeps its place in. */
   readonly scratch: string;
   readonly assignment: Omit<Assignment, "progressFile">;
+  /** For committing what is under way when it is told to stop. */
+  readonly stopMs: number;
   onMessage(message: FromWorker): void;
   /** What it writes, and what is remarkable about it. */
   onLine(line: string): void;
@@ -111,7 +111,7 @@ export class WorkerProcess {
   /** Lets it commit what it has; ends it when that takes too long. */
   stop(): Promise<ProcessEnd> {
     if (this.#cause === "ended") this.#cause = "stopped";
-    this.#deadlineMs = performance.now() + STOP_MS;
+    this.#deadlineMs = performance.now() + this.#options.stopMs;
     this.#tell({ type: "stop" });
     return this.ended;
   }
@@ -149,7 +149,7 @@ export class WorkerProcess {
       this.#options.assignment.definition;
     const nowMs = performance.now();
     if (nowMs > this.#deadlineMs) {
-      const what = this.#isRunning ? `end within ${STOP_MS} ms` : `load within ${LOAD_MS} ms`;
+      const what = this.#isRunning ? `end within ${this.#options.stopMs} ms` : `load within ${LOAD_MS} ms`;
       return this.kill(this.#cause === "stopped" ? "stopped" : "time", `it did not ${what}`);
     }
     if (residentBytes(this.pid) > memoryBytesMax) {
