@@ -455,3 +455,31 @@ test(
   },
   TEST_MS,
 );
+
+test(
+  "what an enforcing topic refuses is a dead letter, and the rest of its batch is not",
+  async () => {
+    await using on = await stage();
+    const { client } = on;
+    for (const queue of ["in", "dead"]) await client.queue(queue).declare();
+    const { id } = await client.schemas.register("out-value", { schema: '"string"' });
+    await client.topics.create("out", { schemaEnforce: "full" });
+    const framed = (text: string, length = text.length): Uint8Array =>
+      new Uint8Array([0, 0, 0, 0, id, 2 * length, ...new TextEncoder().encode(text)]);
+    const good = Array.from({ length: 60 }, (_, index) => framed(`m${index}`));
+    const bad = [framed("short", 40), new TextEncoder().encode("bare")];
+    const values = [...good.slice(0, 20), bad[0], ...good.slice(20, 40), bad[1], ...good.slice(40)] as Uint8Array[];
+    await Promise.all(values.map((value) => client.queue("in").publish(value)));
+    const places = { from: { queue: "in" }, to: { topic: "out" }, deadLetter: { queue: "dead" } };
+    await client.transforms.put("t", { ...places, steps: [] });
+    await until(
+      "all are somewhere",
+      async () => (await described(client, "t")).counters?.messagesIn === values.length,
+      WAIT_MS,
+    );
+    expect(await topicTexts(client, "out")).toHaveLength(good.length);
+    const reasons = [...(await deadLetters(client, "dead")).values()];
+    expect(reasons.map((reason) => reason.split(":")[0])).toEqual(["schema_violation", "schema_violation"]);
+  },
+  TEST_MS,
+);
