@@ -13,6 +13,10 @@ impl Queue {
             let numbers = side.flat_map(|run| run.first.max(from)..run.end());
             found.extend(numbers.take(max).map(|number| self.browsed(number, State::Ready)));
         }
+        for side in self.fair.sides(from) {
+            let numbers = side.flat_map(|run| run.first.max(from)..run.end());
+            found.extend(numbers.take(max).map(|number| self.browsed(number, State::Ready)));
+        }
         let behind = self.ordered.from(from).map(|(_, behind)| behind.number);
         found.extend(behind.map(|number| self.browsed(number, State::Ready)));
         let deferred = self.deferred.range(from..).take(max);
@@ -42,13 +46,21 @@ impl Queue {
         let ready = self.lanes.sides(0).filter_map(|mut side| side.next().map(|run| run.first));
         let flying = self.flying().map(|piece| piece.run.first);
         let deferred = self.deferred.first_key_value().map(|(number, _)| *number);
-        ready.chain(flying).chain(deferred).chain(self.delayed.oldest()).chain(self.ordered.oldest()).min()
+        let in_groups = self.fair.fronts().map(|(_, front)| front.first);
+        ready
+            .chain(flying)
+            .chain(deferred)
+            .chain(self.delayed.oldest())
+            .chain(self.ordered.oldest())
+            .chain(in_groups)
+            .min()
     }
 
     /// Calls `each` with every run of numbers that the queue holds, in no order.
     pub fn visit(&self, each: &mut dyn FnMut(Number, u32)) {
         self.lanes.from(0).for_each(|(_, run)| each(run.first, run.count));
         self.ordered.from(0).for_each(|(_, behind)| each(behind.number, 1));
+        self.fair.from(0).flat_map(|(_, runs)| runs).for_each(|run| each(run.first, run.count));
         self.deferred.keys().for_each(|number| each(*number, 1));
         self.delayed.each().for_each(|item| each(item.number, 1));
         self.flying().for_each(|piece| each(piece.run.first, piece.run.count));
@@ -58,6 +70,7 @@ impl Queue {
     pub fn memory_bytes(&self) -> usize {
         let flights: usize = self.consumers.iter().map(|consumer| consumer.flight.memory_bytes()).sum();
         let places = self.lanes.memory_bytes() + self.delayed.memory_bytes() + self.ordered.memory_bytes();
+        let places = places + self.fair.memory_bytes();
         places
             + flights
             + self.claims.memory_bytes()

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::read::{Fields, in_range};
+use super::read::{Fields, in_range, invalid};
 use crate::error::Result;
+use crate::stdx::fnv::fnv64;
 
 /// Priorities are 0 to 31: a bit mask of 32 lanes finds the highest.
 pub const PRIORITY_MAX: u8 = 31;
+/// A turn is to stay short.
+const WEIGHT_MAX: u64 = 1_000;
 const MINUTES_A_DAY: u64 = 1440;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -71,6 +74,10 @@ pub struct ReleaseConfig {
 pub struct QueueConfig {
     /// At most one unsettled message a group, in order of numbers.
     pub ordered: bool,
+    /// Groups take turns, by their weights. Not with `ordered`.
+    pub fair_share: bool,
+    /// Messages that a group may give out in its turn, by the hash of its name; others have 1.
+    pub weights: BTreeMap<u64, u32>,
     pub single_active: bool,
     /// Enforced by who adds consumers.
     pub exclusive: bool,
@@ -96,7 +103,7 @@ pub struct QueueConfig {
     pub deferred_max: u64,
     /// A delayed message more is a dead letter (reason length); a retry more goes back at once.
     pub delayed_max: u64,
-    /// Group hashes are folded to so many: beyond it groups share their order.
+    /// Group hashes are folded to so many: beyond it groups share their order, or their turns.
     pub groups_max: u64,
 }
 
@@ -104,6 +111,8 @@ impl Default for QueueConfig {
     fn default() -> Self {
         Self {
             ordered: false,
+            fair_share: false,
+            weights: BTreeMap::new(),
             single_active: false,
             exclusive: false,
             message_ttl_ms: None,
@@ -128,6 +137,12 @@ impl Default for QueueConfig {
 }
 
 impl QueueConfig {
+    /// It looks at every message's group.
+    #[inline]
+    pub fn has_groups(&self) -> bool {
+        self.ordered || self.fair_share
+    }
+
     /// How long before its end a lease of this length is warned of; 0 is never.
     #[inline]
     pub fn warning_ms(&self, lease_ms: Option<u64>) -> u64 {
@@ -139,12 +154,21 @@ impl QueueConfig {
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut config = Self::default();
         Fields::new(bytes).each(|key, value| config.set(key, value))?;
+        if config.fair_share && config.ordered {
+            return Err(invalid("fairShare", "is not possible together with ordered"));
+        }
         Ok(config)
     }
 
     fn set(&mut self, key: &str, value: &mut Fields<'_>) -> Result<()> {
         match key {
             "ordered" => self.ordered = value.bool()?,
+            "fairShare" => self.fair_share = value.bool()?,
+            "weights" => value.each(|name, value| {
+                let weight = in_range(value.uint()?, 1, WEIGHT_MAX, name)? as u32;
+                self.weights.insert(fnv64(name.as_bytes()), weight);
+                Ok(())
+            })?,
             "singleActive" => self.single_active = value.bool()?,
             "exclusive" => self.exclusive = value.bool()?,
             "messageTtlMs" => self.message_ttl_ms = value.optional_uint()?,

@@ -15,12 +15,23 @@ impl Queue {
     /// Gives out up to `messages_max` messages.
     pub fn dispatch(&mut self, now_ms: u64, messages_max: usize, out: &mut Vec<Dispatch>, effects: &mut Vec<Effect>) {
         self.now_ms = self.now_ms.max(now_ms);
-        if self.lanes.len == 0 || self.consumers.waiting() == 0 {
+        if self.lanes.len + self.fair.len == 0 || self.consumers.waiting() == 0 {
             return;
         }
         let room = self.config.in_flight_max.saturating_sub(self.counts.in_flight);
         let may_go = room.min(messages_max as u64).min(self.release.available(&self.config.release, now_ms));
         self.age(now_ms);
+        let left = if self.config.fair_share {
+            self.deal_fairly(may_go, now_ms, out, effects)
+        } else {
+            self.deal_all(may_go, now_ms, out, effects)
+        };
+        self.release.spend(&self.config.release, may_go - left);
+    }
+
+    /// Gives out up to `may_go` messages, the highest lane's first; returns how many it did not.
+    #[inline]
+    fn deal_all(&mut self, may_go: u64, now_ms: u64, out: &mut Vec<Dispatch>, effects: &mut Vec<Effect>) -> u64 {
         let mut left = may_go;
         while left > 0 {
             let Some((_, sharing)) = self.consumers.next() else { break };
@@ -36,7 +47,7 @@ impl Queue {
             left += u64::from(rest.count);
             self.lanes.push(lane, rest);
         }
-        self.release.spend(&self.config.release, may_go - left);
+        left
     }
 
     /// Gives a run out, up to `turn` messages in turn; returns what nobody has credit for.
@@ -85,7 +96,11 @@ impl Queue {
 
     /// How many messages of the front run of a lane have expired.
     pub(super) fn expired_in_front(&self, lane: u8, now_ms: u64) -> u32 {
-        let Some(front) = self.lanes.front(lane) else { return 0 };
+        self.lanes.front(lane).map_or(0, |front| self.expired_of(front, now_ms))
+    }
+
+    /// How many messages at the beginning of a run have expired.
+    pub(super) fn expired_of(&self, front: Run, now_ms: u64) -> u32 {
         let ttl_ms = self.config.message_ttl_ms;
         if !front.marked {
             let below = if ttl_ms.is_some() { self.ages.horizon() } else { 0 };

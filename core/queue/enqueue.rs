@@ -25,7 +25,8 @@ impl Queue {
         if first < self.end || count == 0 {
             return self.enqueue_each(run, now_ms, effects);
         }
-        self.append_run(run, now_ms);
+        self.note_run(run, now_ms);
+        self.stand(0, run);
         self.limit_length(effects);
     }
 
@@ -37,16 +38,15 @@ impl Queue {
         }
     }
 
-    /// A run behind all others.
+    /// Counts a run that comes behind all others.
     #[inline]
-    pub(super) fn append_run(&mut self, run: Run, now_ms: u64) {
+    pub(super) fn note_run(&mut self, run: Run, now_ms: u64) {
         if let Some(ttl_ms) = self.config.message_ttl_ms {
             self.ages.mark(run.first, now_ms, ttl_ms);
         }
         self.end = run.end();
         self.counts.enqueued += u64::from(run.count);
         self.counts.bytes += run.bytes;
-        self.lanes.push(0, run);
     }
 
     /// A message with attributes, or one of a number that is not the highest so far. False: the queue holds it
@@ -80,10 +80,10 @@ impl Queue {
 
     /// The group of a message, folded to as many as may be.
     pub(super) fn group_of(&self, arrival: &Arrival) -> u64 {
-        if !self.config.ordered || arrival.group == 0 {
+        if arrival.group == 0 || !(self.config.ordered || self.config.fair_share) {
             return 0;
         }
-        1 + arrival.group % self.config.groups_max.max(1)
+        self.folded(arrival.group)
     }
 
     /// The extra of a message that arrives; the default where it needs none.
@@ -133,6 +133,9 @@ impl Queue {
 
     /// One message into its lane, or behind its group.
     pub(super) fn make_ready(&mut self, run: Run, lane: u8, group: u64) {
+        if self.config.fair_share {
+            return self.stand_in_group(run, group);
+        }
         if group == 0 {
             return self.lanes.push(lane, run);
         }

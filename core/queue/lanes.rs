@@ -16,7 +16,7 @@ pub(super) struct Lane {
 
 impl Lane {
     #[inline]
-    fn push(&mut self, run: Run) {
+    pub fn push(&mut self, run: Run) {
         if run.first >= self.runs.end() { self.runs.push(run) } else { self.put_back(run) }
     }
 
@@ -39,7 +39,7 @@ impl Lane {
     }
 
     #[inline]
-    fn front(&self) -> Option<Run> {
+    pub fn front(&self) -> Option<Run> {
         let in_order = self.runs.front();
         if self.returned.is_empty() {
             return in_order.map(Packed::run);
@@ -50,12 +50,12 @@ impl Lane {
     }
 
     #[inline]
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.returned.is_empty() && self.runs.front().is_none()
     }
 
     #[inline]
-    fn take(&mut self, count: u32) -> Option<Run> {
+    pub fn take(&mut self, count: u32) -> Option<Run> {
         if self.returned.is_empty() { self.runs.take(count) } else { self.take_lower(count) }
     }
 
@@ -85,7 +85,7 @@ impl Lane {
         (number < packed.end()).then(|| packed.run())
     }
 
-    fn remove(&mut self, number: Number) -> Option<Run> {
+    pub fn remove(&mut self, number: Number) -> Option<Run> {
         let Some(mut rest) = self.returned_with(number) else { return self.runs.remove(number) };
         self.returned.remove(&rest.first);
         if number > rest.first {
@@ -103,6 +103,24 @@ impl Lane {
     fn returned_from(&self, from: Number) -> impl Iterator<Item = Run> + '_ {
         let start = self.returned_with(from).map_or(from, |run| run.first);
         self.returned.range(start..).map(|(_, packed)| packed.run())
+    }
+
+    pub fn holds(&self, number: Number) -> bool {
+        self.runs.holds(number) || self.returned_with(number).is_some()
+    }
+
+    /// Every run with something at or after `from`, by the sides of the lane: each is ascending.
+    pub fn sides(&self, from: Number) -> [Box<dyn Iterator<Item = Run> + '_>; 2] {
+        [Box::new(self.returned_from(from)), Box::new(self.runs.from(from))]
+    }
+
+    /// Every run with something at or after `from`, ascending within each of its sides.
+    pub fn from(&self, from: Number) -> impl Iterator<Item = Run> + '_ {
+        self.returned_from(from).chain(self.runs.from(from))
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        self.returned.len() * 32 + self.runs.memory_bytes()
     }
 }
 
@@ -189,28 +207,21 @@ impl Lanes {
     }
 
     pub fn holds(&self, number: Number) -> bool {
-        self.all.iter().any(|lane| lane.runs.holds(number) || lane.returned_with(number).is_some())
+        self.all.iter().any(|lane| lane.holds(number))
     }
 
     /// Every run with something at or after `from`, ascending within each side of a lane.
     pub fn sides(&self, from: Number) -> impl Iterator<Item = Box<dyn Iterator<Item = Run> + '_>> + '_ {
-        self.all.iter().flat_map(move |lane| {
-            let returned: Box<dyn Iterator<Item = Run> + '_> = Box::new(lane.returned_from(from));
-            let in_order: Box<dyn Iterator<Item = Run> + '_> = Box::new(lane.runs.from(from));
-            [returned, in_order]
-        })
+        self.all.iter().flat_map(move |lane| lane.sides(from))
     }
 
     /// Every run with something at or after `from`, with its lane.
     pub fn from(&self, from: Number) -> impl Iterator<Item = (u8, Run)> + '_ {
         let lanes = self.all.iter().enumerate();
-        lanes.flat_map(move |(at, lane)| {
-            lane.returned_from(from).chain(lane.runs.from(from)).map(move |run| (at as u8, run))
-        })
+        lanes.flat_map(move |(at, lane)| lane.from(from).map(move |run| (at as u8, run)))
     }
 
     pub fn memory_bytes(&self) -> usize {
-        let returned: usize = self.all.iter().map(|lane| lane.returned.len() * 32).sum();
-        returned + self.all.iter().map(|lane| lane.runs.memory_bytes()).sum::<usize>()
+        self.all.iter().map(Lane::memory_bytes).sum()
     }
 }

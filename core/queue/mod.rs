@@ -1,7 +1,8 @@
 //! The delivery state of a queue as a pure machine: numbers in, effects out; no I/O, no message bytes, and time
 //! comes in as an argument. README.md beside this file has the invariants and the map.
 //!
-//! A message is in exactly one place: a lane (ready), behind its group (ready, ordered queues), in flight,
+//! A message is in exactly one place: a lane (ready), behind or in its group (ready, ordered queues and those that
+//! share fairly), in flight,
 //! delayed, or deferred. `leave` is the only way out.
 
 mod ages;
@@ -15,6 +16,7 @@ mod dispatch;
 mod effect;
 mod enqueue;
 mod extras;
+mod fair;
 mod flight;
 mod intervals;
 mod lanes;
@@ -50,6 +52,7 @@ use consumers::Consumers;
 use dedup::Dedup;
 use delayed::Delayed;
 use extras::Extras;
+use fair::Fair;
 use flight::NO_LEASE;
 use lanes::Lanes;
 use ordered::Ordered;
@@ -77,6 +80,7 @@ pub struct Queue {
     deferred: BTreeMap<Number, Deferred>,
     claims: Claims,
     ordered: Ordered,
+    fair: Fair,
     dedup: Dedup,
     release: Release,
     /// No lease ends, and none is to be warned of, before.
@@ -89,7 +93,7 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(config: QueueConfig) -> Self {
-        Self {
+        let mut queue = Self {
             config,
             lanes: Lanes::new(),
             consumers: Consumers::default(),
@@ -101,12 +105,15 @@ impl Queue {
             deferred: BTreeMap::new(),
             claims: Claims::default(),
             ordered: Ordered::default(),
+            fair: Fair::default(),
             dedup: Dedup::default(),
             release: Release::default(),
             lease_next_ms: NO_LEASE,
             now_ms: 0,
             recovery: None,
-        }
+        };
+        queue.take_weights();
+        queue
     }
 
     pub fn config(&self) -> &QueueConfig {
@@ -117,6 +124,7 @@ impl Queue {
     /// the next retry on. A TTL that is new counts from now.
     pub fn reconfigure(&mut self, config: QueueConfig, now_ms: u64, effects: &mut Vec<Effect>) {
         self.config = config;
+        self.take_weights();
         match self.config.message_ttl_ms {
             None => self.ages.clear(),
             Some(ttl_ms) if self.ages.is_empty() => self.ages.start(now_ms, ttl_ms),
@@ -142,12 +150,12 @@ impl Queue {
 
     #[inline]
     fn ready(&self) -> u64 {
-        self.lanes.len + self.ordered.len
+        self.lanes.len + self.ordered.len + self.fair.len
     }
 
     #[inline]
     fn bytes_ready(&self) -> u64 {
-        self.lanes.bytes + self.ordered.bytes
+        self.lanes.bytes + self.ordered.bytes + self.fair.bytes
     }
 
     /// A consumer of a known id keeps what it has in flight and gets the new settings.

@@ -61,7 +61,8 @@ impl Queue {
             return;
         }
         self.recovery.get_or_insert_default();
-        self.append_run(run, at_ms);
+        self.note_run(run, at_ms);
+        self.lanes.push(0, run);
     }
 
     /// One message with attributes; `at_ms` is when it was enqueued.
@@ -152,6 +153,8 @@ impl Queue {
         }
         if self.config.ordered {
             self.regroup();
+        } else if self.config.fair_share {
+            self.share();
         }
     }
 
@@ -267,7 +270,8 @@ impl Queue {
             (None, None, _) => return,
         };
         let Some((place, deliveries)) = moved.change else { return };
-        let group = if matches!(place, Place::Deferred) { 0 } else { copy.extra.group };
+        let leaves_group = self.config.ordered && matches!(place, Place::Deferred);
+        let group = if leaves_group { 0 } else { copy.extra.group };
         let due_ms = moved.arrival.and_then(|(arrival, _)| arrival.due_ms).unwrap_or(0);
         let fired_ms = if self.config.message_ttl_ms.is_some() { moved.fired_ms.max(due_ms) } else { 0 };
         let since_ms = copy.extra.since_ms.max(fired_ms);
@@ -278,6 +282,19 @@ impl Queue {
             Place::Ready => self.lanes.push(copy.lane, run),
             Place::Delayed { due_ms } => self.delay(run, copy.lane, due_ms, true),
             Place::Deferred => _ = self.deferred.insert(number, Deferred { bytes: copy.bytes, lane: copy.lane }),
+        }
+    }
+
+    /// Lets each message stand in its group.
+    fn share(&mut self) {
+        let mut old = std::mem::replace(&mut self.lanes, Lanes::new());
+        let mut all: Vec<Run> = Vec::new();
+        while let Some(lane) = old.highest() {
+            all.extend(old.take(lane, u32::MAX));
+        }
+        all.sort_unstable_by_key(|run| run.first);
+        for run in all {
+            self.stand_in_group(run, 0);
         }
     }
 

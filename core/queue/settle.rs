@@ -167,7 +167,7 @@ impl Queue {
 
     /// Back to its place, as if it had not been delivered.
     fn put_back(&mut self, piece: Piece, effects: &mut Vec<Effect>) {
-        self.lanes.push(piece.lane, piece.run);
+        self.stand(piece.lane, piece.run);
         if !piece.from_deferred {
             return;
         }
@@ -205,15 +205,17 @@ impl Queue {
             let limit = self.config.delivery_limit;
             let Some((run, deliveries)) = self.delivered_once_more(one, limit, effects) else { continue };
             effects.push(Effect::Returned { number: run.first, deliveries });
-            self.lanes.push(piece.lane, run);
+            self.stand(piece.lane, run);
         }
     }
 
     fn defer(&mut self, piece: Piece, effects: &mut Vec<Effect>) {
         for one in piece.run.each() {
             let deliveries = self.mark_delivered(one);
-            let group = self.extras.get(one.first).group;
-            self.extras.update(one.first, |extra| extra.group = 0);
+            let group = if self.config.ordered { self.extras.get(one.first).group } else { 0 };
+            if group != 0 {
+                self.extras.update(one.first, |extra| extra.group = 0);
+            }
             self.deferred.insert(one.first, Deferred { bytes: one.bytes, lane: piece.lane });
             effects.push(Effect::Deferred { number: one.first, deliveries });
             if group != 0 {
@@ -250,7 +252,7 @@ impl Queue {
         let number = run.first;
         if delay_ms == 0 || self.delayed.len() >= self.config.delayed_max {
             effects.push(Effect::Returned { number, deliveries });
-            return self.lanes.push(lane, run);
+            return self.stand(lane, run);
         }
         let due_ms = self.now_ms.saturating_add(delay_ms).min(DUE_MAX);
         effects.push(Effect::Delayed { number, due_ms, deliveries });

@@ -137,10 +137,15 @@ impl Queue {
             let flags = u64::from(item.lane) << 2 | u64::from(item.retried) << 1 | u64::from(item.marked);
             table.number(item.number).uint(item.due_ms).uint(item.bytes).uint(flags);
         }
-        let mut table = Table::new(out, self.ordered.len as usize);
+        let mut table = Table::new(out, (self.ordered.len + self.fair.len) as usize);
         for (group, behind) in self.ordered.from(0) {
             table.number(behind.number).uint(group).uint(behind.bytes);
             table.uint(u64::from(behind.lane) << 1 | u64::from(behind.marked));
+        }
+        for (group, runs) in self.fair.from(0) {
+            for one in runs.flat_map(Run::each) {
+                table.number(one.first).uint(group).uint(one.bytes).uint(u64::from(one.marked));
+            }
         }
     }
 }

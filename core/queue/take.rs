@@ -54,6 +54,9 @@ impl Queue {
         for behind in self.ordered.take_all() {
             self.leave(Run::one(behind.number, behind.bytes, behind.marked), End::Purged, effects);
         }
+        for run in self.fair.take_all() {
+            self.leave(run, End::Purged, effects);
+        }
         while let Some(lane) = self.lanes.highest() {
             let Some(run) = self.lanes.take(lane, u32::MAX) else { break };
             self.leave(run, End::Purged, effects);
@@ -78,7 +81,8 @@ impl Queue {
         if let Some(item) = self.delayed.remove(number) {
             return Some(Run::one(number, item.bytes, item.marked));
         }
-        self.ordered.remove(number).map(|behind| Run::one(number, behind.bytes, behind.marked))
+        let behind = self.ordered.remove(number).map(|behind| Run::one(number, behind.bytes, behind.marked));
+        behind.or_else(|| self.fair.remove(number))
     }
 
     /// The message is somewhere in the queue.
@@ -86,6 +90,9 @@ impl Queue {
         self.lanes.holds(number)
             || self.deferred.contains_key(&number)
             || self.ordered.holds(group, number)
+            || self.fair.holds(group, number)
+            // What came in as a run has no group.
+            || self.fair.holds(0, number)
             || self.claims.holds(number)
             || self.consumers.iter().any(|consumer| consumer.flight.holds(number))
             || self.delayed.find(number).is_some()

@@ -87,6 +87,7 @@ impl Queue {
         }
         self.age(now_ms);
         // What leaves may let another of its group into a lane that was looked at before.
+        self.expire_groups(now_ms, effects);
         while self.lanes.filled().any(|lane| self.expire_front(lane, now_ms, effects)) {}
     }
 
@@ -118,12 +119,13 @@ impl Queue {
             let extra = if run.marked { self.extras.get(run.first) } else { Extra::default() };
             extra.expiry_ms(run.first, ttl_ms, &self.ages)
         };
-        fronts.filter_map(expiry).min()
+        let of_groups = self.fair.fronts().map(|(_, front)| front);
+        fronts.chain(of_groups).filter_map(expiry).min()
     }
 
     /// Only where somebody waits for messages that wait to be released.
     fn release_next_ms(&self) -> Option<u64> {
-        if self.lanes.len == 0 || self.consumers.waiting() == 0 {
+        if self.lanes.len + self.fair.len == 0 || self.consumers.waiting() == 0 {
             return None;
         }
         self.release.next_ms(&self.config.release, self.now_ms)

@@ -120,15 +120,15 @@ impl State {
             self.starts.push(at);
             at += bytes as u32;
         }
-        Ok(specials || self.runs.iter().any(|(run, _)| self.has_ordered(self.router.targets(run.set))))
+        Ok(specials || self.runs.iter().any(|(run, _)| self.has_groups(self.router.targets(run.set))))
     }
 
     /// Whether a queue among these looks at every message's group.
-    pub(super) fn has_ordered(&self, targets: &[Target]) -> bool {
+    pub(super) fn has_groups(&self, targets: &[Target]) -> bool {
         targets.iter().any(|target| match target {
             Target::Queue(id) => {
                 let slot = self.queues.get(*id as usize).and_then(Option::as_deref);
-                slot.is_some_and(|slot| slot.queue.config().ordered)
+                slot.is_some_and(|slot| slot.queue.config().has_groups())
             }
             Target::Topic(_) => false,
         })

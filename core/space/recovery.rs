@@ -126,7 +126,7 @@ impl State {
             let properties = Properties::of(record.headers);
             let (bytes, key) = (record.raw.len() as u32, record.key.unwrap_or(&[]));
             let targets = sets.get(&set).map_or(&[][..], Vec::as_slice);
-            if properties.is_plain() && !self.has_ordered(targets) {
+            if properties.is_plain() && !self.has_groups(targets) {
                 if plain.set != set {
                     let before = std::mem::replace(&mut plain, PlainRun { set, ..PlainRun::default() });
                     self.restore_run(&before, sets, now_ms);

@@ -1,3 +1,4 @@
 //! Small parts with no knowledge of Millrace. See README.md.
 
+pub mod fnv;
 pub mod msgpack;

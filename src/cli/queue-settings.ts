@@ -15,6 +15,7 @@ const SETTINGS: Readonly<Record<string, Kind>> = {
   autoDelete: "boolean",
   expiresMs: "ms",
   ordered: "boolean",
+  fairShare: "boolean",
   singleActive: "boolean",
   messageTtlMs: "ms",
   priorityMax: "count",
@@ -47,6 +48,8 @@ const SETTINGS: Readonly<Record<string, Kind>> = {
   schemaStrategy: "text",
 };
 
+const SETTING_NAMES = `${Object.keys(SETTINGS).join(", ")}, weights.<group>`;
+
 export interface SettingOptions {
   config?: string[];
   transient?: boolean;
@@ -63,7 +66,7 @@ export interface SettingOptions {
 /** The options that set something. */
 export function addSettingOptions(command: Command): Command {
   return command
-    .option("-c, --config <key=value>", `a setting, as often as needed: ${Object.keys(SETTINGS).join(", ")}`, collect)
+    .option("-c, --config <key=value>", `a setting, as often as needed: ${SETTING_NAMES}`, collect)
     .option("--ttl <duration>", "messages expire after this (messageTtlMs)")
     .option("--length-max <count>", "the most messages it holds; the oldest go unless overflow says otherwise")
     .option("--delivery-limit <count>", "deliveries after which a message is dead-lettered")
@@ -77,7 +80,7 @@ export function addSettingOptions(command: Command): Command {
 export function resetsOf(names: readonly string[]): Record<string, unknown> {
   const change: Record<string, unknown> = {};
   for (const name of names) {
-    const isGroup = Object.keys(SETTINGS).some((key) => key.startsWith(`${name}.`));
+    const isGroup = name === "weights" || Object.keys(SETTINGS).some((key) => key.startsWith(`${name}.`));
     setPath(change, isGroup ? name : settingName(name), null);
   }
   return change;
@@ -104,7 +107,11 @@ export function queueConfigOf(options: SettingOptions, config: Record<string, un
   return config as QueueConfig;
 }
 
+/** A group's name may be anything, also with dots. */
+const WEIGHT = "weights.";
+
 function settingName(name: string): string {
+  if (name.startsWith(WEIGHT) && name.length > WEIGHT.length) return name;
   if (Object.hasOwn(SETTINGS, name)) return name;
   const near = nearestName(name, Object.keys(SETTINGS));
   const advice = near === undefined ? `use ${Object.keys(SETTINGS).join(", ")}` : `did you mean ${near}?`;
@@ -112,7 +119,7 @@ function settingName(name: string): string {
 }
 
 function setPath(config: Record<string, unknown>, name: string, value: unknown): void {
-  const path = name.split(".");
+  const path = name.startsWith(WEIGHT) ? ["weights", name.slice(WEIGHT.length)] : name.split(".");
   const last = path.pop() as string;
   let at = config;
   for (const word of path) at = (at[word] ??= {}) as Record<string, unknown>;
@@ -120,7 +127,7 @@ function setPath(config: Record<string, unknown>, name: string, value: unknown):
 }
 
 function settingValue(name: string, text: string): unknown {
-  switch (SETTINGS[name]) {
+  switch (name.startsWith(WEIGHT) ? "count" : SETTINGS[name]) {
     case "bytes":
       return sizeOf(name, text);
     case "ms":

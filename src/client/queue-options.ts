@@ -31,6 +31,13 @@ export interface QueueConfig {
   expiresMs?: number;
   /** At most one unsettled message of each group (`group`, else the routing key), in order. */
   ordered?: boolean;
+  /**
+   * Groups (`group`, else the routing key), such as tenants, take turns: the backlog of one does not hold up the others.
+   * Not with `ordered` or `priorityMax`; `lengthMax` and `bytesMax` need `overflow: "reject"`.
+   */
+  fairShare?: boolean;
+  /** How many messages of a group go out in its turn, by its name, 1 to 1,000. Default 1 each. */
+  weights?: { [group: string]: number };
   /** One consumer at a time gets messages. */
   singleActive?: boolean;
   messageTtlMs?: number;
@@ -91,7 +98,7 @@ export interface MessageOptions {
   deliverAt?: number | Date | { cron: string; utcOffsetMinutes?: number };
   /** For queues that drop duplicates. */
   messageId?: string;
-  /** What an ordered queue keeps in order. Default: the routing key. */
+  /** What an ordered queue keeps in order, and one with `fairShare` shares between. Default: the routing key. */
   group?: string;
   /** The queue that an answer goes to. */
   replyTo?: string;

@@ -131,7 +131,7 @@ export class Queue {
    * `retry`, `deadLetter` and `release`. What is in the queue stays as it is. Returns the whole configuration.
    *
    * Errors: queue_not_found, queue_exclusive, invalid_config (also for keys that cannot change: `durable`, `exclusive`,
-   * `ordered`, `groupsMax`), exchange_not_found, dead_letter_loop, schedule_never.
+   * `ordered`, `fairShare`, `groupsMax`), exchange_not_found, dead_letter_loop, schedule_never.
    */
   async alter(change: QueueConfigChange, signal?: AbortSignal): Promise<QueueConfig> {
     const answer = await this.client.ask(Op.QUEUE_ALTER, [{ name: this.name, config: change }], signal);

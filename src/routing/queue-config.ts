@@ -51,6 +51,10 @@ export interface QueueConfig {
   readonly expiresMs?: number;
   /** At most one unsettled message of each group (x-group, else the routing key), in order. */
   readonly ordered?: boolean;
+  /** Groups (x-group, else the routing key) take turns. Not with `ordered` or `priorityMax`; limits need overflow "reject". */
+  readonly fairShare?: boolean;
+  /** How many messages of a group go out in its turn, by its name, 1 to 1,000. Default 1 each. */
+  readonly weights?: Readonly<Record<string, number>>;
   /** One consumer at a time gets messages; the next one follows when it goes. */
   readonly singleActive?: boolean;
   readonly messageTtlMs?: number;
@@ -91,6 +95,8 @@ const COUNT_MAX = 2 ** 48;
 const U32_MAX = 0xffffffff;
 const RATE_MAX = 2 ** 32;
 const CLASSES_MAX = 64;
+const WEIGHT_MAX = 1_000;
+const WEIGHTS_MAX = 10_000;
 const NAME_BYTES_MAX = 249;
 const KEY_BYTES_MAX = 255;
 const DAY_MINUTES = 24 * 60;
@@ -126,6 +132,8 @@ const RULES: { readonly [K in keyof Required<QueueConfig>]: Rule } = {
   autoDelete: boolean,
   expiresMs: integer(100, MS_MAX),
   ordered: boolean,
+  fairShare: boolean,
+  weights: { kind: "map", read: readWeights },
   singleActive: boolean,
   messageTtlMs: integer(0, MS_MAX),
   priorityMax: integer(0, 31),
@@ -155,6 +163,7 @@ const DEFAULTS: Readonly<Record<string, unknown>> = {
   exclusive: false,
   autoDelete: false,
   ordered: false,
+  fairShare: false,
   singleActive: false,
   priorityMax: 0,
   deliveryPriority: "normal",
@@ -184,7 +193,28 @@ export function parseQueueConfig(input: Fields): QueueConfig {
   if (config.dedupEntriesMax !== undefined && config.dedupWindowMs === undefined) {
     throw invalidConfig("dedupEntriesMax", "needs a dedupWindowMs");
   }
+  checkShares(config);
   return config;
+}
+
+function checkShares({ fairShare, weights, ordered, priorityMax, overflow, lengthMax, bytesMax }: QueueConfig): void {
+  if (weights !== undefined && fairShare !== true) throw invalidConfig("weights", "needs fairShare");
+  if (fairShare !== true) return;
+  if (ordered === true) throw invalidConfig("fairShare", "is not possible together with ordered");
+  if (priorityMax !== undefined) throw invalidConfig("fairShare", "is not possible together with priorityMax");
+  if ((lengthMax !== undefined || bytesMax !== undefined) && overflow !== "reject") {
+    throw invalidConfig(
+      "overflow",
+      "must be reject where groups share: the oldest of all would be of whoever waits longest",
+    );
+  }
+}
+
+function readWeights(value: Fields, key: string): unknown {
+  const names = Object.keys(value);
+  if (names.length > WEIGHTS_MAX) throw invalidConfig(key, `must be of at most ${WEIGHTS_MAX} groups`);
+  const weight = integer(1, WEIGHT_MAX);
+  return readFields(value, Object.fromEntries(names.map((name) => [name, weight])), `${key}.`);
 }
 
 /** What cannot change, and why. */
@@ -192,6 +222,7 @@ const FIXED: { readonly [K in keyof QueueConfig]: string } = {
   durable: "it decides where the queue's messages are kept",
   exclusive: "it decides which connection the queue belongs to",
   ordered: "the messages that wait stand in their groups already",
+  fairShare: "the messages that wait stand in their groups already",
   groupsMax: "the messages that wait stand in their groups already",
 };
 

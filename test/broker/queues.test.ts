@@ -173,6 +173,29 @@ describe("redeclaring", () => {
   });
 });
 
+describe("fair sharing", () => {
+  test("is told to the core with its weights, which change in use", async () => {
+    await broker.queue("q", { fairShare: true, weights: { a: 4, "b.c": 2 } });
+    expect(changes().at(-1)).toEqual([
+      "queue",
+      2,
+      "q",
+      { durable: true, fairShare: true, weights: { a: 4, "b.c": 2 } },
+    ]);
+    await broker.queues.alter(NS, "q", { weights: { a: null, d: 3 } }, "a");
+    expect(broker.queues.describe(NS, "q").config.weights).toEqual({ "b.c": 2, d: 3 });
+    await refused("invalid_config", () => broker.queues.alter(NS, "q", { fairShare: null, weights: null }, "a"));
+  });
+
+  test("is refused with what contradicts it", async () => {
+    for (const more of [{ ordered: true }, { priorityMax: 3 }, { lengthMax: 5 }, { weights: { a: 0 } }]) {
+      await refused("invalid_config", () => broker.queue("q", { fairShare: true, ...more }));
+    }
+    await refused("invalid_config", () => broker.queue("q", { weights: { a: 2 } }));
+    expect(await broker.queue("q", { fairShare: true, lengthMax: 5, overflow: "reject" })).toBe(true);
+  });
+});
+
 describe("altering a queue", () => {
   const alter = (change: Record<string, unknown>, owner = "a"): Promise<void> =>
     broker.queues.alter(NS, "q", change, owner);

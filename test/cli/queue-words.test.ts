@@ -23,6 +23,15 @@ test("a queue's settings are written with units, groups of them with dots", () =
   expect(queueConfigOf({ deadLetter: "dead" }).deadLetter).toEqual({ exchange: "dead" });
 });
 
+test("weights of groups are written by their names, which may have dots", () => {
+  expect(queueConfigOf({ config: ["fairShare=true", "weights.acme.eu=4", "weights.b=2"] })).toEqual({
+    fairShare: true,
+    weights: { "acme.eu": 4, b: 2 },
+  });
+  expect(resetsOf(["weights.acme.eu"])).toEqual({ weights: { "acme.eu": null } });
+  expect(resetsOf(["weights"])).toEqual({ weights: null });
+});
+
 test("settings go back to their defaults by name, one of a group or the whole group", () => {
   expect(resetsOf(["messageTtlMs", "retry.jitter", "deadLetter"])).toEqual({
     messageTtlMs: null,

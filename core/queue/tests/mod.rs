@@ -3,6 +3,7 @@
 
 mod bytes;
 mod claim;
+mod fair;
 mod features;
 pub(in crate::queue) mod kit;
 mod model;

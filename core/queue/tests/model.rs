@@ -43,10 +43,14 @@ pub struct Model {
     pub messages: BTreeMap<Number, Message>,
     pub consumers: BTreeMap<u64, Consumer>,
     pub outs: HashMap<u64, Number>,
+    /// Of a queue that shares fairly: groups in the order of their turns, and what is left of each turn.
+    pub turns: Vec<(u64, u32)>,
     pub ids: HashMap<u128, u64>,
     pub end: Number,
     pub now_ms: u64,
     pub enqueued: u64,
+    /// What came back in the tick under way, in the queue's order.
+    pub returned: Vec<Number>,
     /// What the queue has to say of the call under way.
     pub expected: Vec<Effect>,
 }
@@ -58,10 +62,12 @@ impl Model {
             messages: BTreeMap::new(),
             consumers: BTreeMap::new(),
             outs: HashMap::new(),
+            turns: Vec::new(),
             ids: HashMap::new(),
             end: 0,
             now_ms,
             enqueued: 0,
+            returned: Vec::new(),
             expected: Vec::new(),
         }
     }
@@ -86,7 +92,54 @@ impl Model {
     }
 
     fn place(&mut self, number: Number, place: Place) {
-        self.messages.get_mut(&number).unwrap().place = place;
+        let message = self.messages.get_mut(&number).unwrap();
+        message.place = place;
+        let group = message.group;
+        if !self.config.fair_share || place != Place::Ready {
+            return;
+        }
+        // With nothing ready, nobody has a turn.
+        if self.count(|place| *place == Place::Ready) == 1 {
+            self.turns.clear();
+        }
+        if !self.turns.iter().any(|(other, _)| *other == group) {
+            self.turns.push((group, 0));
+        }
+    }
+
+    fn first_of(&self, group: u64) -> Option<Number> {
+        let mut inside = self.messages.iter().filter(|(_, m)| m.group == group && m.place == Place::Ready);
+        inside.next().map(|(number, _)| *number)
+    }
+
+    /// What goes out next.
+    fn next_out(&mut self) -> Option<Number> {
+        if !self.config.fair_share {
+            return (0..32).rev().find_map(|lane| self.front(lane));
+        }
+        while let Some((group, _)) = self.turns.first().copied() {
+            if let Some(number) = self.first_of(group) {
+                return Some(number);
+            }
+            self.turns.remove(0);
+        }
+        None
+    }
+
+    /// One of the group whose turn it is went out.
+    fn turned(&mut self) {
+        if !self.config.fair_share {
+            return;
+        }
+        let (group, left) = self.turns.remove(0);
+        let fold = |hash: u64| 1 + hash % self.config.groups_max;
+        let own = self.config.weights.iter().filter(|(hash, _)| fold(**hash) == group).next_back();
+        let left = if left == 0 { own.map_or(1, |(_, weight)| *weight) } else { left } - 1;
+        match self.first_of(group) {
+            None => {}
+            Some(_) if left == 0 => self.turns.push((group, 0)),
+            Some(_) => self.turns.insert(0, (group, left)),
+        }
     }
 
     pub fn enqueue(&mut self, arrival: &Arrival) {
@@ -101,7 +154,7 @@ impl Model {
             return;
         }
         let group =
-            if self.config.ordered && arrival.group > 0 { 1 + arrival.group % self.config.groups_max } else { 0 };
+            if self.config.has_groups() && arrival.group > 0 { 1 + arrival.group % self.config.groups_max } else { 0 };
         let message = Message {
             lane: arrival.priority.min(self.config.priority_max),
             group,
@@ -137,7 +190,7 @@ impl Model {
     fn make_ready(&mut self, number: Number) {
         let group = self.messages[&number].group;
         // A retry comes back to the group that waits for it.
-        if group == 0 || *self.outs.entry(group).or_insert(number) == number {
+        if group == 0 || self.config.fair_share || *self.outs.entry(group).or_insert(number) == number {
             self.place(number, Place::Ready);
         } else {
             self.place(number, Place::Behind);
@@ -220,8 +273,8 @@ impl Model {
         loop {
             let best =
                 self.consumers.iter().filter(|(id, _)| self.credit(**id) > 0).map(|(_, c)| c.config.priority).max();
-            let front = (0..32).rev().find_map(|lane| self.front(lane));
-            let (Some(best), Some(number), true) = (best, front, left > 0) else { break };
+            let Some(best) = best.filter(|_| left > 0) else { break };
+            let Some(number) = self.next_out() else { break };
             if self.is_expired(number) {
                 self.leave(number, Some(Reason::Expired));
                 continue;
@@ -231,6 +284,7 @@ impl Model {
             assert!(self.credit(id) > 0, "consumer {id} has no credit");
             assert_eq!(self.consumers[&id].config.priority, best, "a consumer of a higher priority has credit");
             self.fly(number, id, tag, false);
+            self.turned();
             left -= 1;
         }
         assert_eq!(given.next(), None, "nothing more should have been given out");
@@ -298,8 +352,10 @@ impl Model {
     fn defer(&mut self, number: Number) {
         let Some(deliveries) = self.delivered(number, None) else { return };
         self.place(number, Place::Deferred);
-        let group = std::mem::take(&mut self.messages.get_mut(&number).unwrap().group);
-        self.free_group(group, number);
+        if self.config.ordered {
+            let group = std::mem::take(&mut self.messages.get_mut(&number).unwrap().group);
+            self.free_group(group, number);
+        }
         self.expected.push(Effect::Deferred { number, deliveries });
     }
 
@@ -347,10 +403,18 @@ impl Model {
             self.limit(group);
         }
         self.end_leases();
-        let expired = |model: &Self, lane| model.front(lane).filter(|number| model.is_expired(*number));
-        while let Some(number) = (0..32).find_map(|lane| expired(self, lane)) {
+        while let Some(number) = self.fronts().into_iter().find(|number| self.is_expired(*number)) {
             self.leave(number, Some(Reason::Expired));
         }
+    }
+
+    /// What is first in each lane, or in each group that shares.
+    fn fronts(&self) -> Vec<Number> {
+        if !self.config.fair_share {
+            return (0..32).filter_map(|lane| self.front(lane)).collect();
+        }
+        let groups: std::collections::BTreeSet<u64> = self.messages.values().map(|message| message.group).collect();
+        groups.into_iter().filter_map(|group| self.first_of(group)).collect()
     }
 
     /// How long before their end a consumer's leases are warned of.
@@ -373,6 +437,8 @@ impl Model {
                 self.expected.push(Effect::LeaseWarning { consumer: *consumer, tag: *tag, number: *number });
             }
         }
+        // Which of several consumers' leases end first is the queue's to say, and groups take turns by it.
+        ended.sort_by_key(|number| self.returned.iter().position(|returned| returned == number));
         for number in ended {
             self.give_back(number);
         }
@@ -390,6 +456,7 @@ impl Model {
     /// When a tick would do something: leases, their warnings, delays, and what expires in front.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let ttl_ms = self.config.message_ttl_ms;
+        let fronts = self.fronts();
         let timed = self.messages.iter().filter_map(|(number, message)| match message.place {
             Place::Flight { lease_end_ms: u64::MAX, .. } => None,
             Place::Flight { consumer, lease_end_ms, warned: false, .. } => {
@@ -397,7 +464,7 @@ impl Model {
             }
             Place::Flight { lease_end_ms, .. } => Some(lease_end_ms),
             Place::Delayed { due_ms } => Some(due_ms),
-            Place::Ready if self.front(message.lane) == Some(*number) => {
+            Place::Ready if fronts.contains(number) => {
                 let by_age = ttl_ms.map_or(u64::MAX, |ttl_ms| message.since_ms.saturating_add(ttl_ms));
                 Some(message.expires_ms.min(by_age)).filter(|at_ms| *at_ms < u64::MAX)
             }

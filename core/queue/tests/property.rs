@@ -24,14 +24,18 @@ fn config(random: &mut Random) -> QueueConfig {
     };
     let classes = [("slow".to_owned(), policy(random, RetryKind::Exponential))].into_iter().collect();
     let overflows = [Overflow::DropHead, Overflow::Reject, Overflow::DeadLetter];
+    let kind = random.below(3);
     QueueConfig {
-        ordered: random.below(2) == 0,
+        ordered: kind == 0,
+        fair_share: kind == 1,
+        weights: [(1, 3), (4, 2), (5, 7)].into_iter().filter(|_| random.below(2) == 0).collect(),
         single_active: random.below(4) == 0,
         message_ttl_ms: maybe(random, 3, 20, 200),
-        priority_max: if random.below(2) == 0 { 0 } else { random.below(32) as u8 },
+        priority_max: if kind == 1 || random.below(2) == 0 { 0 } else { random.below(32) as u8 },
         length_max: maybe(random, 3, 1, 40),
         bytes_max: maybe(random, 4, 100, 4000),
-        overflow: overflows[random.below(3) as usize],
+        // Groups that share have no oldest message among them that would have to go.
+        overflow: if kind == 1 { Overflow::Reject } else { overflows[random.below(3) as usize] },
         delivery_limit: maybe(random, 2, 1, 5).map(|limit| limit as u32),
         lease_ms: maybe(random, 2, 5, 100),
         lease_warning_ms: maybe(random, 2, 0, 9),

@@ -158,6 +158,9 @@ impl World {
             assert!(deadline_ms.is_some_and(|deadline_ms| deadline_ms <= at_ms), "{deadline_ms:?} is after {at_ms}");
         }
         self.queue.tick(self.now_ms(), &mut self.effects);
+        let returned =
+            |effect: &Effect| if let Effect::Returned { number, .. } = *effect { Some(number) } else { None };
+        self.model.returned = self.effects.iter().filter_map(returned).collect();
         self.model.tick();
         let next_ms = self.queue.next_deadline_ms();
         assert!(next_ms.is_none_or(|next_ms| next_ms > self.now_ms()), "the tick is done: {next_ms:?}");
@@ -287,6 +290,7 @@ impl World {
         let numbers: Vec<Number> = all.iter().map(|message| message.number).collect();
         assert_eq!(numbers, self.model.messages.keys().copied().collect::<Vec<_>>(), "recovered");
         self.model.outs.clear();
+        self.model.turns.clear();
         for found in all {
             let now_ms = self.now_ms();
             let known = self.model.messages.get_mut(&found.number).unwrap();
