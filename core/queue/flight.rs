@@ -180,6 +180,12 @@ impl Flight {
         self.hint = 0;
     }
 
+    /// The message of a tag that is in flight.
+    pub fn number_of(&mut self, tag: u64) -> Option<Number> {
+        let (at, bit, _) = self.span(tag, 1)?;
+        Some(self.entries[at].first + u64::from(bit))
+    }
+
     /// Lets the leases of the messages from `tag` on end at another time, and says how many those are.
     pub fn renew(&mut self, tag: u64, max: u64, end_ms: u64) -> Option<u32> {
         let (_, _, count) = self.span(tag, max)?;

@@ -7,7 +7,7 @@ use super::effect::{Effect, Reason, push_settled};
 use super::extras::Extra;
 use super::flight::{NO_LEASE, Piece, look_ms};
 use super::run::Run;
-use super::types::{Fault, Outcome, RetryAfter};
+use super::types::{Fault, Number, Outcome, RetryAfter};
 use super::{Deferred, Queue, retry};
 
 /// Why a message leaves the queue.
@@ -59,6 +59,12 @@ impl Queue {
         }
         self.consumers.join_turns(slot);
         result
+    }
+
+    /// The message that a consumer was given under a tag and has not settled.
+    pub fn delivery(&mut self, consumer: u64, tag: u64) -> Option<Number> {
+        let slot = self.consumers.slot(consumer)?;
+        self.consumers.get_mut(slot)?.flight.number_of(tag)
     }
 
     /// Settles what follows `tag` in one piece, and says how many messages that was.

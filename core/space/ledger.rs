@@ -5,6 +5,7 @@
 //! entry    [0, queue id] effect                                   what the queue's machine says (core/queue)
 //!          [1, queue id, number, bytes, priority, expires|nil, due|nil, group, id high, id low] deaths
 //!                                                                 a message that came in from another queue
+//!          [2, queue id, group as bin, state as bin|nil]          what is kept of a session, nil once it is not
 //! deaths   [[queue name, reason, count, at ms, exchange name, routing key]...]   oldest first
 //! ```
 //!
@@ -17,10 +18,13 @@ use super::routing;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, Partition};
 use crate::queue::{Arrival, Effect};
-use crate::stdx::msgpack::{Fault, Reader, write_array, write_bin, write_optional_uint, write_str, write_uint};
+use crate::stdx::msgpack::{
+    Fault, Reader, write_array, write_bin, write_nil, write_optional_uint, write_str, write_uint,
+};
 
 const EFFECT: u64 = 0;
 const MOVED: u64 = 1;
+const SESSION: u64 = 2;
 const MOVED_FIELDS: usize = 10;
 const DEATH_FIELDS: usize = 6;
 
@@ -39,6 +43,7 @@ pub(super) struct Death {
 pub(super) enum Entry {
     Effect { queue: u32, effect: Effect },
     Moved { queue: u32, arrival: Arrival, deaths: Vec<Death> },
+    Session { queue: u32, group: Vec<u8>, state: Option<Vec<u8>> },
 }
 
 pub(super) struct Ledger {
@@ -75,6 +80,18 @@ impl Ledger {
         write_uint(out, (arrival.message_id >> 64) as u64);
         write_uint(out, arrival.message_id as u64);
         write_deaths(out, deaths);
+    }
+
+    pub fn session(&mut self, queue: u32, group: &[u8], state: Option<&[u8]>) {
+        let out = &mut self.pending;
+        write_array(out, 4);
+        write_uint(out, SESSION);
+        write_uint(out, u64::from(queue));
+        write_bin(out, group);
+        match state {
+            Some(state) => write_bin(out, state),
+            None => write_nil(out),
+        }
     }
 
     /// Writes what has come together as one record.
@@ -120,6 +137,13 @@ fn read_entry(reader: &mut Reader<'_>) -> std::result::Result<Entry, Fault> {
     let queue = reader.uint32()?;
     if kind == EFFECT {
         return Ok(Entry::Effect { queue, effect: Effect::read(reader).map_err(|_| Fault::Malformed)? });
+    }
+    if kind == SESSION {
+        let group = reader.blob()?.to_vec();
+        return Ok(Entry::Session { queue, group, state: reader.optional_blob()?.map(<[u8]>::to_vec) });
+    }
+    if kind != MOVED {
+        return Err(Fault::Malformed);
     }
     let arrival = Arrival {
         number: reader.uint()?,

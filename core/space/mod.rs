@@ -13,6 +13,7 @@ mod recovery;
 mod redrive;
 mod requests;
 mod routing;
+mod sessions;
 mod settlement;
 mod slot;
 mod snapshot;

@@ -51,6 +51,7 @@ impl State {
         for slot in self.queues.iter_mut().filter_map(Option::as_deref_mut) {
             slot.queue = Queue::new(slot.queue.config().clone());
             slot.deaths.clear();
+            slot.sessions.clear();
         }
         let point = match self.snapshot_path.clone() {
             Some(path) => self.read_snapshot(&path)?,
@@ -203,6 +204,10 @@ impl State {
                 if !deaths.is_empty() {
                     slot.deaths.insert(arrival.number, deaths);
                 }
+            }
+            Entry::Session { queue, group, state } => {
+                let Some(slot) = self.slot(queue).filter(|slot| !slot.meta.transient) else { return };
+                slot.keep_session(group, state);
             }
         }
     }

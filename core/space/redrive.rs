@@ -70,7 +70,7 @@ impl State {
     /// Answers `{matched, moved, more, messages?}`; a dry run has `messages`, the first ones as they would be.
     ///
     /// # Errors
-    /// `queue_not_found`, `invalid_argument`, `bad_expression`; `message_too_large`, `disk_full`, `storage_failed` for
+    /// `queue_not_found`, `invalid_argument`, `bad_expression`; `message_too_large`, `schema_violation`, `disk_full`, `storage_failed` for
     /// edited messages: what was moved before stays moved.
     pub(super) fn redrive(
         &mut self,
@@ -196,6 +196,7 @@ impl State {
         };
         let piece = Piece { header, body: &sheet.records, body_crc: BodyCrc::of(&sheet.records) };
         (self.runs, self.starts) = (sheet.runs, sheet.starts);
+        self.check_enforced(&piece)?;
         let acks_next = self.ledger.partition.next_offset();
         let replaced = Replaced { queue, acks_next, numbers: sheet.numbers };
         let base = self.append_in_place_of(&piece, Some(&replaced), now_ms)?;

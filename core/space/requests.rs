@@ -12,6 +12,8 @@
 //!           [stats, id]                      -> {count: uint...}
 //!           [take, id, connection, subscription, [number...]] -> how many
 //!           [redrive, id, {to?, where?, max?, dryRun?}]       -> {matched, moved}
+//!           [session, id, group]                              -> state|nil
+//!           [set_session, id, group, state|nil]               -> nil, when the ack log has it
 //! message   {number, state, deliveries, dueMs, timestamp, key, value, headers, deaths}
 //! ```
 
@@ -159,6 +161,8 @@ impl State {
                 let taken = self.take_deferred(queue, worker, reader, now_ms)?;
                 write_uint(&mut out, taken);
             }
+            "session" => self.session(queue, reader, false, now_ms, &mut out)?,
+            "set_session" => self.session(queue, reader, true, now_ms, &mut out)?,
             "redrive" => self.redrive(queue, reader, now_ms, &mut out)?,
             _ => return Err(malformed(Fault::Malformed)),
         }

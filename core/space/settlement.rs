@@ -6,6 +6,8 @@ use crate::queue::{Fault, Outcome, RetryAfter};
 use crate::wire::out;
 use crate::wire::{SettleArgument, SettleFrame};
 
+const ACK_WITH_STATE: u8 = 7;
+
 impl State {
     /// Settles range by range. With a correlation id the first refusal is the answer, and
     /// success is answered when the ack log has it; without one only refusals are sent.
@@ -33,6 +35,9 @@ impl State {
         (first, count): (u64, u64),
         now_ms: u64,
     ) -> Result<(), (u64, CoreError)> {
+        if frame.outcome == ACK_WITH_STATE {
+            return self.settle_with_state(consumer, frame, (first, count), now_ms);
+        }
         let outcome = outcome_of(frame).map_err(|error| (first, error))?;
         let gone = || (first, unknown(first));
         let queue = self.consumers.get(&consumer).map(|consumer| consumer.queue).ok_or_else(gone)?;
@@ -51,6 +56,26 @@ impl State {
     }
 }
 
+impl State {
+    /// A state is that of one message's session, so a range is one message.
+    fn settle_with_state(
+        &mut self,
+        consumer: u64,
+        frame: &SettleFrame<'_>,
+        (first, count): (u64, u64),
+        now_ms: u64,
+    ) -> Result<(), (u64, CoreError)> {
+        if count != 1 {
+            let message = "an ack with a session's state is for one message";
+            return Err((first, CoreError::new(ErrorCode::INVALID_ARGUMENT, message)));
+        }
+        let queue = self.consumers.get(&consumer).map(|consumer| consumer.queue);
+        let queue = queue.ok_or_else(|| (first, unknown(first)))?;
+        let state = if let SettleArgument::State(state) = frame.argument { Some(state) } else { None };
+        self.ack_with_state(queue, consumer, first, state, now_ms).map_err(|error| (first, error))
+    }
+}
+
 fn outcome_of<'a>(frame: &SettleFrame<'a>) -> Result<Outcome<'a>, CoreError> {
     Ok(match frame.outcome {
         0 => Outcome::Ack,
@@ -60,7 +85,7 @@ fn outcome_of<'a>(frame: &SettleFrame<'a>) -> Result<Outcome<'a>, CoreError> {
         4 => Outcome::Renew,
         5 => Outcome::Release,
         _ => Outcome::Retry(match frame.argument {
-            SettleArgument::None => RetryAfter::Policy,
+            SettleArgument::None | SettleArgument::State(_) => RetryAfter::Policy,
             SettleArgument::DelayMs(delay_ms) => RetryAfter::DelayMs(delay_ms),
             SettleArgument::Class(class) => {
                 let class = std::str::from_utf8(class);
@@ -71,7 +96,7 @@ fn outcome_of<'a>(frame: &SettleFrame<'a>) -> Result<Outcome<'a>, CoreError> {
     })
 }
 
-fn unknown(tag: u64) -> CoreError {
+pub(super) fn unknown(tag: u64) -> CoreError {
     let message = format!("delivery {tag} was settled before, returned to its queue, or never given to this consumer");
     CoreError::new(ErrorCode::UNKNOWN_DELIVERY, message)
 }

@@ -1,6 +1,6 @@
 //! What the space keeps of one queue beside its machine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::journal::Backlog;
 use super::ledger::Death;
@@ -23,6 +23,8 @@ pub(super) struct Slot {
     pub deadline_ms: Option<u64>,
     /// Of the messages here that were dead-lettered before.
     pub deaths: HashMap<u64, Vec<Death>>,
+    /// What consumers keep of their sessions, by the name of the group.
+    pub sessions: BTreeMap<Vec<u8>, Box<[u8]>>,
     /// Effects for the ack log, since it was last written.
     pub logged: Vec<Effect>,
 }
@@ -36,6 +38,9 @@ pub(super) struct Meta {
     /// In place of the message's own.
     pub dead_letter_key: Option<Vec<u8>>,
     pub delivery_priority: DeliveryPriority,
+    /// `None` is the default.
+    pub session_states_max: Option<u64>,
+    pub session_state_bytes_max: Option<u64>,
 }
 
 impl Meta {
@@ -60,6 +65,8 @@ impl Meta {
                     let named = std::str::from_utf8(reader.blob()?).ok().and_then(DeliveryPriority::named);
                     meta.delivery_priority = named.unwrap_or_default();
                 }
+                b"sessionStatesMax" => meta.session_states_max = reader.optional_uint()?,
+                b"sessionStateBytesMax" => meta.session_state_bytes_max = reader.optional_uint()?,
                 b"deadLetterRoutingKey" => meta.dead_letter_key = reader.optional_blob()?.map(<[u8]>::to_vec),
                 _ => reader.skip(8)?,
             }
@@ -80,7 +87,17 @@ impl Slot {
             active: false,
             deadline_ms: None,
             deaths: HashMap::new(),
+            sessions: BTreeMap::new(),
             logged: Vec::new(),
+        }
+    }
+}
+
+impl Slot {
+    pub fn keep_session(&mut self, group: Vec<u8>, state: Option<Vec<u8>>) {
+        match state {
+            Some(state) => _ = self.sessions.insert(group, state.into_boxed_slice()),
+            None => _ = self.sessions.remove(&group),
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! [version, journal next, acks next, queues]  and a CRC (core/log/files.rs)
-//! queues  [queue id, machine's snapshot as bin, [number, deaths, number, deaths...]]...
+//! queues  [queue id, machine's snapshot as bin, [number, deaths, number, deaths...], [group, state, group, state...]]...
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use crate::stdx::msgpack::{Fault, Reader, write_array, write_bin, write_uint};
 
 const VERSION: u64 = 1;
 const FIELDS: usize = 4;
-const QUEUE_FIELDS: usize = 3;
+/// The last one, the sessions, is not in snapshots of earlier versions.
+const QUEUE_FIELDS: usize = 4;
 /// Between two snapshots there is `checkpointBytes` of ack log (or as much as the last
 /// snapshot was, if that is more), which bounds what a start has to replay; or so many
 /// times as much of journal, which bounds how much of it is kept that nobody needs.
@@ -135,6 +136,11 @@ impl State {
                 write_uint(out, *number);
                 write_deaths(out, deaths);
             }
+            write_array(out, slot.sessions.len() * 2);
+            for (group, state) in &slot.sessions {
+                write_bin(out, group);
+                write_bin(out, state);
+            }
         }
     }
 
@@ -163,17 +169,22 @@ impl State {
         }
         let point = Point { journal_next: reader.uint()?, acks_next: reader.uint()? };
         for _ in 0..reader.array()? {
-            reader.array()?;
+            let fields = reader.array()?;
             let id = reader.uint32()?;
             let machine = reader.blob()?;
             let mut deaths: Vec<(u64, Vec<Death>)> = Vec::new();
             for _ in 0..reader.array()? / 2 {
                 deaths.push((reader.uint()?, read_deaths(reader)?));
             }
+            let mut sessions = Vec::new();
+            for _ in 0..if fields < QUEUE_FIELDS { 0 } else { reader.array()? / 2 } {
+                sessions.push((reader.blob()?.to_vec(), reader.blob()?.into()));
+            }
             let Some(slot) = self.slot(id) else { continue };
             let config = slot.queue.config().clone();
             slot.queue = Queue::read_snapshot(config, machine).map_err(|_| Fault::Malformed)?;
             slot.deaths = deaths.into_iter().collect();
+            slot.sessions = sessions.into_iter().collect();
         }
         Ok(point)
     }

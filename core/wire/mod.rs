@@ -125,6 +125,8 @@ pub enum SettleArgument<'a> {
     DelayMs(u64),
     /// The class of the error, whose policy the queue looks up.
     Class(&'a [u8]),
+    /// The state that the message's session has from now on.
+    State(&'a [u8]),
 }
 
 /// What has to hold for a publish to be appended.

@@ -98,6 +98,8 @@ pub const UNBIND: u8 = 74;
 pub const BINDING_LIST: u8 = 75;
 /// Changes a queue's configuration.
 pub const QUEUE_ALTER: u8 = 76;
+/// Reads, sets or removes the state of a session of an ordered queue.
+pub const QUEUE_SESSION: u8 = 77;
 /// Declares a queue.
 pub const QUEUE_DECLARE: u8 = 80;
 /// Deletes a queue, its messages and its bindings.

@@ -17,7 +17,7 @@
 //! headers              nil, or a map of str to nil, bool, number, str or bin
 //! ```
 //!
-//! outcome              0..=6
+//! outcome              0..=7
 //! argument             nil | uint ms | str error class
 //! ranges               array of uints: first tag, count, first tag, count, ...
 //!
@@ -37,7 +37,9 @@ const FLOW_VALUES: usize = 3;
 const SETTLE_VALUES: usize = 6;
 const PREFETCH_VALUES: usize = 3;
 const ACKS_MAX: u64 = 3;
-const OUTCOME_MAX: u64 = 6;
+const OUTCOME_MAX: u64 = 7;
+/// Ack with the state of the message's session, the only one whose argument is a bin.
+const OUTCOME_ACK_STATE: u64 = 7;
 const CLASS_BYTES_MAX: usize = 255;
 
 /// Parses a whole frame, whose head (not looked at) must state its length.
@@ -175,10 +177,13 @@ fn settle<'a>(frame: &'a [u8], mut reader: Reader<'a>, count: usize) -> Result<F
     let at = reader.position();
     let outcome = argument(reader, "the outcome is an integer", Reader::uint)?;
     if outcome > OUTCOME_MAX {
-        return Err(WireFault::malformed(at, "the outcome is 0 to 6"));
+        return Err(WireFault::malformed(at, "the outcome is 0 to 7"));
     }
     let what = "the argument is nil, a delay in ms or an error class of at most 255 bytes";
-    let argument = argument(reader, what, settle_argument)?;
+    let argument = match outcome {
+        OUTCOME_ACK_STATE => argument(reader, "the argument is a session's state, a bin or nil", settle_state)?,
+        _ => argument(reader, what, settle_argument)?,
+    };
     let at = reader.position();
     let ranges =
         settle_ranges(frame, reader).map_err(|_| WireFault::malformed(at, "ranges are first tags and counts"))?;
@@ -187,6 +192,16 @@ fn settle<'a>(frame: &'a [u8], mut reader: Reader<'a>, count: usize) -> Result<F
     }
     let outcome = outcome as u8;
     Ok(Frame::Settle(SettleFrame { subscription, correlation, outcome, argument, ranges }))
+}
+
+fn settle_state<'a>(reader: &mut Reader<'a>) -> Result<SettleArgument<'a>, Fault> {
+    if reader.nil()? {
+        return Ok(SettleArgument::None);
+    }
+    if !matches!(reader.peek()?, 0xc4..=0xc6) {
+        return Err(Fault::Malformed);
+    }
+    reader.blob().map(SettleArgument::State)
 }
 
 fn settle_argument<'a>(reader: &mut Reader<'a>) -> Result<SettleArgument<'a>, Fault> {

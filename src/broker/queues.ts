@@ -244,6 +244,20 @@ export class Queues {
     return this.#ask(namespace, ["redrive", queue.id, { ...rest, ...target }]);
   }
 
+  /** The state of a session, read or set (null removes it). @throws invalid_argument, limit_exceeded. */
+  session(
+    namespace: string,
+    name: string,
+    group: string,
+    state: string | Uint8Array | null | undefined,
+    owner: string,
+  ): Uint8Array | null {
+    const { queue } = this.require(namespace, name, owner);
+    if (state === undefined) return this.#ask(namespace, ["session", queue.id, group]);
+    this.#ask(namespace, ["set_session", queue.id, group, state]);
+    return typeof state === "string" ? new TextEncoder().encode(state) : state;
+  }
+
   /** Has deferred messages delivered to a subscription. @returns how many. */
   take(
     namespace: string,

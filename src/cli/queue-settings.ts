@@ -46,6 +46,8 @@ const SETTINGS: Readonly<Record<string, Kind>> = {
   groupsMax: "count",
   schemaEnforce: "text",
   schemaStrategy: "text",
+  sessionStatesMax: "count",
+  sessionStateBytesMax: "bytes",
 };
 
 const SETTING_NAMES = `${Object.keys(SETTINGS).join(", ")}, weights.<group>`;

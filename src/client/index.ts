@@ -39,6 +39,7 @@ export { Producer } from "./producer.ts";
 export type { ProducerOptions, ProducerRecord, SendOptions } from "./producer-options.ts";
 export {
   type MessageEdit,
+  QueueSession,
   type PeekedMessage,
   Queue,
   type QueueCounts,
@@ -51,7 +52,7 @@ export {
   type ScheduledMessage,
 } from "./queue.ts";
 export { QueueConsumer, type QueueHandler } from "./queue-consumer.ts";
-export { type NackOptions, QueueMessage } from "./queue-message.ts";
+export { type AckOptions, type NackOptions, QueueMessage } from "./queue-message.ts";
 export type {
   MessageOptions,
   PublishOptions,

@@ -64,7 +64,7 @@ export class QueueChannel {
    *
    * @throws unknown_delivery when their connection is gone: they are given again
    */
-  settle(first: number, count: number, outcome: number, argument: number | string | null): void {
+  settle(first: number, count: number, outcome: number, argument: number | string | Uint8Array | null): void {
     if (!this.isUsable) throw unknownDelivery(first, "its connection is gone, and the broker gives it again");
     this.settler.add(outcome, argument, first, count);
     if (outcome !== Outcome.RENEW) {

@@ -13,6 +13,11 @@ export interface NackOptions {
   errorClass?: string;
 }
 
+export interface AckOptions {
+  /** What `queue.session(group).state()` is from now on, in the broker's log together with the ack; null removes it. */
+  state?: Uint8Array | string | null;
+}
+
 export class QueueMessage {
   /** Names this delivery on its subscription. */
   readonly tag: number;
@@ -96,9 +101,15 @@ export class QueueMessage {
     return this.fetched ? jsonOf<T>(this.fetched) : this.record.json<T>();
   }
 
-  /** Done. Errors, of this and all others: unknown_delivery when it was settled before, or its connection is gone. */
-  ack(): void {
-    this.settle(Outcome.ACK, null);
+  /**
+   * Done; with `state`, for a queue that is ordered, its session has that state from the same moment on (null: none).
+   *
+   * Errors, of this and all others: unknown_delivery when it was settled before, or its connection is gone.
+   */
+  ack(options: AckOptions = {}): void {
+    const { state } = options;
+    if (state === undefined) this.settle(Outcome.ACK, null);
+    else this.settle(Outcome.ACK_STATE, typeof state === "string" ? new TextEncoder().encode(state) : state);
     this.channel.payloads?.acked(this.record, () => this.channel.confirm());
   }
 
@@ -137,7 +148,7 @@ export class QueueMessage {
     return this.channel;
   }
 
-  private settle(outcome: number, argument: number | string | null): void {
+  private settle(outcome: number, argument: number | string | Uint8Array | null): void {
     if (this.isSettled) throw this.settledBefore();
     this.channel.settle(this.tag, 1, outcome, argument);
     this.isSettled = true;

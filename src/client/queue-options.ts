@@ -79,6 +79,10 @@ export interface QueueConfig {
   schemaEnforce?: "none" | "id" | "full";
   /** The subjects: QUEUE-value ("topic"), the record's full name ("record"), or QUEUE-NAME ("topic_record"). */
   schemaStrategy?: "topic" | "record" | "topic_record";
+  /** Sessions of an ordered queue that may have a state. Default 100,000. */
+  sessionStatesMax?: number;
+  /** Of one state. Default 64 KiB. */
+  sessionStateBytesMax?: number;
 }
 
 /** A change of something: what is left out stays, null takes it back to its default. */

@@ -209,6 +209,11 @@ export class Queue {
     return messages;
   }
 
+  /** A session of an ordered queue, by the name of its group (`group` of its messages, else their routing key). */
+  session(group: string): QueueSession {
+    return new QueueSession(this.client, this.name, group);
+  }
+
   /** Drops what waits. Returns how many messages. */
   async purge(signal?: AbortSignal): Promise<number> {
     return ((await this.client.ask(Op.QUEUE_PURGE, [{ name: this.name }], signal)) as { purged: number }).purged;
@@ -256,6 +261,31 @@ export class Queue {
   async cancel(numbers: readonly number[], signal?: AbortSignal): Promise<number> {
     const answer = await this.client.ask(Op.QUEUE_SCHEDULED, [{ name: this.name, cancel: numbers }], signal);
     return (answer as { cancelled: number }).cancelled;
+  }
+}
+
+/** A session of an ordered queue: the messages of one group, and what its consumers keep between them. */
+export class QueueSession {
+  readonly queue: string;
+  readonly group: string;
+  private readonly client: Client;
+
+  constructor(client: Client, queue: string, group: string) {
+    this.client = client;
+    this.queue = queue;
+    this.group = group;
+  }
+
+  /** Its state, or null. Errors: queue_not_found, invalid_argument where the queue is not ordered. */
+  async state(signal?: AbortSignal): Promise<Uint8Array | null> {
+    const answer = await this.client.ask(Op.QUEUE_SESSION, [{ name: this.queue, session: this.group }], signal);
+    return (answer as { state: Uint8Array | null }).state;
+  }
+
+  /** Resolves when it is in the broker's log; null removes it. Errors: also limit_exceeded. */
+  async setState(state: Uint8Array | string | null, signal?: AbortSignal): Promise<void> {
+    const change = state === null ? { remove: true } : { state };
+    await this.client.ask(Op.QUEUE_SESSION, [{ name: this.queue, session: this.group, ...change }], signal);
   }
 }
 

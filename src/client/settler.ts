@@ -2,9 +2,11 @@ import { encodeSettle, Outcome, SETTLE_RANGES_MAX } from "../protocol/index.ts";
 
 /** What a consumer says of its messages, gathered over a turn of the loop: ranges of tags by what happens to them. */
 
+type Argument = number | string | Uint8Array | null;
+
 interface Group {
   outcome: number;
-  argument: number | string | null;
+  argument: Argument;
   /** `[first tag, count, ...]`. */
   ranges: number[];
 }
@@ -23,12 +25,13 @@ export class Settler {
     return this.acks.length === 0 && this.others.size === 0;
   }
 
-  add(outcome: number, argument: number | string | null, first: number, count: number): void {
+  add(outcome: number, argument: Argument, first: number, count: number): void {
     if (outcome === Outcome.ACK) {
       addRange(this.acks, first, count);
       return;
     }
-    const key = `${outcome} ${typeof argument} ${argument}`;
+    // The state of a session is one message's own.
+    const key = outcome === Outcome.ACK_STATE ? `${outcome} ${first}` : `${outcome} ${typeof argument} ${argument}`;
     const group = this.others.get(key) ?? { outcome, argument, ranges: [] };
     this.others.set(key, group);
     addRange(group.ranges, first, count);

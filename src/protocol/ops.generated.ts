@@ -99,6 +99,8 @@ export const Op = {
   BINDING_LIST: 75,
   /** Changes a queue's configuration. */
   QUEUE_ALTER: 76,
+  /** Reads, sets or removes the state of a session of an ordered queue. */
+  QUEUE_SESSION: 77,
   /** Declares a queue. */
   QUEUE_DECLARE: 80,
   /** Deletes a queue, its messages and its bindings. */

@@ -24,9 +24,11 @@ export const Outcome = {
   RELEASE: 5,
   /** Again after a delay: what the argument says (ms, or an error class of the queue's policy), else the policy. */
   RETRY: 6,
+  /** Done, and the argument is the state that its session has from now on; nil is none. For one message. */
+  ACK_STATE: 7,
 } as const;
 
-const OUTCOME_MAX = 6;
+const OUTCOME_MAX = 7;
 
 /** `[first tag, count, first tag, count, ...]`, each count at least 1. */
 export type TagRanges = readonly number[];
@@ -36,7 +38,7 @@ export interface Settle {
   /** null where only a failure is answered. */
   correlation: number | null;
   outcome: number;
-  argument: number | string | null;
+  argument: number | string | Uint8Array | null;
   ranges: TagRanges;
 }
 
@@ -47,8 +49,8 @@ const UINT_BYTES_MAX = 9;
 
 /** A SETTLE frame. It has at most `SETTLE_RANGES_MAX` ranges. */
 export function encodeSettle({ subscription, correlation, outcome, argument, ranges }: Settle): Uint8Array {
-  const text = typeof argument === "string" ? argument : "";
-  const bytes = new Uint8Array(FRAME_HEAD_BYTES + (ranges.length + 6) * UINT_BYTES_MAX + 4 * text.length);
+  const argumentBytes = argument === null || typeof argument === "number" ? 0 : 4 * argument.length;
+  const bytes = new Uint8Array(FRAME_HEAD_BYTES + (ranges.length + 6) * UINT_BYTES_MAX + argumentBytes);
   let at = FRAME_HEAD_BYTES;
   bytes[at++] = 0x96;
   bytes[at++] = Op.SETTLE;
@@ -93,9 +95,10 @@ export function readSettle(bytes: Uint8Array, start: number, end: number): Settl
   return { subscription, correlation, outcome, argument, ranges };
 }
 
-function readArgument(cursor: Cursor): number | string | null {
+function readArgument(cursor: Cursor): number | string | Uint8Array | null {
   if (cursor.nil()) return null;
   const head = cursor.peek();
+  if (head >= 0xc4 && head <= 0xc6) return cursor.bytes.slice(cursor.take(cursor.blob()), cursor.at);
   const isNumber = head <= 0x7f || (head >= 0xcc && head <= 0xd3);
   return isNumber ? cursor.uint() : cursor.str();
 }

@@ -87,6 +87,10 @@ export interface QueueConfig {
   readonly schemaEnforce?: "none" | "id" | "full";
   /** Which subjects those are: of the queue's name, the record's, or both. Default "topic". */
   readonly schemaStrategy?: "topic" | "record" | "topic_record";
+  /** Sessions of an ordered queue that may have a state. Default 100,000. */
+  readonly sessionStatesMax?: number;
+  /** Of one state. Default 64 KiB. */
+  readonly sessionStateBytesMax?: number;
 }
 
 /** A hundred years: far enough for "keep it", and still exact in every unit. */
@@ -155,6 +159,8 @@ const RULES: { readonly [K in keyof Required<QueueConfig>]: Rule } = {
   groupsMax: integer(1, U32_MAX),
   schemaEnforce: { kind: "choice", values: ["none", "id", "full"] },
   schemaStrategy: { kind: "choice", values: ["topic", "record", "topic_record"] },
+  sessionStatesMax: integer(1, 10_000_000),
+  sessionStateBytesMax: integer(1, 1 << 20),
 };
 
 /** What a key is when it is left out; such values are not stored, so that they cannot count as a difference. */

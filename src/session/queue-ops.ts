@@ -2,6 +2,7 @@
  * Queues. Settlements and windows (SETTLE, PREFETCH) never come here: the core takes them in.
  *
  *     76 QUEUE_ALTER     [76, corr, {name, config: {}}] -> {name, config}: a merge patch; nil takes a key back to its default
+ *     77 QUEUE_SESSION   [77, corr, {name, session: str, state?: bin|str, remove?: bool}] -> {state: bin|nil}: reads without the last two
  *     80 QUEUE_DECLARE   [80, corr, {name, config?: {}, ifNotExists?: true}] -> {created: bool, name, config}
  *     81 QUEUE_DELETE    [81, corr, {name, ifEmpty?, ifUnused?}] -> {}
  *     82 QUEUE_DESCRIBE  [82, corr, {name}] -> {name, config, createdMs, counts}
@@ -84,6 +85,26 @@ const alter = define({
     await services.queues.alter(namespace, name, config, owner);
     services.turnSoon();
     return { name, config: services.queues.describe(namespace, name).config };
+  },
+});
+
+const sessionState = define({
+  op: Op.QUEUE_SESSION,
+  permission: "queue.consume",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    const remove = optional(fields["remove"], "remove", asBoolean) === true;
+    const state = optional(fields["state"], "state", asContent);
+    return {
+      name: asText(fields["name"], "name"),
+      group: asText(fields["session"], "session"),
+      state: state ?? (remove ? null : undefined),
+    };
+  },
+  resources: ({ name }, session) => [queueResource(session, name)],
+  run(session, { name, group, state }) {
+    const { namespace, owner, services } = session;
+    return { state: services.queues.session(namespace, name, group, state, owner) };
   },
 });
 
@@ -284,6 +305,7 @@ const take = define({
 export const queueOps: readonly AnyOperation[] = [
   declare,
   alter,
+  sessionState,
   remove,
   describe,
   list,

@@ -10,5 +10,6 @@ mod publish;
 mod queues;
 mod redrive;
 mod schemas;
+mod sessions;
 mod space_kit;
 mod space_recovery;

@@ -133,7 +133,7 @@ impl Model {
         }
         let (group, left) = self.turns.remove(0);
         let fold = |hash: u64| 1 + hash % self.config.groups_max;
-        let own = self.config.weights.iter().filter(|(hash, _)| fold(**hash) == group).next_back();
+        let own = self.config.weights.iter().rfind(|(hash, _)| fold(**hash) == group);
         let left = if left == 0 { own.map_or(1, |(_, weight)| *weight) } else { left } - 1;
         match self.first_of(group) {
             None => {}

@@ -1,0 +1,86 @@
+/** Sessions of ordered queues over sockets: their states, alone and with acks. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { Client, QueueMessage } from "../../src/client/index.ts";
+import type { Broker } from "../../src/server/index.ts";
+import { dial, failureOf, startBroker, temporaryFolder, until } from "./harness.ts";
+
+let broker: Broker;
+let client: Client;
+
+beforeAll(async () => {
+  broker = await startBroker();
+  client = await dial(broker);
+});
+
+afterAll(async () => {
+  await client.close();
+  await broker.stop();
+});
+
+const text = (state: Uint8Array | null): string | null => (state === null ? null : new TextDecoder().decode(state));
+
+test("a consumer goes on where the one before it stopped, by the state that came with its ack", async () => {
+  const queue = client.queue("carts");
+  await queue.declare({ ordered: true });
+  const orders = [
+    ["ann", "1"],
+    ["bob", "10"],
+    ["ann", "2"],
+    ["bob", "20"],
+    ["ann", "3"],
+  ] as const;
+  for (const [group, value] of orders) await queue.publish(value, { group });
+  const handle = async (message: QueueMessage): Promise<void> => {
+    const before = text(await queue.session(message.headers["x-group"] as string).state());
+    message.ack({ state: `${Number(before ?? "0") + Number(message.text())}` });
+  };
+  const consumers = [1, 2].map(() => queue.consume(handle, { prefetch: 5, concurrency: 5 }));
+  await until("all are acked", async () => (await queue.describe()).counts.acked === orders.length);
+  expect(text(await queue.session("ann").state())).toBe("6");
+  expect(text(await queue.session("bob").state())).toBe("30");
+  await Promise.all(consumers.map((consumer) => consumer.close()));
+});
+
+test("states are set and removed, are bounded, and belong to ordered queues", async () => {
+  const queue = client.queue("bounded");
+  await queue.declare({ ordered: true, sessionStatesMax: 1, sessionStateBytesMax: 4 });
+  const session = queue.session("a.b/c d");
+  expect(await session.state()).toBeNull();
+  await session.setState(new Uint8Array([0, 255]));
+  expect([...((await session.state()) ?? [])]).toEqual([0, 255]);
+  expect((await failureOf(session.setState("12345"))).codeName).toBe("limit_exceeded");
+  expect((await failureOf(queue.session("other").setState("1"))).codeName).toBe("limit_exceeded");
+  await session.setState(null);
+  expect(await session.state()).toBeNull();
+  await queue.session("other").setState("");
+  expect(await queue.session("other").state()).toHaveLength(0);
+  await client.queue("plain").declare();
+  expect((await failureOf(client.queue("plain").session("a").setState("1"))).codeName).toBe("invalid_argument");
+  expect((await failureOf(client.queue("none").session("a").state())).codeName).toBe("queue_not_found");
+});
+
+test("a state that is refused leaves its message unsettled, and the consumer hears of it", async () => {
+  const queue = client.queue("refusing");
+  await queue.declare({ ordered: true, sessionStateBytesMax: 4 });
+  await queue.publish("x", { group: "a" });
+  const errors: unknown[] = [];
+  const onError = (error: unknown): void => void errors.push(error);
+  const consumer = queue.consume((message) => message.ack({ state: "too large" }), { onError });
+  await until("the refusal", () => errors.length > 0);
+  expect(errors[0]).toMatchObject({ codeName: "limit_exceeded" });
+  expect((await queue.describe()).counts).toMatchObject({ acked: 0, inFlight: 1 });
+  await consumer.close();
+});
+
+test("a state survives a restart", async () => {
+  await using folder = await temporaryFolder();
+  {
+    await using first = await startBroker({ dataDir: folder.path });
+    await using before = await dial(first);
+    await before.queue("kept").declare({ ordered: true });
+    await before.queue("kept").session("a").setState("here");
+  }
+  await using second = await startBroker({ dataDir: folder.path });
+  await using after = await dial(second);
+  expect(text(await after.queue("kept").session("a").state())).toBe("here");
+});
