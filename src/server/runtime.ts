@@ -125,13 +125,7 @@ export class Runtime {
       announce,
       logger,
     });
-    this.#transforms = new Transforms({
-      definitions: this.#definitions,
-      exchanges: this.#exchanges,
-      queues: this.#queues,
-      mailroom: this.mailroom,
-      limits: config,
-    });
+    this.#transforms = this.#newTransforms();
     this.#queueLife = new QueueLife(this.#definitions, this.#queues, (error) => this.#onQueueLifeFailure(error));
     this.#enforcements = new Enforcements(engine, this.#metadata, ({ id }, error) => {
       logger.error(`records of schema ${id} are refused where schemas are enforced`, { error });
@@ -177,6 +171,11 @@ export class Runtime {
     if (engine.worker === 0) {
       this.#sweepers.push(setInterval(() => void this.#queueLife.sweep(engine.now()), EXPIRY_SWEEP_MS));
     }
+  }
+
+  #newTransforms(): Transforms {
+    const [definitions, exchanges, queues] = [this.#definitions, this.#exchanges, this.#queues];
+    return new Transforms({ definitions, exchanges, queues, mailroom: this.mailroom, limits: this.#options.config });
   }
 
   /** What only the first worker does: opens what the metadata names, and removes what did not outlive the restart. */

@@ -188,7 +188,10 @@ export class Runner {
       if (batch === null) {
         // It failed and there is nowhere to put it: it is tried again, by other code perhaps.
         const again = await this.hold(`${work.origin(start)}: ${(results[start - base] as Failure).reason}`);
-        if (again) results[start - base] = await this.transformOne(work, start);
+        if (again) {
+          results[start - base] = await this.transformOne(work, start);
+          this.options.progress.end();
+        }
         continue;
       }
       const error = await this.send(work, batch, start);

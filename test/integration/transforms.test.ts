@@ -257,9 +257,31 @@ test(
     await using on = await stage();
     const { client } = on;
     const { from, to } = await queueToTopic(client);
-    await on.write("f.ts", 'export default (m) => { if (m.text() === "b") throw new Error("not yet"); return m; };');
-    await client.transforms.put("t", { from, to, steps: [{ function: { file: "f.ts" } }] });
+    await using logged = await temporaryFolder();
+    const attempts = join(logged.path, "attempts");
+    await on.write(
+      "f.ts",
+      `import { appendFileSync } from "node:fs";
+      export default (m, { config }) => {
+        if (m.text() !== "b") return m;
+        appendFileSync(config.attempts, "x");
+        throw new Error("not yet");
+      };`,
+    );
+    const steps = [{ function: { file: "f.ts", config: { attempts } } }];
+    await client.transforms.put("t", { from, to, steps, timeoutMs: 50 });
     for (const text of ["a", "b", "c"]) await client.queue("in").publish(text);
+    // Its waits get longer than a message's time: waiting is nobody's fault.
+    await until(
+      "it was tried often",
+      async () =>
+        (
+          await Bun.file(attempts)
+            .text()
+            .catch(() => "")
+        ).length >= 5,
+      WAIT_MS,
+    );
     const held = await until(
       "it is held",
       async () => {
@@ -273,6 +295,7 @@ test(
     await on.write("f.ts", "export default (m) => m;");
     await until("it goes on", async () => (await topicTexts(client, "out")).length >= 3, WAIT_MS);
     expect(await topicTexts(client, "out")).toHaveLength(3);
+    expect((await described(client, "t")).counters?.restarts).toBe(0);
   },
   TEST_MS,
 );
