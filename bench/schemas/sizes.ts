@@ -10,6 +10,6 @@ export interface Sizes {
   readonly transformRecords: number;
 }
 
-export const FULL: Sizes = { subjects: 10_000, lookupSeconds: 10, lookupWarmSeconds: 1, transformRecords: 1_000_000 };
+export const FULL: Sizes = { subjects: 10_000, lookupSeconds: 5, lookupWarmSeconds: 1, transformRecords: 1_000_000 };
 
-export const QUICK: Sizes = { subjects: 200, lookupSeconds: 0.5, lookupWarmSeconds: 0.1, transformRecords: 2_000 };
+export const QUICK: Sizes = { subjects: 200, lookupSeconds: 0.3, lookupWarmSeconds: 0.1, transformRecords: 2_000 };

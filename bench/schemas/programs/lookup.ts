@@ -1,12 +1,12 @@
 /**
- * Looks schemas up at a fixed rate, whatever becomes of those before, and takes the time from when each was due to its
+ * Looks schemas up, one after another or at a fixed rate, and takes the time from when each was sent, or due, to its
  * answer. Every answer is checked.
  */
 import { Op } from "../../../src/protocol/index.ts";
 import { nowUs } from "../../lib/clock.ts";
 import { Histogram } from "../../lib/histogram.ts";
 import { Link } from "../../lib/link.ts";
-import { Schedule, turn } from "../../lib/pace.ts";
+import { Pace, Schedule } from "../../lib/pace.ts";
 import { runProgram } from "../../lib/program.ts";
 import { schemaOf, subjectOf } from "../subjects.ts";
 
@@ -21,6 +21,7 @@ export interface LookupRequest {
   /** Of the registry's HTTP interface, of a server that answers all alike, or of the native protocol. */
   readonly port: number;
   readonly subjects: number;
+  /** Lookups a second, whatever becomes of those before; 0 makes one after another. */
   readonly rate: number;
   readonly seconds: number;
   /** Not counted, at the start. */
@@ -30,12 +31,12 @@ export interface LookupRequest {
 export interface LookupResult {
   /** A histogram as text, in µs. */
   readonly latency: string;
+  /** How late the requests were sent, which is part of it. */
+  readonly lateness: string;
 }
 
 const IN_FLIGHT = 64;
 const LEAD_US = 50_000;
-/** Nothing takes longer behind the last request. */
-const PATIENCE_US = 20_000_000;
 /** Steps through the subjects so that neighbours in time are none in the registry. */
 const STRIDE = 7_919;
 const JSON_TYPE = { "content-type": "application/vnd.schemaregistry.v1+json" };
@@ -108,29 +109,46 @@ async function idsOverLink(link: Link, { subjects }: LookupRequest): Promise<num
   return Array.from({ length: subjects }, (_, index) => bySubject.get(subjectOf(index)) ?? 0);
 }
 
-async function run(request: LookupRequest, look: Look): Promise<LookupResult> {
-  const { subjects, rate, seconds, warmSeconds } = request;
-  const schedule = new Schedule({ from: rate, to: rate, durationMs: seconds * 1e3 });
-  const warmCount = schedule.dueBy(warmSeconds * 1e6);
+/** One lookup after another. */
+async function runInTurn(request: LookupRequest, look: Look): Promise<LookupResult> {
+  const { subjects, seconds, warmSeconds } = request;
   const latency = new Histogram();
-  let done = 0;
-  let failure: unknown;
-  const startUs = nowUs() + LEAD_US;
+  const startUs = nowUs();
+  const [countedUs, endUs] = [startUs + warmSeconds * 1e6, startUs + (warmSeconds + seconds) * 1e6];
+  let sentUs = startUs;
+  for (let number = 0; sentUs < endUs; number += 1) {
+    await look((number * STRIDE) % subjects, number);
+    const doneUs = nowUs();
+    if (sentUs >= countedUs) latency.record(doneUs - sentUs);
+    sentUs = doneUs;
+  }
+  return { latency: latency.encode(), lateness: new Histogram().encode() };
+}
+
+async function runPaced(request: LookupRequest, look: Look): Promise<LookupResult> {
+  const { subjects, rate, seconds, warmSeconds } = request;
+  const schedule = new Schedule({ from: rate, to: rate, durationMs: seconds * 1e3, warmUpMs: warmSeconds * 1e3 });
+  const pace = new Pace(schedule, nowUs() + LEAD_US);
+  const latency = new Histogram();
+  const stop = new AbortController();
+  const answers: Promise<void>[] = [];
   const one = async (number: number): Promise<void> => {
     await look((number * STRIDE) % subjects, number);
-    done += 1;
-    if (number >= warmCount) latency.record(nowUs() - startUs - schedule.dueUs(number));
+    if (number >= schedule.warmUpTotal) latency.record(nowUs() - pace.dueUs(number));
   };
-  const endUs = startUs + seconds * 1e6 + PATIENCE_US;
-  for (let sent = 0; done < schedule.total && failure === undefined && nowUs() < endUs;) {
-    for (const due = schedule.dueBy(nowUs() - startUs); sent < due; sent += 1) {
-      one(sent).catch((error: unknown) => (failure = error));
+  await pace.run((first, count) => {
+    for (let number = first; number < first + count; number += 1) {
+      const answered = one(number);
+      answered.catch(() => stop.abort());
+      answers.push(answered);
     }
-    await turn();
-  }
-  if (failure !== undefined) throw failure;
-  if (done !== schedule.total) throw new Error(`${done} lookups were answered of ${schedule.total}`);
-  return { latency: latency.encode() };
+  }, stop.signal);
+  await Promise.all(answers);
+  return { latency: latency.encode(), lateness: pace.lateness.encode() };
+}
+
+function run(request: LookupRequest, look: Look): Promise<LookupResult> {
+  return request.rate === 0 ? runInTurn(request, look) : runPaced(request, look);
 }
 
 async function answer(request: FillRequest | LookupRequest): Promise<unknown> {
