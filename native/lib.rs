@@ -204,6 +204,23 @@ impl NativeEngine {
     }
 
     #[napi]
+    #[allow(clippy::needless_pass_by_value, reason = "N-API hands over strings of its own")]
+    pub fn subscription_filter(&mut self, connection: u32, subscription: u32, rule: String) -> napi::Result<()> {
+        self.worker.subscription_filter(connection, subscription, &rule).map_err(failed)
+    }
+
+    #[napi]
+    pub fn source_reader(
+        &mut self,
+        connection: u32,
+        subscription: u32,
+        source: u32,
+        schema_id: u32,
+    ) -> napi::Result<()> {
+        self.worker.source_reader(connection, subscription, source, schema_id).map_err(failed)
+    }
+
+    #[napi]
     pub fn subscription_close(&mut self, connection: u32, subscription: u32) -> napi::Result<()> {
         self.worker.subscription_close(connection, subscription).map_err(failed)
     }

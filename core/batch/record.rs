@@ -31,6 +31,8 @@ pub struct Record<'a> {
     pub raw: &'a [u8],
     /// Where the key begins in `raw`.
     key_at: usize,
+    /// Where the value begins in `raw`, with its msgpack head.
+    value_at: usize,
 }
 
 impl Record<'_> {
@@ -38,6 +40,12 @@ impl Record<'_> {
     #[inline]
     pub fn after_timestamp(&self) -> &[u8] {
         &self.raw[self.key_at..]
+    }
+
+    /// Head, timestamp and key as stored.
+    #[inline]
+    pub fn before_value(&self) -> &[u8] {
+        &self.raw[..self.value_at]
     }
 
     /// The record's time in ms since the epoch. Where the broker stamped the batch,
@@ -65,6 +73,7 @@ pub fn read_record(bytes: &[u8]) -> Result<Record<'_>, Fault> {
     let timestamp = reader.optional_uint()?;
     let key_at = reader.position();
     let key = reader.optional_blob()?;
+    let value_at = reader.position();
     let value = reader.optional_blob()?;
     let headers_at = reader.position();
     if !reader.nil()? {
@@ -77,7 +86,7 @@ pub fn read_record(bytes: &[u8]) -> Result<Record<'_>, Fault> {
         }
     }
     let raw = &bytes[..reader.position()];
-    Ok(Record { position: 0, timestamp, key, value, headers: &raw[headers_at..], raw, key_at })
+    Ok(Record { position: 0, timestamp, key, value, headers: &raw[headers_at..], raw, key_at, value_at })
 }
 
 /// The records of a plain (decompressed) payload with their positions.

@@ -16,6 +16,7 @@ use super::worker::{Worker, no_connection};
 use crate::batch::{HEADER_BYTES, verify};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Log, LogConfig, Partition};
+use crate::route::Filter;
 use crate::schema::Taker;
 
 /// Where a source begins and ends.
@@ -198,10 +199,33 @@ impl Worker {
         let subscription = Subscription {
             credit_bytes: i64::try_from(credit_bytes).unwrap_or(i64::MAX),
             buffer_bytes_max,
+            filter: None,
             sources: HashMap::new(),
             starved: Vec::new(),
         };
         peer.subscriptions.insert(id, subscription);
+        Ok(())
+    }
+
+    /// Has a subscription get only the records that a rule takes.
+    ///
+    /// # Errors
+    /// `subscription_not_found`, `bad_expression`.
+    pub fn subscription_filter(&mut self, connection: u32, id: u32, rule: &str) -> Result<()> {
+        let found = self.connection(connection)?.peer.subscription(id).ok_or_else(|| no_subscription(id))?;
+        found.filter = Some(Filter::parse(rule)?);
+        Ok(())
+    }
+
+    /// Has the records of a source delivered in the schema of this id, where it can read them.
+    ///
+    /// # Errors
+    /// `subscription_not_found` when there is no such source.
+    pub fn source_reader(&mut self, connection: u32, subscription: u32, source: u32, schema_id: u32) -> Result<()> {
+        let peer = &mut self.connection(connection)?.peer;
+        let found = peer.subscription(subscription).ok_or_else(|| no_subscription(subscription))?;
+        let found = found.sources.get_mut(&source).ok_or_else(|| no_subscription(subscription))?;
+        found.reader = Some(schema_id);
         Ok(())
     }
 
@@ -249,6 +273,7 @@ impl Worker {
                 next_offset: range.from,
                 until: range.until,
                 state: State::Ready,
+                reader: None,
                 priority,
                 warmed_bytes: None,
                 unreadable: false,

@@ -8,14 +8,18 @@ use super::connection::{Peer, Ready};
 use super::partition_state::{Watch, state_of};
 use super::plan::op;
 use super::source::{Source, State, Subscription};
+use super::view::View;
 use super::worker::Hub;
 use crate::error::{CoreError, ErrorCode};
 use crate::log::{Cursor, Run};
+use crate::route::Filter;
 use crate::wire::out;
 
 /// Room that a frame head or an end-of-source frame needs in the arena.
 const HEAD_BYTES_MAX: usize = 512;
 const MESSAGE_CHARS_MAX: usize = 100;
+/// What a worker keeps of memory in which it has made batches.
+const VIEWED_BYTES_KEPT: usize = 4 << 20;
 
 /// What became of a source that was looked at.
 enum Step {
@@ -31,8 +35,13 @@ enum Step {
 /// planned; the connection then waits for `Worker::written`.
 pub(super) fn connection(hub: &mut Hub, peer: &mut Peer) -> usize {
     let start = hub.plan.arena.len();
-    let mut write =
-        Writer { start, budget: hub.engine.options.write_bytes_per_turn, room: hub.arena_room(), planned: 0 };
+    let mut write = Writer {
+        start,
+        budget: hub.engine.options.write_bytes_per_turn,
+        room: hub.arena_room(),
+        planned: 0,
+        looked_at: 0,
+    };
     peer.answers.write_into(&mut hub.plan.arena, write.budget.min(write.room));
     write.spend(hub.plan.arena.len() - start);
     while write.has_room()
@@ -45,7 +54,7 @@ pub(super) fn connection(hub: &mut Hub, peer: &mut Peer) -> usize {
     }
     hub.plan.write_arena_from(peer.sender.connection, write.start);
     peer.writing = write.planned > 0;
-    write.planned
+    write.planned + write.looked_at
 }
 
 /// Writes what a consumer of a queue is owed.
@@ -68,6 +77,8 @@ struct Writer {
     budget: usize,
     room: usize,
     planned: usize,
+    /// Bytes that were looked at and not sent: they cost time, too.
+    looked_at: usize,
 }
 
 impl Writer {
@@ -97,15 +108,19 @@ fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32
         park(subscription, source_id, State::Starved);
         return;
     }
-    let Subscription { credit_bytes, buffer_bytes_max, sources, .. } = subscription;
+    let Subscription { credit_bytes, buffer_bytes_max, filter, sources, .. } = subscription;
     let Some(source) = sources.get_mut(&source_id) else { return };
+    let is_view = filter.is_some() || source.reader.is_some();
     let priority = source.priority;
     let found = match read(hub, source, write, watch, *credit_bytes, *buffer_bytes_max) {
+        Ok(Found::Run(run)) if is_view => match send_view(hub, write, watch, &run, source, filter.as_ref()) {
+            Ok(written) => after_run(source, credit_bytes, written),
+            Err(error) => Step::Ended(error),
+        },
         Ok(Found::Run(run)) => {
             let written = send(hub, write, watch, &run);
-            *credit_bytes -= i64::try_from(written).unwrap_or(i64::MAX);
             advance(source, &run);
-            if source.until.is_some_and(|until| source.next_offset >= until) { Step::Completed } else { Step::Wrote }
+            after_run(source, credit_bytes, written)
         }
         Ok(Found::Park(state)) => Step::Parked(state),
         Ok(Found::Again) => Step::Wrote,
@@ -128,6 +143,11 @@ fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32
         Step::Completed => end(hub, write, subscription, watch, None),
         Step::Ended(error) => end(hub, write, subscription, watch, Some(&error)),
     }
+}
+
+fn after_run(source: &Source, credit_bytes: &mut i64, written: usize) -> Step {
+    *credit_bytes -= i64::try_from(written).unwrap_or(i64::MAX);
+    if source.until.is_some_and(|until| source.next_offset >= until) { Step::Completed } else { Step::Wrote }
 }
 
 enum Found {
@@ -263,6 +283,45 @@ fn advance(source: &mut Source, run: &Run) {
     let metrics = &source.partition.metrics;
     metrics.records_out.fetch_add(run.records, Ordering::Relaxed);
     metrics.bytes_out.fetch_add(run.len as u64, Ordering::Relaxed);
+}
+
+/// Plans the frame of what a subscription with a filter or a reader schema gets of a run; returns its bytes.
+fn send_view(
+    hub: &mut Hub,
+    write: &mut Writer,
+    watch: Watch,
+    run: &Run,
+    source: &mut Source,
+    filter: Option<&Filter>,
+) -> Result<usize, CoreError> {
+    let Hub { engine, memo, viewed: bytes, plan, .. } = hub;
+    let (schemas, options) = (&engine.enforced.schemas, &engine.options);
+    let view = View { filter, reader: source.reader, schemas, batch_bytes_max: options.batch_bytes_max };
+    bytes.clear();
+    let viewed = view.apply(run, options.delivery_bytes_max, memo, bytes)?;
+    let before = plan.arena.len();
+    out::write_deliver_head(&mut plan.arena, watch.subscription, watch.source, bytes.len());
+    plan.arena.extend_from_slice(bytes);
+    let written = plan.arena.len() - before;
+    write.spend(written);
+    let unsent = viewed.read_bytes.saturating_sub(written);
+    write.looked_at += unsent;
+    write.budget = write.budget.saturating_sub(unsent);
+    if viewed.read_bytes < run.len {
+        // What was read too far is found anew.
+        source.cursor = None;
+        source.next_offset = viewed.next_offset;
+    } else {
+        source.next_offset = run.next_offset;
+    }
+    source.reached_bytes += viewed.read_bytes as u64;
+    let metrics = &source.partition.metrics;
+    metrics.records_out.fetch_add(viewed.records, Ordering::Relaxed);
+    metrics.bytes_out.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    if bytes.capacity() > VIEWED_BYTES_KEPT {
+        *bytes = Vec::new();
+    }
+    Ok(written)
 }
 
 /// Plans the frame of a run; returns its bytes.

@@ -21,6 +21,7 @@ mod source;
 mod spaces;
 #[cfg(test)]
 mod tests;
+mod view;
 mod worker;
 
 use std::sync::Arc;

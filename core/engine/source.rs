@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::log::{Cursor, DeliveryPriority, Partition};
+use crate::route::Filter;
 
 pub(super) struct Subscription {
     /// Frame bytes that the consumer lets us send; may be overdrawn by one batch.
     pub credit_bytes: i64,
     /// How far behind an at-most-once subscriber may fall; 0 means it never drops.
     pub buffer_bytes_max: u64,
+    /// Which records it gets; `None`: all.
+    pub filter: Option<Filter>,
     pub sources: HashMap<u32, Source>,
     /// Sources that have data but no credit.
     pub starved: Vec<u32>,
@@ -25,6 +28,8 @@ pub(super) struct Source {
     /// Stop before this offset.
     pub until: Option<u64>,
     pub state: State,
+    /// The id of the schema in which its records are delivered; `None`: as they are.
+    pub reader: Option<u32>,
     pub priority: DeliveryPriority,
     /// So many bytes from the cursor on were asked of the prefault thread. They are
     /// read without another look: pages that the kernel takes away again at once

@@ -34,6 +34,8 @@ pub(super) struct Hub {
     pub outcomes: Vec<AppendOutcome>,
     /// The schemas that records of this worker had last.
     pub memo: Memo,
+    /// Batches that were made for a subscription with a filter or a reader schema.
+    pub viewed: Vec<u8>,
     /// Answers of a drain for connections of this worker.
     pub answers: Vec<AckEvent>,
     /// Sources of this worker whose partitions have moved on.
@@ -128,6 +130,7 @@ impl Worker {
                 staged: Vec::new(),
                 outcomes: Vec::new(),
                 memo: Memo::default(),
+                viewed: Vec::new(),
                 answers: Vec::new(),
                 woken: Vec::new(),
                 source_ends: Vec::new(),

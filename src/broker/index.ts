@@ -18,6 +18,7 @@ export {
 export { hashName, nameFault } from "./names.ts";
 export { compilePattern, PatternSet, patternFault } from "./patterns.ts";
 export { Enforcements } from "./enforcement.ts";
+export { type ReaderSchema, type ViewRequest, Views } from "./views.ts";
 export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";
 export { type TopicLimits, Topics } from "./topics.ts";
 export { Definitions, type RoutingLimits } from "./definitions.ts";

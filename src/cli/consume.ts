@@ -21,6 +21,8 @@ interface ConsumeOptions {
   partitions?: string;
   output?: string;
   raw?: boolean;
+  filter?: string;
+  readerSchema?: string;
 }
 
 interface Reading {
@@ -35,6 +37,8 @@ interface Reading {
   write: (out: Output, message: Message, shown: SchemaValue | null) => boolean;
   /** Whether values that were written with a schema are shown as it says. */
   isDecoded: boolean;
+  /** What the broker is to do with records before it sends them. */
+  view: { filter?: string; readerSchema?: number | "latest" };
 }
 
 /** Messages that are rendered between two looks at the output. */
@@ -57,6 +61,8 @@ export function addConsumeCommand(program: Command, runtime: Runtime): void {
     .option("--instance <name>", "the member's fixed name in its group, which keeps its partitions through a restart")
     .option("--partitions <list>", "only these, such as 0,2,5-7")
     .option("-o, --output <form>", "json, or value: the bare values, one a line", "json")
+    .option("--filter <rule>", "only records that a rule takes, such as 'price > 190 and symbol == \"AAPL\"'")
+    .option("--reader-schema <version>", "Avro records in this version of the topic's schema; latest is the newest")
     .option("--raw", "values that were written with a schema as the bytes they are, not as JSON");
   examples(command, [
     ["millrace consume flights --max 3", "the first three records"],
@@ -94,7 +100,15 @@ function readingOf(topic: string, options: ConsumeOptions): Reading {
     partitions: partitions === undefined ? undefined : partitionsOf("--partitions", partitions),
     write: output === "json" ? (out, message, shown) => out.write(lines.of(message, shown)) : writeValue,
     isDecoded: output === "json" && options.raw !== true,
+    view: {
+      ...(options.filter === undefined ? {} : { filter: options.filter }),
+      ...(options.readerSchema === undefined ? {} : { readerSchema: readerSchemaOf(options.readerSchema) }),
+    },
   };
+}
+
+function readerSchemaOf(text: string): number | "latest" {
+  return text === "latest" ? text : countOf("--reader-schema", text, 1);
 }
 
 /** The value as it was published, and a line end. */
@@ -110,7 +124,11 @@ async function consume(context: Context, client: Client, reading: Reading): Prom
   // A group may subscribe to topics that are yet to come; at a shell that is more often a slip.
   if (group !== undefined) await client.topics.describe(topic);
   const end = group === undefined || reading.isFollowing ? null : await GroupEnd.open(client, group, topic);
-  const common = { maxPollRecords: POLL_RECORDS, ...(reading.max === undefined ? {} : { maxRecords: reading.max }) };
+  const common = {
+    ...reading.view,
+    maxPollRecords: POLL_RECORDS,
+    ...(reading.max === undefined ? {} : { maxRecords: reading.max }),
+  };
   const from = reading.from ?? "earliest";
   if (group === undefined) {
     const { partitions, isFollowing } = reading;

@@ -17,6 +17,15 @@ export interface SubscriptionOptions {
   maxRecords?: number;
   /** Ends the iteration with `cancelled`. */
   signal?: AbortSignal;
+  /**
+   * A rule, as bindings have them: only records that it takes are sent, such as `price > 190 and symbol == "AAPL"`.
+   * It reads JSON, msgpack, and Avro by the schema that a record names.
+   */
+  filter?: string;
+  /** Has records of other Avro schemas sent in this one: a version of the topic's subject, or a schema by its id. */
+  readerSchema?: number | "latest" | { id: number };
+  /** Whose version `readerSchema` is, where the topic's schemaStrategy is not "topic". */
+  subject?: string;
 }
 
 /** One partition that a subscription reads. */
@@ -62,6 +71,8 @@ export abstract class Subscription
   /** True from the answer to SUBSCRIBE to the end of the session. */
   protected isOpen: boolean = false;
   protected isClosed: boolean = false;
+  /** What the broker is to do with records before it sends them. */
+  private readonly view: Pick<SubscriptionOptions, "filter" | "readerSchema" | "subject">;
   private readonly maxPollRecords: number;
   private readonly maxRecords: number;
   private readonly signal: AbortSignal | undefined;
@@ -83,6 +94,12 @@ export abstract class Subscription
   private wakers: (() => void)[] = [];
 
   constructor(client: Client, number: number, options: SubscriptionOptions) {
+    const { filter, readerSchema, subject } = options;
+    this.view = {
+      ...(filter === undefined ? {} : { filter }),
+      ...(readerSchema === undefined ? {} : { readerSchema }),
+      ...(subject === undefined ? {} : { subject }),
+    };
     this.client = client;
     this.number = number;
     this.creditBytes = options.creditBytes ?? CREDIT_BYTES;
@@ -125,7 +142,7 @@ export abstract class Subscription
   protected subscribe(session: Session): void {
     if (this.isClosed || this.failure || this.session !== session) return;
     this.sources.clear();
-    const args = { ...this.parameters(), creditBytes: this.creditBytes };
+    const args = { ...this.parameters(), ...this.view, creditBytes: this.creditBytes };
     session.call(
       Op.SUBSCRIBE,
       [this.number, args],
@@ -279,7 +296,10 @@ export abstract class Subscription
 
   private finishBatch(): void {
     const { source } = this.current as Waiting;
-    source.position = Math.max(source.position, (this.batch as BatchReader).nextOffset);
+    const before = source.position;
+    source.position = Math.max(before, (this.batch as BatchReader).nextOffset);
+    // What a filter or compaction has left out needs nobody to be done with it.
+    if (source.processed === before) source.processed = source.position;
     this.records = null;
     this.batch = null;
   }

@@ -315,6 +315,10 @@ export interface Engine extends QueueEngine, SchemaEngine {
   publisherClose(connection: number, pub: number): void;
   /** @param bufferBytesMax how far behind an at-most-once subscriber may fall before records are dropped for it; 0 never drops. */
   subscriptionOpen(connection: number, sub: number, creditBytes: number, bufferBytesMax: number): void;
+  /** Has a subscription get only the records that a rule takes (core/route has the language). @throws bad_expression. */
+  subscriptionFilter(connection: number, sub: number, rule: string): void;
+  /** Has the records of a source delivered in the schema of this id, where it can read them. */
+  sourceReader(connection: number, sub: number, source: number, schemaId: number): void;
   subscriptionClose(connection: number, sub: number): void;
   /** @param until the offset to stop before, or -1 to follow. */
   sourceAdd(

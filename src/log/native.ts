@@ -254,6 +254,14 @@ class LogEngine implements Engine {
     translated(() => this.#native.subscriptionOpen(connection, sub, creditBytes, bufferBytesMax));
   }
 
+  subscriptionFilter(connection: number, sub: number, rule: string): void {
+    translated(() => this.#native.subscriptionFilter(connection, sub, rule));
+  }
+
+  sourceReader(connection: number, sub: number, source: number, schemaId: number): void {
+    translated(() => this.#native.sourceReader(connection, sub, source, schemaId));
+  }
+
   subscriptionClose(connection: number, sub: number): void {
     translated(() => this.#native.subscriptionClose(connection, sub));
   }

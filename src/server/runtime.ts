@@ -38,6 +38,7 @@ import {
   TransactionLog,
   transactionLogConfig,
   Transactions,
+  Views,
   Transforms,
 } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
@@ -82,6 +83,7 @@ export class Runtime {
   readonly #spaces: Spaces;
   readonly #definitions: Definitions;
   readonly #enforcements: Enforcements;
+  readonly #views: Views;
   readonly #exchanges: Exchanges;
   readonly #queues: Queues;
   readonly #quotas: Quotas;
@@ -130,6 +132,7 @@ export class Runtime {
     this.#enforcements = new Enforcements(engine, this.#metadata, ({ id }, error) => {
       logger.error(`records of schema ${id} are refused where schemas are enforced`, { error });
     });
+    this.#views = new Views(this.#metadata, this.#enforcements);
     this.#metadata.catchUp();
     if (engine.worker === 0) this.#openAll();
     this.#enforcements.openAll();
@@ -187,7 +190,10 @@ export class Runtime {
   }
 
   #onMetadata(event: MetadataEvent): void {
-    if (this.#isLive) this.#enforcements.apply(event);
+    if (this.#isLive) {
+      this.#enforcements.apply(event);
+      this.#views.apply(event);
+    }
     if (isSchemaEvent(event)) return;
     if (isQuotaEvent(event)) {
       this.#quotas.apply(event);
@@ -334,6 +340,7 @@ export class Runtime {
       quotas: this.#quotas,
       schedules: this.#schedules,
       schemas: this.schemas,
+      views: this.#views,
       transforms: this.#transforms,
       transactions: this.#transactions,
       hub: this.#hub,

@@ -1,5 +1,5 @@
 /** A session's membership in a consumer group: turns what the coordinator gives and takes into sources. */
-import type { Given, MemberEvent } from "../broker/index.ts";
+import type { Given, MemberEvent, ViewRequest } from "../broker/index.ts";
 import { ERRORS, MillraceError } from "../errors/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
 import type { Session } from "./session.ts";
@@ -12,6 +12,7 @@ export interface GroupSubscribeRequest {
   readonly member: string | null;
   readonly instance: string | null;
   readonly sessionTimeoutMs: number;
+  readonly view: ViewRequest | undefined;
 }
 
 type Pair = readonly [topic: string, partition: number];
@@ -28,7 +29,7 @@ export class GroupSubscription extends Subscription {
   readonly #revoked = new Map<number, Pair>();
 
   constructor(session: Session, sub: number, request: GroupSubscribeRequest) {
-    super(session, sub);
+    super(session, sub, request.view);
     this.group = request.group;
     this.#request = request;
   }

@@ -19,7 +19,7 @@ export class QueueSubscription extends Subscription {
   readonly queue: Queue;
 
   constructor(session: Session, sub: number, queue: Queue) {
-    super(session, sub);
+    super(session, sub, undefined);
     this.queue = queue;
   }
 

@@ -11,6 +11,7 @@ import type {
   Topics,
   Transactions,
   Transforms,
+  Views,
 } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import type { Authorize } from "../security/index.ts";
@@ -42,6 +43,7 @@ export interface SessionServices {
   readonly quotas: Quotas;
   readonly schedules: Schedules;
   readonly schemas: Schemas;
+  readonly views: Views;
   readonly transforms: Transforms;
   readonly transactions: Transactions;
   readonly hub: SessionHub;

@@ -2,7 +2,7 @@
  * Subscriptions.
  *
  *     50 SUBSCRIBE   [50, corr, sub, {topic? | pattern? | group? + topics?, partitions?: [int], from, until?, creditBytes,
- *                     bufferBytesMax?, member?, instance?, sessionTimeoutMs?}]
+ *                     bufferBytesMax?, member?, instance?, sessionTimeoutMs?, filter?: str, readerSchema?, subject?: str}]
  *                    -> {sources: [[source, topic, partition, offset]], member?, generation?}
  *                    [50, corr, sub, {queue, prefetch, priority?, exclusive?, leaseMs?}] -> {queue, prefetch}
  *     51 UNSUBSCRIBE [51, corr, sub] -> {}
@@ -10,10 +10,19 @@
  *     from  = "earliest" | "latest" | {offset} | {timestamp} | {offsets: {partition: offset}}     default "latest", for a group "earliest"
  *     until = "end" (where the partition ends now) | {offset}
  *
+ *     readerSchema = a version | "latest" | {id}     of `subject`, default the topic's
+ *
  * `pattern` is ephemeral and at most once: from now on, with `bufferBytesMax` for how far it may fall behind.
  * With `group` the sources come by ASSIGNMENT; a member that comes back names its `member`.
  */
-import { compilePattern, nameFault, patternFault } from "../broker/index.ts";
+import {
+  compilePattern,
+  nameFault,
+  patternFault,
+  qualify,
+  type ReaderSchema,
+  type ViewRequest,
+} from "../broker/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
 import type { Resource } from "../security/index.ts";
@@ -47,6 +56,7 @@ const LEASE_MS_MAX = 100 * 366 * 86_400_000;
 interface Common {
   readonly sub: number;
   readonly creditBytes: number;
+  readonly view: ViewRequest | undefined;
 }
 
 type LogSubscribeRequest = Common &
@@ -107,7 +117,7 @@ function parse(args: readonly unknown[], session: Session): SubscribeRequest {
   if (given.length !== 1) throw invalid("subscribe", 'for one of "topic", "pattern", "group" and "queue"');
   if (given[0] === "queue") return { kind: "queue", sub, ...parseQueue(fields, limits.prefetchMax) };
   const creditBytes = asInteger(fields["creditBytes"], "creditBytes", 0, limits.subscriptionCreditBytesMax);
-  const common: Common = { sub, creditBytes };
+  const common: Common = { sub, creditBytes, view: parseView(fields, session) };
   switch (given[0]) {
     case "topic":
       return {
@@ -123,6 +133,20 @@ function parse(args: readonly unknown[], session: Session): SubscribeRequest {
     default:
       return { ...common, kind: "group", ...parseGroup(fields, session) };
   }
+}
+
+function parseView(fields: Fields, session: Session): ViewRequest | undefined {
+  const filter = optional(fields["filter"], "filter", asText);
+  const readerSchema = optional(fields["readerSchema"], "readerSchema", asReaderSchema);
+  if (filter === undefined && readerSchema === undefined) return undefined;
+  const subject = optional(fields["subject"], "subject", asText);
+  return { filter, readerSchema, subject: subject === undefined ? undefined : qualify(session.namespace, subject) };
+}
+
+function asReaderSchema(value: unknown, field: string): ReaderSchema {
+  if (value === "latest") return value;
+  if (isMap(value)) return { id: asInteger(value["id"], `${field}.id`, 1) };
+  return asInteger(value, field, 1);
 }
 
 function parsePattern(fields: Fields, session: Session): { pattern: string; bufferBytesMax: number } {
@@ -146,7 +170,7 @@ function parseQueue(fields: Fields, prefetchMax: number): Omit<QueueSubscribeReq
   };
 }
 
-function parseGroup(fields: Fields, session: Session): GroupSubscribeRequest {
+function parseGroup(fields: Fields, session: Session): Omit<GroupSubscribeRequest, "view"> {
   const asTimeout = (value: unknown, field: string): number =>
     asInteger(value, field, SESSION_TIMEOUT_MS_MIN, SESSION_TIMEOUT_MS_MAX);
   const topics = [...new Set(asList(fields["topics"], "topics", TOPICS_MAX, asName))];
@@ -191,6 +215,8 @@ function run(session: Session, request: SubscribeRequest): unknown {
   const bufferBytesMax = request.kind === "pattern" ? request.bufferBytesMax : 0;
   engine.subscriptionOpen(session.connectionId, request.sub, request.creditBytes, bufferBytesMax);
   try {
+    const filter = request.view?.filter;
+    if (filter !== undefined) engine.subscriptionFilter(session.connectionId, request.sub, filter);
     switch (request.kind) {
       case "topic":
         return openTopic(session, request);
@@ -218,7 +244,7 @@ function openPattern(
   request: Extract<SubscribeRequest, { kind: "pattern" }>,
 ): { sources: SourceRow[] } {
   const { topics, hub } = session.services;
-  const subscription = new PatternSubscription(session, request.sub, request.pattern);
+  const subscription = new PatternSubscription(session, request.sub, request.pattern, request.view);
   const matching = topics.matching(session.namespace, compilePattern(request.pattern));
   const sources = subscription.open(matching);
   session.subscriptions.set(request.sub, subscription);

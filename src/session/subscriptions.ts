@@ -1,5 +1,5 @@
 /** The subscriptions of a session: what sources they have, and how those come and go. */
-import type { Topic } from "../broker/index.ts";
+import type { Topic, ViewRequest } from "../broker/index.ts";
 import { isMillraceError, MillraceError, toMillraceError } from "../errors/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
 import type { Session } from "./session.ts";
@@ -27,11 +27,14 @@ export abstract class Subscription {
   readonly session: Session;
   readonly sub: number;
   readonly sources = new Map<number, Source>();
+  /** How it reads records, where not as they are. */
+  readonly #view: ViewRequest | undefined;
   #lastSource = 0;
 
-  constructor(session: Session, sub: number) {
+  constructor(session: Session, sub: number, view: ViewRequest | undefined) {
     this.session = session;
     this.sub = sub;
+    this.#view = view;
   }
 
   /** The core ended this source by itself. */
@@ -48,8 +51,10 @@ export abstract class Subscription {
   }
 
   protected start(source: number, at: Source, from: number, until: number = FOLLOW): void {
-    const { engine } = this.session.services;
+    const { engine, views } = this.session.services;
+    const reader = this.#view && views.open(this.session.namespace, at.topic, this.#view);
     engine.sourceAdd(this.session.connectionId, this.sub, source, at.topicId, at.partition, from, until);
+    if (reader !== undefined) engine.sourceReader(this.session.connectionId, this.sub, source, reader);
     this.sources.set(source, at);
     this.session.services.turnSoon();
   }
@@ -88,10 +93,15 @@ export class TopicSubscription extends Subscription {
   /** Partitions that are added later belong to it. */
   readonly #grows: boolean;
 
-  private constructor(session: Session, sub: number, topic: Topic, grows: boolean) {
-    super(session, sub);
+  private constructor(
+    session: Session,
+    sub: number,
+    topic: Topic,
+    options: { grows: boolean; view: ViewRequest | undefined },
+  ) {
+    super(session, sub, options.view);
     this.topicId = topic.id;
-    this.#grows = grows;
+    this.#grows = options.grows;
   }
 
   /** @returns the subscription with its sources started, and what OK says of them. */
@@ -99,11 +109,16 @@ export class TopicSubscription extends Subscription {
     session: Session,
     sub: number,
     topic: Topic,
-    request: { partitions: readonly number[] | undefined; from: From; until: "end" | { offset: number } | undefined },
+    request: {
+      partitions: readonly number[] | undefined;
+      from: From;
+      until: "end" | { offset: number } | undefined;
+      view: ViewRequest | undefined;
+    },
   ): { subscription: TopicSubscription; sources: SourceRow[] } {
     const { engine } = session.services;
     const grows = request.partitions === undefined && request.until === undefined;
-    const subscription = new TopicSubscription(session, sub, topic, grows);
+    const subscription = new TopicSubscription(session, sub, topic, { grows, view: request.view });
     const partitions = request.partitions ?? Array.from({ length: topic.partitions }, (_, partition) => partition);
     const rows = partitions.map((partition): SourceRow => {
       session.services.topics.checkPartition(topic, partition);
@@ -135,8 +150,8 @@ export class TopicSubscription extends Subscription {
 export class PatternSubscription extends Subscription {
   readonly pattern: string;
 
-  constructor(session: Session, sub: number, pattern: string) {
-    super(session, sub);
+  constructor(session: Session, sub: number, pattern: string, view: ViewRequest | undefined) {
+    super(session, sub, view);
     this.pattern = pattern;
   }
 

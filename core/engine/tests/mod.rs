@@ -13,3 +13,4 @@ mod schemas;
 mod sessions;
 mod space_kit;
 mod space_recovery;
+mod views;

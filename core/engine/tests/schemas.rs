@@ -10,6 +10,11 @@ const ACK: u64 = 20;
 
 /// The table of `record Tick { price: long }`.
 fn table() -> Vec<u8> {
+    table_of(&[("price", None)])
+}
+
+/// The table of a record Tick of longs, with the bodies of their defaults.
+pub fn table_of(fields: &[(&str, Option<&[u8]>)]) -> Vec<u8> {
     const RECORD: u64 = 13;
     const LONG: u64 = 3;
     let mut out = Vec::new();
@@ -21,16 +26,21 @@ fn table() -> Vec<u8> {
     msgpack::write_uint(&mut out, RECORD);
     msgpack::write_str(&mut out, "Tick");
     msgpack::write_array(&mut out, 0);
-    msgpack::write_array(&mut out, 1);
-    msgpack::write_array(&mut out, 4);
-    msgpack::write_str(&mut out, "price");
-    msgpack::write_array(&mut out, 0);
-    msgpack::write_uint(&mut out, LONG);
-    msgpack::write_nil(&mut out);
+    msgpack::write_array(&mut out, fields.len());
+    for (name, default) in fields {
+        msgpack::write_array(&mut out, 4);
+        msgpack::write_str(&mut out, name);
+        msgpack::write_array(&mut out, 0);
+        msgpack::write_uint(&mut out, LONG);
+        match default {
+            Some(body) => msgpack::write_bin(&mut out, body),
+            None => msgpack::write_nil(&mut out),
+        }
+    }
     out
 }
 
-fn tick(id: u32, body: &[u8]) -> Vec<u8> {
+pub fn tick(id: u32, body: &[u8]) -> Vec<u8> {
     [&[0], &id.to_be_bytes()[..], body].concat()
 }
 
