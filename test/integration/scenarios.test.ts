@@ -8,6 +8,7 @@ import * as orderRetryQueue from "../scenarios/order-retry-queue.ts";
 import { balancePayments } from "../scenarios/payments.ts";
 import { brokerUrl } from "../scenarios/program.ts";
 import { callAround } from "../scenarios/remote-calls.ts";
+import { type Tick, watchStocks } from "../scenarios/stocks.ts";
 import { encodeVideos } from "../scenarios/video-encoding.ts";
 import { startBroker, temporaryFolder } from "./harness.ts";
 
@@ -129,4 +130,14 @@ test("inventory: XML and JSON become one stream of JSON, and what cannot be read
   expect(received.toSorted(byId)).toEqual(sent.toSorted(byId));
   expect(unread.map(({ text }) => text).toSorted()).toEqual([...broken].toSorted());
   for (const { reason } of unread) expect(reason).toMatch(/^step \d \((choose|map)\): /);
+}, 60_000);
+
+test("stocks: groups get every tick, an alert only those of its rule, and what is no tick is refused", async () => {
+  const { sent, dashboards, analytics, alerts, refusal } = await withBroker(watchStocks);
+  const inOrder = (ticks: readonly Tick[]): string[] => ticks.map((tick) => JSON.stringify(tick)).toSorted();
+  expect(inOrder(dashboards.flat())).toEqual(inOrder(sent));
+  expect(inOrder(analytics)).toEqual(inOrder(sent));
+  expect(inOrder(alerts)).toEqual(inOrder(sent.filter(({ symbol, price }) => symbol === "AAPL" && price > 200)));
+  expect(alerts.length).toBeGreaterThan(0);
+  expect(refusal).toBe("schema_violation");
 }, 60_000);
