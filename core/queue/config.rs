@@ -64,6 +64,8 @@ pub struct Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ReleaseConfig {
     pub rate_per_sec: Option<u64>,
+    /// Of records as they are stored.
+    pub bytes_per_sec: Option<u64>,
     /// Messages that may go at once after a pause; a second's worth where it is 0.
     pub burst: u64,
     pub window: Option<Window>,
@@ -240,6 +242,10 @@ impl ReleaseConfig {
             "ratePerSec" => {
                 let rate = value.optional_uint()?;
                 self.rate_per_sec = rate.map(|rate| in_range(rate, 1, 1 << 32, key)).transpose()?;
+            }
+            "bytesPerSec" => {
+                let rate = value.optional_uint()?;
+                self.bytes_per_sec = rate.map(|rate| in_range(rate, 1, 1 << 40, key)).transpose()?;
             }
             "burst" => self.burst = in_range(value.uint()?, 0, 1 << 32, key)?,
             "window" if value.nil()? => self.window = None,

@@ -19,14 +19,19 @@ impl Queue {
             return;
         }
         let room = self.config.in_flight_max.saturating_sub(self.counts.in_flight);
-        let may_go = room.min(messages_max as u64).min(self.release.available(&self.config.release, now_ms));
+        let mean_bytes = match self.config.release.bytes_per_sec {
+            Some(_) => (self.lanes.bytes + self.fair.bytes) / (self.lanes.len + self.fair.len),
+            None => 0,
+        };
+        let released = self.release.available(&self.config.release, mean_bytes, now_ms);
+        let may_go = room.min(messages_max as u64).min(released);
         self.age(now_ms);
         let left = if self.config.fair_share {
             self.deal_fairly(may_go, now_ms, out, effects)
         } else {
             self.deal_all(may_go, now_ms, out, effects)
         };
-        self.release.spend(&self.config.release, may_go - left);
+        self.release.spend(&self.config.release, may_go - left, now_ms);
     }
 
     /// Gives out up to `may_go` messages, the highest lane's first; returns how many it did not.
@@ -113,6 +118,7 @@ impl Queue {
     /// The messages are in flight now.
     #[inline]
     pub(super) fn deliver(&mut self, slot: Slot, piece: Piece, now_ms: u64, out: &mut Vec<Dispatch>) {
+        self.release.given_bytes += piece.run.bytes;
         let run = piece.run;
         let deliveries = if run.marked { self.extras.get(run.first).deliveries } else { 0 };
         let Some(consumer) = self.consumers.get_mut(slot) else { return };

@@ -36,6 +36,7 @@ const SETTINGS: Readonly<Record<string, Kind>> = {
   "deadLetter.exchange": "text",
   "deadLetter.routingKey": "text",
   "release.ratePerSec": "number",
+  "release.bytesPerSec": "bytes",
   "release.burst": "count",
   "release.window.from": "text",
   "release.window.to": "text",

@@ -67,6 +67,8 @@ export interface QueueConfig {
   /** When and how fast messages are given out. */
   release?: {
     ratePerSec?: number;
+    /** Bytes of messages a second. */
+    bytesPerSec?: number;
     burst?: number;
     /** "HH:MM" each. */
     window?: { from: string; to: string; utcOffsetMinutes?: number };

@@ -78,7 +78,12 @@ export interface QueueConfig {
   readonly retry?: RetryPolicy & { readonly classes?: Readonly<Record<string, RetryPolicy>> };
   /** Where messages go that are rejected, expire, overflow, or reach the delivery limit. */
   readonly deadLetter?: { readonly exchange: string; readonly routingKey?: string };
-  readonly release?: { readonly ratePerSec?: number; readonly burst?: number; readonly window?: ReleaseWindow };
+  readonly release?: {
+    readonly ratePerSec?: number;
+    readonly bytesPerSec?: number;
+    readonly burst?: number;
+    readonly window?: ReleaseWindow;
+  };
   readonly inFlightMax?: number;
   readonly deferredMax?: number;
   readonly delayedMax?: number;
@@ -126,6 +131,7 @@ const WINDOW: Readonly<Record<string, Rule>> = {
 
 const RELEASE: Readonly<Record<string, Rule>> = {
   ratePerSec: integer(1, RATE_MAX),
+  bytesPerSec: integer(1, 2 ** 40),
   burst: integer(1, U32_MAX),
   window: { kind: "map", read: readWindow },
 };

@@ -256,7 +256,9 @@ fn a_lease_is_warned_of_when_a_quarter_of_it_is_left() {
 #[test]
 fn messages_are_released_at_a_rate_and_within_a_window() {
     let window = Some(Window { from_minute: 0, to_minute: 60, utc_offset_minutes: 0 });
-    let mut kit = with(|config| config.release = ReleaseConfig { rate_per_sec: Some(100), burst: 10, window });
+    let mut kit = with(|config| {
+        config.release = ReleaseConfig { rate_per_sec: Some(100), burst: 10, window, ..ReleaseConfig::default() }
+    });
     kit.now_ms = 86_400_000 - 1;
     kit.enqueue(0, 1000);
     kit.consumer(1, 1000);
@@ -271,6 +273,22 @@ fn messages_are_released_at_a_rate_and_within_a_window() {
     kit.now_ms = 86_400_000 + 3_600_000;
     assert_eq!(kit.numbers().len(), 0);
     assert_eq!(kit.queue.next_deadline_ms(), Some(2 * 86_400_000));
+}
+
+#[test]
+fn messages_are_released_at_a_rate_of_bytes() {
+    let release = ReleaseConfig { bytes_per_sec: Some(10_000), ..ReleaseConfig::default() };
+    let mut kit = with(|config| config.release = release);
+    kit.queue.enqueue_run(0, 100, 100 * 500, kit.now_ms, &mut kit.effects);
+    kit.consumer(1, 1_000);
+    let (start_ms, mut given) = (kit.now_ms, 0);
+    while given < 100 {
+        given += kit.numbers().len();
+        let elapsed_ms = kit.now_ms - start_ms;
+        assert!(given as u64 * 500 <= elapsed_ms * 10 + 1_000, "{given} after {elapsed_ms} ms");
+        kit.now_ms = kit.queue.next_deadline_ms().unwrap_or(kit.now_ms);
+    }
+    assert!((4_800..5_000).contains(&(kit.now_ms - start_ms)), "50,000 bytes took {} ms", kit.now_ms - start_ms);
 }
 
 #[test]
