@@ -232,4 +232,23 @@ describe("Avro", () => {
     expect(await ok(["consume", "documents"])).toContain(`"value":{"a":12345678901234567890},"schemaId":${id}`);
     expect(await refused(1, ["schema", "types", "documents-value"])).toContain("schema_unsupported");
   });
+
+  test("is enforced, filtered and read by another version where the command line asks for it", async () => {
+    await ok(["topic", "create", "watched", "--schema-enforce", "full"]);
+    await ok(["schema", "register", "watched-value", "--file", await file("watched.avsc", TICK)]);
+    const lines = ["AAPL", "MSFT", "AAPL"].map((symbol, index) => JSON.stringify({ symbol, price: 189 + index }));
+    await ok(["produce", "watched", "--schema", "watched-value"], lines.join("\n"));
+    expect(await refused(1, ["produce", "watched"], "no Avro\n")).toContain("schema_violation");
+    const venue = record("stock.Tick", field("symbol", "string"), field("venue", "string", "XNAS"));
+    await ok(["schema", "register", "watched-value"], venue);
+    const rule = 'price > 190 and symbol == "AAPL"';
+    const found = jsonLines<{ value: object }>(await ok(["consume", "watched", "--filter", rule]));
+    expect(found).toMatchObject([{ offset: 2, value: { symbol: "AAPL", price: 191 } }]);
+    const newer = jsonLines<{ value: object }>(await ok(["consume", "watched", "--reader-schema", "2"]));
+    expect(newer.map(({ value }) => value)).toEqual(
+      ["AAPL", "MSFT", "AAPL"].map((symbol) => ({ symbol, venue: "XNAS" })),
+    );
+    expect(await refused(2, ["consume", "watched", "--filter", "price >"])).toContain("bad_expression");
+    expect(await refused(2, ["topic", "create", "other", "--schema-enforce", "mostly"])).toContain("schemaEnforce");
+  });
 });
