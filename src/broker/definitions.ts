@@ -19,19 +19,12 @@ export class Definitions {
   readonly spaces: Spaces;
   readonly limits: RoutingLimits;
   readonly #metadata: MetadataLog;
-  readonly #announce: () => void;
 
-  /** @param announce tells the other workers that the metadata log has grown. */
-  constructor(
-    engine: Engine,
-    metadata: MetadataLog,
-    options: { spaces: Spaces; limits: RoutingLimits; announce: () => void },
-  ) {
+  constructor(engine: Engine, metadata: MetadataLog, options: { spaces: Spaces; limits: RoutingLimits }) {
     this.engine = engine;
     this.#metadata = metadata;
     this.spaces = options.spaces;
     this.limits = options.limits;
-    this.#announce = options.announce;
   }
 
   /** The newest state. */
@@ -46,12 +39,11 @@ export class Definitions {
    * @throws what `decide` and the core throw.
    */
   async change(decide: (state: MetadataState) => readonly MetadataChange[]): Promise<void> {
-    let records: readonly MetadataChange[] = [];
     let undo: readonly MetadataChange[] = [];
     this.#metadata.catchUp();
     this.spaces.takeFailure();
     const done = this.#metadata.change((state) => {
-      records = decide(state);
+      const records = decide(state);
       undo = undoOf(records, state);
       return records;
     });
@@ -59,7 +51,6 @@ export class Definitions {
     // else happens: a crash must not leave a definition behind that the core refuses at every start.
     const failure = this.spaces.takeFailure();
     const undone = failure === undefined ? undefined : this.#metadata.change(() => undo);
-    if (records.length > 0) this.#announce();
     await done;
     await undone;
     if (failure !== undefined) throw failure;

@@ -1,6 +1,7 @@
 /**
  * The metadata log: the only way to change metadata. Every worker applies it in order; a change is appended under the
- * condition that nothing was appended since it was decided, and is acknowledged only when it is synced.
+ * condition that nothing was appended since it was decided, is announced to the other workers, and is acknowledged only
+ * when it is synced.
  */
 import { isMillraceError, MillraceError } from "../errors/index.ts";
 import type { Engine, LogConfig } from "../log/engine.ts";
@@ -12,17 +13,23 @@ const READ_BYTES = 1024 * 1024;
 /** Changes are rare; a change that loses this often has a fault, not bad luck. */
 const ATTEMPTS_MAX = 1000;
 
+export interface MetadataLogOptions {
+  /** Hears each change, right after the state has it, on every worker. */
+  readonly onEvent: (event: MetadataEvent) => void;
+  /** Tells the other workers that the log has grown. */
+  readonly announce: () => void;
+}
+
 export class MetadataLog {
   readonly state = new MetadataState();
   readonly #engine: Engine;
   readonly #codec = new RecordBatchCodec();
-  readonly #onEvent: (event: MetadataEvent) => void;
+  readonly #options: MetadataLogOptions;
   #applying = false;
 
-  /** @param onEvent hears each change, right after the state has it, on every worker. */
-  constructor(engine: Engine, config: LogConfig, onEvent: (event: MetadataEvent) => void) {
+  constructor(engine: Engine, config: LogConfig, options: MetadataLogOptions) {
     this.#engine = engine;
-    this.#onEvent = onEvent;
+    this.#options = options;
     engine.ensureLog(METADATA_LOG_ID, 1, config);
   }
 
@@ -39,14 +46,16 @@ export class MetadataLog {
   }
 
   /**
-   * Changes metadata.
+   * Changes metadata. The change is applied here when the call returns, and synced when its promise resolves.
    *
    * @param decide sees the newest state and returns the records of the change (empty: nothing to do); it is called again
    *   when another worker was faster. What it throws ends the change.
    * @returns when the change is synced and applied here.
    */
   async change(decide: (state: MetadataState) => readonly LogRecord[]): Promise<void> {
-    if (this.#append(decide)) await this.#engine.sync(METADATA_LOG_ID, 0);
+    if (!this.#append(decide)) return;
+    this.#options.announce();
+    await this.#engine.sync(METADATA_LOG_ID, 0);
   }
 
   #append(decide: (state: MetadataState) => readonly LogRecord[]): boolean {
@@ -76,7 +85,7 @@ export class MetadataLog {
     for (const record of records) {
       if (record.offset < this.state.appliedOffset) continue;
       this.state.appliedOffset = record.offset + 1;
-      for (const event of this.state.apply(record)) this.#onEvent(event);
+      for (const event of this.state.apply(record)) this.#options.onEvent(event);
     }
     // Compaction may have taken the last records of a batch.
     this.state.appliedOffset = Math.max(this.state.appliedOffset, nextOffset);

@@ -70,18 +70,11 @@ export class Quotas {
   readonly #engine: Engine;
   readonly #metadata: MetadataLog;
   readonly #quotasMax: number;
-  readonly #announce: () => void;
 
-  /** @param options.announce tells the other workers that the metadata log has grown. */
-  constructor(
-    engine: Engine,
-    metadata: MetadataLog,
-    options: { limits: { readonly quotasMax: number }; announce: () => void },
-  ) {
+  constructor(engine: Engine, metadata: MetadataLog, limits: { readonly quotasMax: number }) {
     this.#engine = engine;
     this.#metadata = metadata;
-    this.#quotasMax = options.limits.quotasMax;
-    this.#announce = options.announce;
+    this.#quotasMax = limits.quotasMax;
   }
 
   /** Every quota, by kind and name. */
@@ -137,15 +130,8 @@ export class Quotas {
     this.#engine.connectionRates(connection, limited.map(keyOf));
   }
 
-  async #change(decide: (state: QuotaState) => readonly MetadataChange[]): Promise<void> {
-    let count = 0;
-    const done = this.#metadata.change((state) => {
-      const records = decide(state.quotas);
-      count = records.length;
-      return records;
-    });
-    if (count > 0) this.#announce();
-    await done;
+  #change(decide: (state: QuotaState) => readonly MetadataChange[]): Promise<void> {
+    return this.#metadata.change(({ quotas }) => decide(quotas));
   }
 }
 

@@ -8,7 +8,6 @@ import type { MetadataLog } from "./metadata-log.ts";
 import type { MetadataState } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
 import { RecordBatchCodec } from "./record-batch.ts";
-import type { MetadataChange } from "./routing-state.ts";
 import {
   nextTimeMs,
   progressKey,
@@ -41,8 +40,6 @@ export interface SchedulesOptions {
   readonly spaces: Spaces;
   readonly limits: { readonly schedulesMax: number; readonly messageBytesMax: number };
   readonly logger: Logger;
-  /** Tells the other workers that the metadata log has grown. */
-  readonly announce: () => void;
 }
 
 /** With `missed: "skip"`, what is later than this is left out. */
@@ -95,7 +92,7 @@ export class Schedules {
     const schedule: Schedule = { ...request, namespace, changedMs: engine.now() };
     checkSchedule(schedule, limits.messageBytesMax);
     const identity = this.#newIdentity();
-    await this.#change((state) => {
+    await this.#options.metadata.change((state) => {
       if (schedule.exchange !== DEFAULT_EXCHANGE_NAME) requireExchange(state, namespace, schedule.exchange);
       const key = scheduleKey(namespace, schedule.name);
       if (state.schedules.find(key) !== undefined) return [scheduleRecord(schedule)];
@@ -115,7 +112,7 @@ export class Schedules {
   async delete(namespace: string, name: string): Promise<boolean> {
     const key = scheduleKey(namespace, name);
     let existed = false;
-    await this.#change(({ schedules }) => {
+    await this.#options.metadata.change(({ schedules }) => {
       existed = schedules.find(key) !== undefined;
       return existed ? [key, progressKey(key)].map((each) => ({ key: each, value: null })) : [];
     });
@@ -166,7 +163,9 @@ export class Schedules {
       ? { ...progress, doneMs: nowMs }
       : { doneMs: nowMs, lastMs: dueMs, error: fault, next: this.#identityAfter(progress.next) };
     try {
-      await this.#change(({ schedules }) => (schedules.find(key) === undefined ? [] : [progressRecord(key, done)]));
+      await this.#options.metadata.change(({ schedules }) =>
+        schedules.find(key) === undefined ? [] : [progressRecord(key, done)],
+      );
     } catch (error) {
       // The next try publishes under the same identity, which the journal knows.
       this.#failed(schedule, error);
@@ -200,17 +199,6 @@ export class Schedules {
   #newIdentity(): Identity {
     const { engine } = this.#options;
     return { producerId: engine.newProducerId(), copiesId: engine.newProducerId(), epoch: 0 };
-  }
-
-  async #change(decide: (state: MetadataState) => readonly MetadataChange[]): Promise<void> {
-    let count = 0;
-    const done = this.#options.metadata.change((state) => {
-      const records = decide(state);
-      count = records.length;
-      return records;
-    });
-    if (count > 0) this.#options.announce();
-    await done;
   }
 }
 

@@ -51,14 +51,11 @@ export interface Found {
 export class Schemas {
   readonly #metadata: MetadataLog;
   readonly #limits: SchemasLimits;
-  readonly #announce: () => void;
   readonly #reader: SchemaReader;
 
-  /** @param announce tells the other workers that the metadata log has grown. */
-  constructor(metadata: MetadataLog, options: { limits: SchemasLimits; announce: () => void }) {
+  constructor(metadata: MetadataLog, limits: SchemasLimits) {
     this.#metadata = metadata;
-    this.#limits = options.limits;
-    this.#announce = options.announce;
+    this.#limits = limits;
     this.#reader = new SchemaReader(metadata.state.schemas);
   }
 
@@ -204,15 +201,8 @@ export class Schemas {
     );
   }
 
-  async #change(decide: (state: SchemaState) => readonly MetadataChange[]): Promise<void> {
-    let isChange = false;
-    const done = this.#metadata.change(({ schemas }) => {
-      const records = decide(schemas);
-      isChange = records.length > 0;
-      return records;
-    });
-    if (isChange) this.#announce();
-    await done;
+  #change(decide: (state: SchemaState) => readonly MetadataChange[]): Promise<void> {
+    return this.#metadata.change(({ schemas }) => decide(schemas));
   }
 }
 

@@ -110,21 +110,22 @@ export class Runtime {
     this.mailroom = new Mailroom(engine);
     this.#hub = new SessionHub(logger);
     const internal = internalLogConfig(config);
-    this.#metadata = new MetadataLog(engine, internal, (event) => this.#onMetadata(event));
+    this.#metadata = new MetadataLog(engine, internal, {
+      onEvent: (event) => this.#onMetadata(event),
+      announce: () => this.mailroom.notifyOthers(METADATA_NOTICE, null),
+    });
     this.#topics = new Topics(engine, this.#metadata, config);
     this.#spaces = new Spaces(engine, this.#metadata, spaceLogConfig(config));
-    const announce = (): void => this.mailroom.notifyOthers(METADATA_NOTICE, null);
-    this.#definitions = new Definitions(engine, this.#metadata, { spaces: this.#spaces, limits: config, announce });
+    this.#definitions = new Definitions(engine, this.#metadata, { spaces: this.#spaces, limits: config });
     this.#exchanges = new Exchanges(this.#definitions);
     this.#queues = new Queues(this.#definitions);
-    this.schemas = new Schemas(this.#metadata, { limits: config, announce });
-    this.#quotas = new Quotas(engine, this.#metadata, { limits: config, announce });
+    this.schemas = new Schemas(this.#metadata, config);
+    this.#quotas = new Quotas(engine, this.#metadata, config);
     this.#schedules = new Schedules({
       engine,
       metadata: this.#metadata,
       spaces: this.#spaces,
       limits: config,
-      announce,
       logger,
     });
     this.#transforms = this.#newTransforms();
@@ -350,7 +351,6 @@ export class Runtime {
       authorize: allowAll,
       serverName,
       monotonicMs,
-      announceMetadata: () => this.mailroom.notifyOthers(METADATA_NOTICE, null),
       turnSoon: () => this.loop.turnSoon(),
       isStopping: () => this.#isStopping,
     };

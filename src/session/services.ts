@@ -54,8 +54,6 @@ export interface SessionServices {
   /** Name and version, for HELLO. */
   readonly serverName: string;
   readonly monotonicMs: () => number;
-  /** Tells the other workers that the metadata log has grown. */
-  readonly announceMetadata: () => void;
   /** Asks for a turn of the engine: a source that was added has something to deliver. */
   readonly turnSoon: () => void;
   /** True from the moment the broker begins to shut down. */

@@ -52,9 +52,8 @@ const create = define({
   },
   resources: ({ name }, session) => [topicResource(session, name)],
   async run(session, request) {
-    const { topics, announceMetadata } = session.services;
+    const { topics } = session.services;
     const created = await topics.create(session.namespace, request);
-    if (created) announceMetadata();
     const topic = topics.require(session.namespace, request.name);
     return { created, name: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
   },
@@ -73,9 +72,8 @@ const alter = define({
   },
   resources: ({ name }, session) => [topicResource(session, name)],
   async run(session, request) {
-    const { topics, announceMetadata } = session.services;
+    const { topics } = session.services;
     await topics.alter(session.namespace, request);
-    announceMetadata();
     const topic = topics.require(session.namespace, request.name);
     return { name: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
   },
@@ -96,7 +94,6 @@ const remove = define({
   resources: ({ name }, session) => [topicResource(session, name)],
   async run(session, { name }) {
     await session.services.topics.delete(session.namespace, name);
-    session.services.announceMetadata();
     return {};
   },
 });

@@ -30,13 +30,15 @@ class Worker {
   constructor(core: FakeCore, worker = 0) {
     const { engine } = new FakeEngine(core, worker);
     let isLive = false;
-    this.metadata = new MetadataLog(engine, internalLogConfig(config), (event) => {
-      if (isRoutingEvent(event) && (isLive || worker > 0)) this.spaces.apply(event);
+    this.metadata = new MetadataLog(engine, internalLogConfig(config), {
+      onEvent: (event) => {
+        if (isRoutingEvent(event) && (isLive || worker > 0)) this.spaces.apply(event);
+      },
+      announce: () => void this.announced++,
     });
     this.topics = new Topics(engine, this.metadata, config);
     this.spaces = new Spaces(engine, this.metadata, spaceLogConfig(config));
-    const announce = (): void => void this.announced++;
-    const definitions = new Definitions(engine, this.metadata, { spaces: this.spaces, limits: config, announce });
+    const definitions = new Definitions(engine, this.metadata, { spaces: this.spaces, limits: config });
     this.exchanges = new Exchanges(definitions);
     this.queues = new Queues(definitions);
     this.life = new QueueLife(definitions, this.queues, (error) => this.failures.push(error));
@@ -114,9 +116,10 @@ describe("definitions", () => {
     core.opened.clear();
     core.applied.length = 0;
     const { engine } = new FakeEngine(core);
-    const metadata = new MetadataLog(engine, internalLogConfig(config), () => undefined);
+    const silent = { onEvent: () => undefined, announce: () => undefined };
+    const metadata = new MetadataLog(engine, internalLogConfig(config), silent);
     const spaces = new Spaces(engine, metadata, spaceLogConfig(config));
-    const definitions = new Definitions(engine, metadata, { spaces, limits: config, announce: () => undefined });
+    const definitions = new Definitions(engine, metadata, { spaces, limits: config });
     metadata.catchUp();
     await new Queues(definitions).deleteTransient();
     spaces.openAll();

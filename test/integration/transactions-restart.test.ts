@@ -55,7 +55,8 @@ async function between(
 ): Promise<void> {
   const { config } = configOf({ dataDir }, dataDir);
   const engine = await openEngineAside(engineOptions(config, null));
-  const metadata = new MetadataLog(engine, internalLogConfig(config), () => undefined);
+  const silent = { onEvent: () => undefined, announce: () => undefined };
+  const metadata = new MetadataLog(engine, internalLogConfig(config), silent);
   metadata.catchUp();
   work(engine, metadata, new TransactionLog(engine, transactionLogConfig(config)));
   await engine.close();
