@@ -20,6 +20,7 @@ const SUITES: Readonly<Record<string, string>> = {
   peers: "the broker beside Kafka, NATS, RabbitMQ, Redis and Mosquitto",
   queues: "queues and exchanges: how fast, how much memory, how late",
   schemas: "schemas and transformation: how fast they are found, what they cost",
+  operate: "what security costs, how calm the broker stays under abuse, and its dashboard",
   core: "micro-benchmarks of the Rust core and of the TypeScript codecs",
   profile: "flame graphs of the native and the JavaScript side",
 };
