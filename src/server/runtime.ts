@@ -48,7 +48,7 @@ import type { Logger } from "../stdx/index.ts";
 import { type ConnectionCount, listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
 import { allowAll } from "../security/index.ts";
-import { operationTable, Session, SessionHub } from "../session/index.ts";
+import { type Invoke, invoker, operationTable, Session, SessionHub, type SessionServices } from "../session/index.ts";
 import { hostTransforms, type TransformHosting } from "./transforms.ts";
 import { within } from "./within.ts";
 
@@ -68,12 +68,16 @@ const EXPIRY_SWEEP_MS = 250;
 const DRAIN_POLL_MS = 5;
 /** This long without anything under way counts as drained. */
 const DRAIN_QUIET_MS = 30;
+/** Operations under way for HTTP on one worker. */
+const HTTP_REQUESTS_MAX = 256;
 const METADATA_NOTICE = "metadata.changed";
 const GAUGES_REQUEST = "metrics.worker";
 
 export class Runtime {
   readonly engine: Engine;
   readonly loop: WorkerLoop;
+  /** Runs operations for requests over HTTP. */
+  readonly invoke: Invoke;
   readonly mailroom: Mailroom;
   readonly groups: Groups;
   readonly schemas: Schemas;
@@ -165,7 +169,9 @@ export class Runtime {
     mailroom.onNotice(METADATA_NOTICE, () => this.#metadata.catchUp());
     mailroom.onNotice(EVENT_NOTICE, (event: MemberEvent) => this.#hub.onMemberEvent(event));
     mailroom.onRequest(GAUGES_REQUEST, () => this.#gauges());
-    this.loop = this.#createLoop(monotonicMs);
+    const services = this.#services(monotonicMs);
+    this.invoke = invoker(services, HTTP_REQUESTS_MAX);
+    this.loop = this.#createLoop(services);
     const sweep = (): void => {
       this.#hub.tick(monotonicMs());
       this.#transactions.tick(monotonicMs());
@@ -329,9 +335,9 @@ export class Runtime {
     return false;
   }
 
-  #createLoop(monotonicMs: () => number): WorkerLoop {
+  #services(monotonicMs: () => number): SessionServices {
     const { engine, config, logger, serverName } = this.#options;
-    const services = {
+    return {
       engine,
       topics: this.#topics,
       groups: this.groups,
@@ -354,6 +360,10 @@ export class Runtime {
       turnSoon: () => this.loop.turnSoon(),
       isStopping: () => this.#isStopping,
     };
+  }
+
+  #createLoop(services: SessionServices): WorkerLoop {
+    const { engine, config, logger } = this.#options;
     return new WorkerLoop({
       engine,
       logger,

@@ -12,9 +12,9 @@ import type { BindingRequest } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
 import type { Resource } from "../security/index.ts";
 import { asBoolean, asInteger, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import type { Caller } from "./caller.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { exchangeResource, namespaceResource, queueResource, topicResource } from "./resources.ts";
-import type { Session } from "./session.ts";
 
 export function asSettings(value: unknown, field: string): Fields {
   if (isMap(value)) return value;
@@ -33,9 +33,9 @@ const declare = define({
       ifNotExists: optional(fields["ifNotExists"], "ifNotExists", asBoolean) ?? true,
     };
   },
-  resources: ({ name }, session) => [exchangeResource(session, name)],
-  async run(session, request) {
-    const created = await session.services.exchanges.declare(session.namespace, request);
+  resources: ({ name }, caller) => [exchangeResource(caller, name)],
+  async run(caller, request) {
+    const created = await caller.services.exchanges.declare(caller.namespace, request);
     return { created, name: request.name };
   },
 });
@@ -50,9 +50,9 @@ const remove = define({
       ifUnused: optional(fields["ifUnused"], "ifUnused", asBoolean) ?? false,
     };
   },
-  resources: ({ name }, session) => [exchangeResource(session, name)],
-  async run(session, { name, ifUnused }) {
-    await session.services.exchanges.delete(session.namespace, name, ifUnused);
+  resources: ({ name }, caller) => [exchangeResource(caller, name)],
+  async run(caller, { name, ifUnused }) {
+    await caller.services.exchanges.delete(caller.namespace, name, ifUnused);
     return {};
   },
 });
@@ -61,8 +61,8 @@ const list = define({
   op: Op.EXCHANGE_LIST,
   permission: "exchange.list",
   parse: () => null,
-  resources: (_, session) => [namespaceResource(session)],
-  run: (session) => ({ exchanges: session.services.exchanges.list(session.namespace) }),
+  resources: (_, caller) => [namespaceResource(caller)],
+  run: (caller) => ({ exchanges: caller.services.exchanges.list(caller.namespace) }),
 });
 
 function parseBinding(args: readonly unknown[]): BindingRequest {
@@ -79,9 +79,9 @@ function parseBinding(args: readonly unknown[]): BindingRequest {
   };
 }
 
-function bindingResources({ exchange, target }: BindingRequest, session: Session): Resource[] {
+function bindingResources({ exchange, target }: BindingRequest, caller: Caller): Resource[] {
   const at = { queue: queueResource, topic: topicResource, exchange: exchangeResource }[target.kind];
-  return [exchangeResource(session, exchange), at(session, target.name)];
+  return [exchangeResource(caller, exchange), at(caller, target.name)];
 }
 
 const bind = define({
@@ -89,8 +89,8 @@ const bind = define({
   permission: "exchange.bind",
   parse: parseBinding,
   resources: bindingResources,
-  async run(session, request) {
-    return { created: await session.services.exchanges.bind(session.namespace, request) };
+  async run(caller, request) {
+    return { created: await caller.services.exchanges.bind(caller.namespace, request) };
   },
 });
 
@@ -99,8 +99,8 @@ const unbind = define({
   permission: "exchange.bind",
   parse: parseBinding,
   resources: bindingResources,
-  async run(session, request) {
-    await session.services.exchanges.unbind(session.namespace, request);
+  async run(caller, request) {
+    await caller.services.exchanges.unbind(caller.namespace, request);
     return {};
   },
 });
@@ -116,8 +116,8 @@ const bindings = define({
       after: optional(fields["after"], "after", (value, field) => asInteger(value, field)) ?? 0,
     };
   },
-  resources: (_, session) => [namespaceResource(session)],
-  run: (session, request) => session.services.exchanges.bindings(session.namespace, request),
+  resources: (_, caller) => [namespaceResource(caller)],
+  run: (caller, request) => caller.services.exchanges.bindings(caller.namespace, request),
 });
 
 export const exchangeOps: readonly AnyOperation[] = [declare, remove, list, bind, unbind, bindings];

@@ -24,7 +24,7 @@ import {
   isMap,
   optional,
 } from "./arguments.ts";
-import { type AnyOperation, define } from "./operation.ts";
+import { type AnyOperation, define, defineConnected } from "./operation.ts";
 import { groupResource, namespaceResource } from "./resources.ts";
 import { partitionList } from "./topic-ops.ts";
 
@@ -62,10 +62,10 @@ const commit = define({
   op: Op.COMMIT,
   permission: "group.commit",
   finishes: true,
-  parse: (args, session): CommitRequest => ({ namespace: session.namespace, ...asOffsets(fieldsAt(args, 0)) }),
-  resources: ({ group }, session) => [groupResource(session, group)],
-  async run(session, request) {
-    await session.services.groups.commit(request);
+  parse: (args, caller): CommitRequest => ({ namespace: caller.namespace, ...asOffsets(fieldsAt(args, 0)) }),
+  resources: ({ group }, caller) => [groupResource(caller, group)],
+  async run(caller, request) {
+    await caller.services.groups.commit(request);
     return {};
   },
 });
@@ -74,20 +74,20 @@ const heartbeat = define({
   op: Op.GROUP_HEARTBEAT,
   permission: "group.join",
   finishes: true,
-  parse(args, session) {
+  parse(args, caller) {
     const fields = fieldsAt(args, 0);
     return {
-      namespace: session.namespace,
+      namespace: caller.namespace,
       group: asText(fields["group"], "group"),
       member: asText(fields["member"], "member"),
       generation: optional(fields["generation"], "generation", asHandle) ?? null,
     };
   },
-  resources: ({ group }, session) => [groupResource(session, group)],
-  run: (session, request) => session.services.groups.heartbeat(request),
+  resources: ({ group }, caller) => [groupResource(caller, group)],
+  run: (caller, request) => caller.services.groups.heartbeat(request),
 });
 
-const release = define({
+const release = defineConnected({
   op: Op.RELEASE,
   permission: "group.join",
   finishes: true,
@@ -115,17 +115,17 @@ const describe = define({
   op: Op.GROUP_DESCRIBE,
   permission: "group.describe",
   parse: groupName,
-  resources: ({ group }, session) => [groupResource(session, group)],
-  run: (session, { group }) => session.services.groups.describe({ namespace: session.namespace, group }),
+  resources: ({ group }, caller) => [groupResource(caller, group)],
+  run: (caller, { group }) => caller.services.groups.describe({ namespace: caller.namespace, group }),
 });
 
 const list = define({
   op: Op.GROUP_LIST,
   permission: "group.list",
   parse: () => null,
-  resources: (_, session) => [namespaceResource(session)],
-  async run(session) {
-    const found = await session.services.groups.list(session.namespace);
+  resources: (_, caller) => [namespaceResource(caller)],
+  async run(caller) {
+    const found = await caller.services.groups.list(caller.namespace);
     return { groups: found.map(({ group, state, members }) => ({ group, state, members })) };
   },
 });
@@ -140,27 +140,27 @@ function asPosition(value: unknown, field: string): Position {
 const reset = define({
   op: Op.GROUP_RESET,
   permission: "group.reset",
-  parse(args, session) {
+  parse(args, caller) {
     const fields = fieldsAt(args, 0);
     return {
-      namespace: session.namespace,
+      namespace: caller.namespace,
       group: asText(fields["group"], "group"),
       topic: asText(fields["topic"], "topic"),
       partitions: optional(fields["partitions"], "partitions", partitionList) ?? null,
       to: asPosition(fields["to"], "to"),
     };
   },
-  resources: ({ group }, session) => [groupResource(session, group)],
-  run: (session, request) => session.services.groups.reset(request),
+  resources: ({ group }, caller) => [groupResource(caller, group)],
+  run: (caller, request) => caller.services.groups.reset(request),
 });
 
 const remove = define({
   op: Op.GROUP_DELETE,
   permission: "group.delete",
   parse: groupName,
-  resources: ({ group }, session) => [groupResource(session, group)],
-  async run(session, { group }) {
-    await session.services.groups.delete({ namespace: session.namespace, group });
+  resources: ({ group }, caller) => [groupResource(caller, group)],
+  async run(caller, { group }) {
+    await caller.services.groups.delete({ namespace: caller.namespace, group });
     return {};
   },
 });
@@ -169,9 +169,9 @@ const offsets = define({
   op: Op.GROUP_OFFSETS,
   permission: "group.describe",
   parse: groupName,
-  resources: ({ group }, session) => [groupResource(session, group)],
-  async run(session, { group }) {
-    return { offsets: await session.services.groups.offsets({ namespace: session.namespace, group }) };
+  resources: ({ group }, caller) => [groupResource(caller, group)],
+  async run(caller, { group }) {
+    return { offsets: await caller.services.groups.offsets({ namespace: caller.namespace, group }) };
   },
 });
 

@@ -11,6 +11,7 @@ import { topicOps } from "./topic-ops.ts";
 import { transactionOps } from "./transaction-ops.ts";
 import { transformOps } from "./transform-ops.ts";
 
+export { type InvokedBy, type Invoke, invoker } from "./caller.ts";
 export { SessionHub } from "./hub.ts";
 export type { SessionLimits, SessionServices } from "./services.ts";
 export { Session } from "./session.ts";

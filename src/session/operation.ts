@@ -1,22 +1,25 @@
 /** What a control op is made of; the families (topic-ops.ts and its neighbours) define one object for each. */
+import { MillraceError } from "../errors/index.ts";
 import type { Operation as Permission, Resource } from "../security/index.ts";
+import type { Caller } from "./caller.ts";
 import type { Session } from "./session.ts";
 
-export interface Operation<Request> {
+/** @typeParam By `Session` for what only a connection can ask for, such as a subscription. */
+export interface Operation<Request, By extends Caller = Caller> {
   readonly op: number;
   /** What `authorize` is asked; it may depend on the request where one op serves several kinds of things. */
   readonly permission: Permission | ((request: Request) => Permission);
   /** Reads the arguments behind the correlation id. @throws invalid_argument. */
-  parse(args: readonly unknown[], session: Session): Request;
+  parse(args: readonly unknown[], caller: By): Request;
   /** What the request touches. */
-  resources(request: Request, session: Session): readonly Resource[];
+  resources(request: Request, caller: By): readonly Resource[];
   /**
    * Carries the request out. What it returns is the result of OK. Where it returns no promise, the OK goes out before
    * anything the engine sends because of it.
    */
-  run(session: Session, request: Request): unknown;
+  run(caller: By, request: Request): unknown;
   /** Runs right after the OK went out. */
-  after?(session: Session, request: Request): void;
+  after?(caller: By, request: Request): void;
   /** Allowed while the broker shuts down, because it finishes what was begun. */
   readonly finishes?: boolean;
 }
@@ -31,22 +34,40 @@ export interface Running {
 export interface AnyOperation {
   readonly op: number;
   readonly finishes: boolean;
+  /** Whether only a connection can ask for it. */
+  readonly needsConnection: boolean;
   /** Parses, authorizes and runs. */
-  handle(session: Session, args: readonly unknown[]): Running;
+  handle(caller: Caller, args: readonly unknown[]): Running;
 }
 
+/** An operation for every caller. */
 export function define<Request>(operation: Operation<Request>): AnyOperation {
-  const { op } = operation;
+  const { op, finishes = false } = operation;
+  return { op, finishes, needsConnection: false, handle: (caller, args) => handle(operation, caller, args) };
+}
+
+/** An operation that works on its connection. */
+export function defineConnected<Request>(operation: Operation<Request, Session>): AnyOperation {
+  const { op, finishes = false } = operation;
   return {
     op,
-    finishes: operation.finishes ?? false,
-    handle(session, args) {
-      const request = operation.parse(args, session);
-      const permission =
-        typeof operation.permission === "function" ? operation.permission(request) : operation.permission;
-      for (const resource of operation.resources(request, session)) session.authorize(permission, resource);
-      const result = operation.run(session, request);
-      return { result, after: () => operation.after?.(session, request) };
+    finishes,
+    needsConnection: true,
+    handle({ session }, args) {
+      if (session !== undefined) return handle(operation, session, args);
+      throw new MillraceError("unknown_op", `op ${op} works on a connection, and this request has none`);
     },
   };
+}
+
+function handle<Request, By extends Caller>(
+  operation: Operation<Request, By>,
+  caller: By,
+  args: readonly unknown[],
+): Running {
+  const request = operation.parse(args, caller);
+  const permission = typeof operation.permission === "function" ? operation.permission(request) : operation.permission;
+  for (const resource of operation.resources(request, caller)) caller.authorize(permission, resource);
+  const result = operation.run(caller, request);
+  return { result, after: () => operation.after?.(caller, request) };
 }

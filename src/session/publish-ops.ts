@@ -10,7 +10,7 @@ import { PUBLISH_MANDATORY, PUBLISH_REQUIRE_CONSUMER } from "../broker/index.ts"
 import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
 import { asBoolean, asHandle, asInteger, asText, type Fields, fieldsAt, invalid, optional } from "./arguments.ts";
-import { type AnyOperation, define } from "./operation.ts";
+import { type AnyOperation, define, defineConnected } from "./operation.ts";
 import { exchangeResource, namespaceResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
 
@@ -40,7 +40,7 @@ function asTarget(fields: Fields): OpenRequest["to"] {
   return { exchange, flags: (isMandatory ? PUBLISH_MANDATORY : 0) | (needsConsumer ? PUBLISH_REQUIRE_CONSUMER : 0) };
 }
 
-const open = define<OpenRequest>({
+const open = defineConnected<OpenRequest>({
   op: Op.PUBLISHER_OPEN,
   permission: ({ to }) => ("topic" in to ? "topic.publish" : "exchange.publish"),
   parse(args) {
@@ -86,7 +86,7 @@ function checkNew(session: Session, { pub, producerId, producerEpoch }: OpenRequ
   if (producerId === 0 && producerEpoch !== 0) throw invalid("producerEpoch", "absent without a producerId");
 }
 
-const close = define({
+const close = defineConnected({
   op: Op.PUBLISHER_CLOSE,
   permission: "topic.publish",
   finishes: true,
@@ -109,11 +109,11 @@ const init = define({
       producerEpoch: optional(fields["producerEpoch"], "producerEpoch", asEpoch) ?? 0,
     };
   },
-  resources: (_, session) => [namespaceResource(session)],
-  run(session, { producerId, producerEpoch }) {
+  resources: (_, caller) => [namespaceResource(caller)],
+  run(caller, { producerId, producerEpoch }) {
     // The epochs of an id are used up: a fresh id fences nobody, but nobody else has it either.
     if (producerId === undefined || producerEpoch === EPOCH_MAX) {
-      return { producerId: session.services.engine.newProducerId(), producerEpoch: 0 };
+      return { producerId: caller.services.engine.newProducerId(), producerEpoch: 0 };
     }
     return { producerId, producerEpoch: producerEpoch + 1 };
   },

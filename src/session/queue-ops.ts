@@ -30,7 +30,7 @@ import {
   optional,
 } from "./arguments.ts";
 import { asSettings } from "./exchange-ops.ts";
-import { type AnyOperation, define } from "./operation.ts";
+import { type AnyOperation, define, defineConnected } from "./operation.ts";
 import { subscribeToQueue } from "./queue-subscription.ts";
 import { namespaceResource, queueResource } from "./resources.ts";
 
@@ -59,15 +59,18 @@ const declare = define({
       ifNotExists: optional(fields["ifNotExists"], "ifNotExists", asBoolean) ?? true,
     };
   },
-  resources: ({ name }, session) => [queueResource(session, name)],
-  async run(session, request) {
-    const { queues, queueLife } = session.services;
-    const { namespace, owner } = session;
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  async run(caller, request) {
+    const { queues, queueLife } = caller.services;
+    const { namespace, owner, session } = caller;
+    if (session === undefined && request.config["exclusive"] === true) {
+      throw invalid("config.exclusive", "false without a connection, which the queue would belong to");
+    }
     const created = await queues.declare(namespace, { ...request, owner });
     const { queue } = queues.require(namespace, request.name, owner);
-    if (queue.owner !== null) session.ownQueues.add(queue.id);
+    if (queue.owner !== null) session?.ownQueues.add(queue.id);
     // The connection may have gone meanwhile, and then nobody removes its queue for it.
-    if (queue.owner !== null && session.isClosed) await queueLife.connectionClosed([queue.id]);
+    if (queue.owner !== null && session?.isClosed === true) await queueLife.connectionClosed([queue.id]);
     return { created, name: request.name, config: queues.describe(namespace, request.name).config };
   },
 });
@@ -79,9 +82,9 @@ const alter = define({
     const fields = fieldsAt(args, 0);
     return { name: asText(fields["name"], "name"), config: asSettings(fields["config"], "config") };
   },
-  resources: ({ name }, session) => [queueResource(session, name)],
-  async run(session, { name, config }) {
-    const { namespace, owner, services } = session;
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  async run(caller, { name, config }) {
+    const { namespace, owner, services } = caller;
     await services.queues.alter(namespace, name, config, owner);
     services.turnSoon();
     return { name, config: services.queues.describe(namespace, name).config };
@@ -101,9 +104,9 @@ const sessionState = define({
       state: state ?? (remove ? null : undefined),
     };
   },
-  resources: ({ name }, session) => [queueResource(session, name)],
-  run(session, { name, group, state }) {
-    const { namespace, owner, services } = session;
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  run(caller, { name, group, state }) {
+    const { namespace, owner, services } = caller;
     return { state: services.queues.session(namespace, name, group, state, owner) };
   },
 });
@@ -119,9 +122,9 @@ const remove = define({
       ifUnused: optional(fields["ifUnused"], "ifUnused", asBoolean) ?? false,
     };
   },
-  resources: ({ name }, session) => [queueResource(session, name)],
-  async run(session, { name, ...options }) {
-    await session.services.queues.delete(session.namespace, name, { ...options, owner: session.owner });
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  async run(caller, { name, ...options }) {
+    await caller.services.queues.delete(caller.namespace, name, { ...options, owner: caller.owner });
     return {};
   },
 });
@@ -130,8 +133,8 @@ const describe = define({
   op: Op.QUEUE_DESCRIBE,
   permission: "queue.describe",
   parse: named,
-  resources: ({ name }, session) => [queueResource(session, name)],
-  run: (session, { name }) => session.services.queues.describe(session.namespace, name),
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  run: (caller, { name }) => caller.services.queues.describe(caller.namespace, name),
 });
 
 const list = define({
@@ -145,16 +148,16 @@ const list = define({
       after: optional(fields["after"], "after", asText),
     };
   },
-  resources: (_, session) => [namespaceResource(session)],
-  run: (session, request) => session.services.queues.list(session.namespace, request),
+  resources: (_, caller) => [namespaceResource(caller)],
+  run: (caller, request) => caller.services.queues.list(caller.namespace, request),
 });
 
 const purge = define({
   op: Op.QUEUE_PURGE,
   permission: "queue.purge",
   parse: named,
-  resources: ({ name }, session) => [queueResource(session, name)],
-  run: (session, { name }) => ({ purged: session.services.queues.purge(session.namespace, name, session.owner) }),
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  run: (caller, { name }) => ({ purged: caller.services.queues.purge(caller.namespace, name, caller.owner) }),
 });
 
 const peek = define({
@@ -168,13 +171,13 @@ const peek = define({
       max: countFrom(fields, "max", PEEK, PEEK_MAX),
     };
   },
-  resources: ({ name }, session) => [queueResource(session, name)],
-  run: (session, { name, from, max }) => ({
-    messages: session.services.queues.peek(session.namespace, name, from, max),
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  run: (caller, { name, from, max }) => ({
+    messages: caller.services.queues.peek(caller.namespace, name, from, max),
   }),
 });
 
-const get = define({
+const get = defineConnected({
   op: Op.QUEUE_GET,
   permission: "queue.consume",
   parse(args, session) {
@@ -242,9 +245,9 @@ const redrive = define({
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     return { name: asText(fields["name"], "name"), options: Object.fromEntries(given) as Fields & { to?: string } };
   },
-  resources: ({ name }, session) => [queueResource(session, name)],
-  run: (session, { name, options }) =>
-    session.services.queues.redrive(session.namespace, name, { ...options, owner: session.owner }),
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  run: (caller, { name, options }) =>
+    caller.services.queues.redrive(caller.namespace, name, { ...options, owner: caller.owner }),
 });
 
 function asNumbers(value: unknown, field: string): number[] {
@@ -270,16 +273,16 @@ const scheduled = define({
       cancel: optional(fields["cancel"], "cancel", asNumbers),
     };
   },
-  resources: ({ name }, session) => [queueResource(session, name)],
-  run(session, { name, max, after, cancel }) {
-    const { namespace, owner, services } = session;
+  resources: ({ name }, caller) => [queueResource(caller, name)],
+  run(caller, { name, max, after, cancel }) {
+    const { namespace, owner, services } = caller;
     if (cancel === undefined) return { messages: services.queues.scheduled(namespace, name, after, max) };
-    session.authorize("queue.purge", queueResource(session, name));
+    caller.authorize("queue.purge", queueResource(caller, name));
     return { cancelled: services.queues.cancel(namespace, name, cancel, owner) };
   },
 });
 
-const take = define({
+const take = defineConnected({
   op: Op.QUEUE_TAKE,
   permission: "queue.consume",
   parse(args) {

@@ -52,7 +52,7 @@ export const scheduleOps: readonly AnyOperation[] = [
     op: Op.SCHEDULE_PUT,
     permission: "schedule.change",
     parse: parseSchedule,
-    resources: ({ exchange }, session) => [exchangeResource(session, exchange)],
+    resources: ({ exchange }, caller) => [exchangeResource(caller, exchange)],
     run: async ({ namespace, services }, request) => {
       await services.schedules.put(namespace, request);
       return {};
@@ -62,14 +62,14 @@ export const scheduleOps: readonly AnyOperation[] = [
     op: Op.SCHEDULE_DELETE,
     permission: "schedule.change",
     parse: (args) => asText(fieldsAt(args, 0)["name"], "name"),
-    resources: (_, session) => [namespaceResource(session)],
+    resources: (_, caller) => [namespaceResource(caller)],
     run: async ({ namespace, services }, name) => ({ deleted: await services.schedules.delete(namespace, name) }),
   }),
   define({
     op: Op.SCHEDULE_LIST,
     permission: "schedule.list",
     parse: (args) => fieldsAt(args, 0),
-    resources: (_, session) => [namespaceResource(session)],
+    resources: (_, caller) => [namespaceResource(caller)],
     run: ({ namespace, services }) => ({ schedules: services.schedules.list(namespace) }),
   }),
 ];

@@ -32,27 +32,27 @@ import {
 } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
 import { asBoolean, asInteger, asList, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import type { Caller } from "./caller.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { namespaceResource, subjectResource } from "./resources.ts";
-import type { Session } from "./session.ts";
 
 const REFERENCES_MAX = 1000;
 const PAGE_DEFAULT = 1000;
 const PAGE_MAX = 10_000;
 
 /** The global name of a subject of the session's namespace. */
-function subjectAt(fields: Fields, session: Session): string {
-  return globalName(asText(fields["subject"], "subject"), session);
+function subjectAt(fields: Fields, caller: Caller): string {
+  return globalName(asText(fields["subject"], "subject"), caller);
 }
 
-function globalName(name: string, { namespace }: Session): string {
+function globalName(name: string, { namespace }: Caller): string {
   // In the default namespace such a name would be one of another namespace.
   if (name.startsWith(":.")) throw invalid("subject", 'a name that does not start with ":."');
   return qualify(namespace, name);
 }
 
 /** A subject as the session's namespace calls it. */
-function localName(subject: string, { namespace }: Session): string {
+function localName(subject: string, { namespace }: Caller): string {
   const { namespace: own, name } = splitSubject(subject);
   return own === namespace ? name : subject;
 }
@@ -79,9 +79,9 @@ function asReference(value: unknown, field: string): Reference {
   };
 }
 
-function requestOf(fields: Fields, session: Session): SchemaRequest {
+function requestOf(fields: Fields, caller: Caller): SchemaRequest {
   return {
-    subject: subjectAt(fields, session),
+    subject: subjectAt(fields, caller),
     schema: asText(fields["schema"], "schema"),
     schemaType: schemaTypeOf(optional(fields["schemaType"], "schemaType", asText)),
     references:
@@ -92,17 +92,17 @@ function requestOf(fields: Fields, session: Session): SchemaRequest {
   };
 }
 
-function schemaFields({ id, guid, schemaType, schema, references }: Schema, session: Session): Fields {
-  const named = references.map((reference) => ({ ...reference, subject: localName(reference.subject, session) }));
+function schemaFields({ id, guid, schemaType, schema, references }: Schema, caller: Caller): Fields {
+  const named = references.map((reference) => ({ ...reference, subject: localName(reference.subject, caller) }));
   return { id, guid, schemaType, schema, references: named };
 }
 
 const register = define({
   op: Op.SCHEMA_REGISTER,
   permission: "schema.register",
-  parse: (args, session) => requestOf(fieldsAt(args, 0), session),
-  resources: ({ subject }, session) => [subjectResource(session, subject)],
-  run: (session, request) => session.services.schemas.register(request),
+  parse: (args, caller) => requestOf(fieldsAt(args, 0), caller),
+  resources: ({ subject }, caller) => [subjectResource(caller, subject)],
+  run: (caller, request) => caller.services.schemas.register(request),
 });
 
 const get = define({
@@ -115,73 +115,73 @@ const get = define({
       resolved: optional(fields["resolved"], "resolved", asBoolean) ?? false,
     };
   },
-  resources: (_, session) => [namespaceResource(session)],
-  run(session, { id, resolved }) {
-    const { schemas } = session.services;
+  resources: (_, caller) => [namespaceResource(caller)],
+  run(caller, { id, resolved }) {
+    const { schemas } = caller.services;
     const schema = schemas.schema(id);
-    const own = schemas.state.versionsOf(id).filter(({ subject }) => isOwn(subject, session));
+    const own = schemas.state.versionsOf(id).filter(({ subject }) => isOwn(subject, caller));
     // Ids count for all namespaces, and each sees its own.
     if (own.length === 0) throw schemaNotFound(id);
     const subjects = own
       .filter(({ deleted }) => !deleted)
-      .map(({ subject, version }) => [localName(subject, session), version]);
+      .map(({ subject, version }) => [localName(subject, caller), version]);
     return {
-      ...schemaFields(schema, session),
+      ...schemaFields(schema, caller),
       ...(resolved ? { schema: schemas.resolved(schema), references: [] } : {}),
       subjects,
     };
   },
 });
 
-function isOwn(subject: string, { namespace }: Session): boolean {
+function isOwn(subject: string, { namespace }: Caller): boolean {
   return splitSubject(subject).namespace === namespace;
 }
 
 const version = define({
   op: Op.SCHEMA_VERSION,
   permission: "schema.read",
-  parse(args, session) {
+  parse(args, caller) {
     const fields = fieldsAt(args, 0);
     return {
-      subject: subjectAt(fields, session),
+      subject: subjectAt(fields, caller),
       version: asVersion(fields["version"], "version"),
       deleted: optional(fields["deleted"], "deleted", asBoolean) ?? false,
     };
   },
-  resources: ({ subject }, session) => [subjectResource(session, subject)],
-  run(session, { subject, version: wanted, deleted }) {
-    const { version: found, schema } = session.services.schemas.version(subject, wanted, deleted);
-    return { subject: localName(subject, session), version: found.version, ...schemaFields(schema, session) };
+  resources: ({ subject }, caller) => [subjectResource(caller, subject)],
+  run(caller, { subject, version: wanted, deleted }) {
+    const { version: found, schema } = caller.services.schemas.version(subject, wanted, deleted);
+    return { subject: localName(subject, caller), version: found.version, ...schemaFields(schema, caller) };
   },
 });
 
 const lookup = define({
   op: Op.SCHEMA_LOOKUP,
   permission: "schema.read",
-  parse(args, session) {
+  parse(args, caller) {
     const fields = fieldsAt(args, 0);
     return {
-      request: requestOf(fields, session),
+      request: requestOf(fields, caller),
       deleted: optional(fields["deleted"], "deleted", asBoolean) ?? false,
     };
   },
-  resources: ({ request }, session) => [subjectResource(session, request.subject)],
-  run(session, { request, deleted }) {
-    const { version: found } = session.services.schemas.lookup(request, deleted);
-    return { subject: localName(found.subject, session), version: found.version, id: found.id };
+  resources: ({ request }, caller) => [subjectResource(caller, request.subject)],
+  run(caller, { request, deleted }) {
+    const { version: found } = caller.services.schemas.lookup(request, deleted);
+    return { subject: localName(found.subject, caller), version: found.version, id: found.id };
   },
 });
 
 const check = define({
   op: Op.SCHEMA_CHECK,
   permission: "schema.read",
-  parse(args, session) {
+  parse(args, caller) {
     const fields = fieldsAt(args, 0);
-    return { request: requestOf(fields, session), version: optional(fields["version"], "version", asVersion) };
+    return { request: requestOf(fields, caller), version: optional(fields["version"], "version", asVersion) };
   },
-  resources: ({ request }, session) => [subjectResource(session, request.subject)],
-  run(session, { request, version: against }) {
-    const messages = session.services.schemas.check(request, against);
+  resources: ({ request }, caller) => [subjectResource(caller, request.subject)],
+  run(caller, { request, version: against }) {
+    const messages = caller.services.schemas.check(request, against);
     return { compatible: messages.length === 0, messages };
   },
 });
@@ -201,12 +201,12 @@ const subjects = define({
       after: optional(fields["after"], "after", asText),
     };
   },
-  resources: (_, session) => [namespaceResource(session)],
-  run(session, { matches, deleted, limit, after }) {
-    const { state } = session.services.schemas;
+  resources: (_, caller) => [namespaceResource(caller)],
+  run(caller, { matches, deleted, limit, after }) {
+    const { state } = caller.services.schemas;
     const found = [...state.subjects()]
-      .filter((subject) => isOwn(subject, session))
-      .map((subject) => ({ subject, name: localName(subject, session) }))
+      .filter((subject) => isOwn(subject, caller))
+      .map((subject) => ({ subject, name: localName(subject, caller) }))
       .filter(({ name }) => (after === undefined || name > after) && matches(name))
       .map(({ subject, name }) => subjectRow(state, { subject, name }, deleted))
       .filter(({ versions }) => versions.length > 0)
@@ -241,26 +241,26 @@ function subjectRow(
 const remove = define({
   op: Op.SCHEMA_DELETE,
   permission: "schema.delete",
-  parse(args, session) {
+  parse(args, caller) {
     const fields = fieldsAt(args, 0);
     return {
-      subject: subjectAt(fields, session),
+      subject: subjectAt(fields, caller),
       version: optional(fields["version"], "version", asVersion),
       permanent: optional(fields["permanent"], "permanent", asBoolean) ?? false,
     };
   },
-  resources: ({ subject }, session) => [subjectResource(session, subject)],
-  async run(session, { subject, version: wanted, permanent }) {
-    const { schemas } = session.services;
+  resources: ({ subject }, caller) => [subjectResource(caller, subject)],
+  async run(caller, { subject, version: wanted, permanent }) {
+    const { schemas } = caller.services;
     if (wanted === undefined) return { versions: await schemas.deleteSubject(subject, permanent) };
     return { versions: [await schemas.deleteVersion(subject, wanted, permanent)] };
   },
 });
 
 /** A subject's scope, or that of the whole namespace. */
-function scopeAt(fields: Fields, session: Session): string {
+function scopeAt(fields: Fields, caller: Caller): string {
   const subject = optional(fields["subject"], "subject", asText);
-  return subject === undefined ? namespaceScope(session.namespace) : globalName(subject, session);
+  return subject === undefined ? namespaceScope(caller.namespace) : globalName(subject, caller);
 }
 
 /** A request that sets, takes away, or where it does neither, reads. */
@@ -274,11 +274,11 @@ interface Setting<T> {
 function settingOf<const T extends string>(
   field: string,
   values: readonly T[],
-): (args: readonly unknown[], session: Session) => Setting<T> {
-  return (args, session) => {
+): (args: readonly unknown[], caller: Caller) => Setting<T> {
+  return (args, caller) => {
     const fields = fieldsAt(args, 0);
     return {
-      scope: scopeAt(fields, session),
+      scope: scopeAt(fields, caller),
       value: optional(fields[field], field, oneOf(values)),
       unset: optional(fields["unset"], "unset", asBoolean) ?? false,
       force: optional(fields["force"], "force", asBoolean) ?? false,
@@ -294,9 +294,9 @@ const config = define({
   op: Op.SCHEMA_CONFIG,
   permission: settingPermission,
   parse: settingOf<Compatibility>("compatibility", COMPATIBILITIES),
-  resources: ({ scope }, session) => [subjectResource(session, scope)],
-  async run(session, { scope, value: compatibility, unset }) {
-    const { schemas } = session.services;
+  resources: ({ scope }, caller) => [subjectResource(caller, scope)],
+  async run(caller, { scope, value: compatibility, unset }) {
+    const { schemas } = caller.services;
     if (unset) await schemas.unsetConfig(scope);
     else if (compatibility !== undefined) await schemas.setConfig(scope, { compatibility });
     const { state } = schemas;
@@ -308,9 +308,9 @@ const mode = define({
   op: Op.SCHEMA_MODE,
   permission: settingPermission,
   parse: settingOf<Mode>("mode", MODES),
-  resources: ({ scope }, session) => [subjectResource(session, scope)],
-  async run(session, { scope, value: wanted, unset, force }) {
-    const { schemas } = session.services;
+  resources: ({ scope }, caller) => [subjectResource(caller, scope)],
+  async run(caller, { scope, value: wanted, unset, force }) {
+    const { schemas } = caller.services;
     if (unset) await schemas.unsetMode(scope);
     else if (wanted !== undefined) await schemas.setMode(scope, wanted, force);
     const { state } = schemas;

@@ -12,6 +12,7 @@ import type { Connection, ConnectionHandler } from "../net/index.ts";
 import { decodeControl, encodeError, encodeFrame, encodeOk, Op } from "../protocol/index.ts";
 import type { Operation as Permission, Principal, Resource } from "../security/index.ts";
 import { anonymous } from "../security/index.ts";
+import type { Caller } from "./caller.ts";
 import { type GroupSubscription, requireGroup } from "./group-subscription.ts";
 import { parseHello, welcome } from "./handshake.ts";
 import type { Running } from "./operation.ts";
@@ -21,7 +22,7 @@ import type { Subscription } from "./subscriptions.ts";
 /** A peer is gone after this many heartbeat intervals of silence. */
 const SILENT_INTERVALS_MAX = 3;
 
-export class Session implements ConnectionHandler {
+export class Session implements Caller, ConnectionHandler {
   readonly serial: number;
   readonly services: SessionServices;
   readonly publishers = new Map<number, string>();
@@ -49,6 +50,10 @@ export class Session implements ConnectionHandler {
     this.#heardMs = this.#openedMs;
     this.#pingedMs = this.#openedMs;
     services.hub.add(this);
+  }
+
+  get session(): this {
+    return this;
   }
 
   get connectionId(): number {

@@ -40,7 +40,7 @@ import {
   optional,
 } from "./arguments.ts";
 import { type GroupSubscribeRequest, GroupSubscription } from "./group-subscription.ts";
-import { type AnyOperation, define } from "./operation.ts";
+import { type AnyOperation, defineConnected } from "./operation.ts";
 import { type QueueSubscribeRequest, subscribeToQueue } from "./queue-subscription.ts";
 import { groupResource, patternResource, queueResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
@@ -263,7 +263,7 @@ async function openGroup(session: Session, request: Extract<SubscribeRequest, { 
   }
 }
 
-const subscribe = define<SubscribeRequest>({
+const subscribe = defineConnected<SubscribeRequest>({
   op: Op.SUBSCRIBE,
   permission: ({ kind }) => (kind === "queue" ? "queue.consume" : "topic.consume"),
   parse,
@@ -275,7 +275,7 @@ const subscribe = define<SubscribeRequest>({
   },
 });
 
-const unsubscribe = define({
+const unsubscribe = defineConnected({
   op: Op.UNSUBSCRIBE,
   permission: "topic.consume",
   finishes: true,

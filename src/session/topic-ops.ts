@@ -22,9 +22,9 @@ import {
   isMap,
   optional,
 } from "./arguments.ts";
+import type { Caller } from "./caller.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { namespaceResource, topicResource } from "./resources.ts";
-import type { Session } from "./session.ts";
 
 const LIST_LIMIT = 1000;
 const PARTITIONS_MAX = 100_000;
@@ -50,11 +50,11 @@ const create = define({
       ifNotExists: optional(fields["ifNotExists"], "ifNotExists", asBoolean) ?? false,
     };
   },
-  resources: ({ name }, session) => [topicResource(session, name)],
-  async run(session, request) {
-    const { topics } = session.services;
-    const created = await topics.create(session.namespace, request);
-    const topic = topics.require(session.namespace, request.name);
+  resources: ({ name }, caller) => [topicResource(caller, name)],
+  async run(caller, request) {
+    const { topics } = caller.services;
+    const created = await topics.create(caller.namespace, request);
+    const topic = topics.require(caller.namespace, request.name);
     return { created, name: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
   },
 });
@@ -70,11 +70,11 @@ const alter = define({
       config: { ...optional(fields["config"], "config", settings) },
     };
   },
-  resources: ({ name }, session) => [topicResource(session, name)],
-  async run(session, request) {
-    const { topics } = session.services;
-    await topics.alter(session.namespace, request);
-    const topic = topics.require(session.namespace, request.name);
+  resources: ({ name }, caller) => [topicResource(caller, name)],
+  async run(caller, request) {
+    const { topics } = caller.services;
+    await topics.alter(caller.namespace, request);
+    const topic = topics.require(caller.namespace, request.name);
     return { name: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
   },
 });
@@ -83,17 +83,17 @@ const describe = define({
   op: Op.TOPIC_DESCRIBE,
   permission: "topic.describe",
   parse: (args) => ({ name: asText(fieldsAt(args, 0)["name"], "name") }),
-  resources: ({ name }, session) => [topicResource(session, name)],
-  run: (session, { name }) => session.services.topics.describe(session.namespace, name),
+  resources: ({ name }, caller) => [topicResource(caller, name)],
+  run: (caller, { name }) => caller.services.topics.describe(caller.namespace, name),
 });
 
 const remove = define({
   op: Op.TOPIC_DELETE,
   permission: "topic.delete",
   parse: (args) => ({ name: asText(fieldsAt(args, 0)["name"], "name") }),
-  resources: ({ name }, session) => [topicResource(session, name)],
-  async run(session, { name }) {
-    await session.services.topics.delete(session.namespace, name);
+  resources: ({ name }, caller) => [topicResource(caller, name)],
+  async run(caller, { name }) {
+    await caller.services.topics.delete(caller.namespace, name);
     return {};
   },
 });
@@ -109,10 +109,10 @@ const list = define({
       after: optional(fields["after"], "after", asText),
     };
   },
-  resources: (_, session) => [namespaceResource(session)],
-  run(session, request) {
+  resources: (_, caller) => [namespaceResource(caller)],
+  run(caller, request) {
     const limit = Math.min(request.limit, LIST_LIMIT);
-    const found = session.services.topics.list(session.namespace, { ...request, limit: limit + 1 });
+    const found = caller.services.topics.list(caller.namespace, { ...request, limit: limit + 1 });
     const page = found.slice(0, limit);
     return { topics: page, next: found.length > limit ? (page.at(-1)?.name ?? null) : null };
   },
@@ -137,16 +137,16 @@ const offsets = define({
       at: asAt(fields["at"], "at"),
     };
   },
-  resources: ({ topic }, session) => [topicResource(session, topic)],
-  run(session, request) {
-    const topic = session.services.topics.require(session.namespace, request.topic);
+  resources: ({ topic }, caller) => [topicResource(caller, topic)],
+  run(caller, request) {
+    const topic = caller.services.topics.require(caller.namespace, request.topic);
     const partitions = request.partitions ?? Array.from({ length: topic.partitions }, (_, partition) => partition);
-    return { offsets: partitions.map((partition) => offsetRow(session, topic, partition, request.at)) };
+    return { offsets: partitions.map((partition) => offsetRow(caller, topic, partition, request.at)) };
   },
 });
 
-function offsetRow(session: Session, topic: Topic, partition: number, at: At): [number, number, number | null] {
-  const { engine, topics } = session.services;
+function offsetRow(caller: Caller, topic: Topic, partition: number, at: At): [number, number, number | null] {
+  const { engine, topics } = caller.services;
   topics.checkPartition(topic, partition);
   const { startOffset, highWatermark } = engine.partition(topic.id, partition);
   const offset =

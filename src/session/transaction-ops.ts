@@ -36,7 +36,7 @@ import {
   optional,
 } from "./arguments.ts";
 import { asOffsets } from "./group-ops.ts";
-import { type AnyOperation, define } from "./operation.ts";
+import { type AnyOperation, define, defineConnected } from "./operation.ts";
 import { QueueSubscription } from "./queue-subscription.ts";
 import { exchangeResource, groupResource, namespaceResource, queueResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
@@ -165,7 +165,7 @@ function ackPart(session: Session, { sub, ranges }: Part & { kind: "ack" }): Ack
   return { queueId: queue.id, connectionId: session.connectionId, sub, ranges };
 }
 
-const begin = define({
+const begin = defineConnected({
   op: Op.TXN_BEGIN,
   permission: "transaction.run",
   parse(args, session) {
@@ -182,7 +182,7 @@ const begin = define({
   run: (session, request) => session.services.transactions.begin(request),
 });
 
-const add = define({
+const add = defineConnected({
   op: Op.TXN_ADD,
   permission: "transaction.run",
   finishes: true,
@@ -205,7 +205,7 @@ function addTo(session: Session, name: TransactionName, parts: unknown): void {
   }
 }
 
-const commit = define({
+const commit = defineConnected({
   op: Op.TXN_COMMIT,
   permission: "transaction.run",
   finishes: true,
@@ -228,7 +228,7 @@ const commit = define({
   },
 });
 
-const abort = define({
+const abort = defineConnected({
   op: Op.TXN_ABORT,
   permission: "transaction.run",
   finishes: true,
@@ -244,9 +244,9 @@ const list = define({
   op: Op.TXN_LIST,
   permission: "transaction.list",
   parse: () => null,
-  resources: (_, session) => [namespaceResource(session)],
-  async run(session) {
-    return { transactions: await session.services.transactions.list(session.namespace) };
+  resources: (_, caller) => [namespaceResource(caller)],
+  async run(caller) {
+    return { transactions: await caller.services.transactions.list(caller.namespace) };
   },
 });
 

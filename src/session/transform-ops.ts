@@ -25,17 +25,17 @@ const put = define({
       replace: optional(fields["replace"], "replace", asBoolean) ?? false,
     };
   },
-  resources: ({ name }, session) => [transformResource(session, name)],
-  run: (session, request) => session.services.transforms.put(session.namespace, request),
+  resources: ({ name }, caller) => [transformResource(caller, name)],
+  run: (caller, request) => caller.services.transforms.put(caller.namespace, request),
 });
 
 const remove = define({
   op: Op.TRANSFORM_DELETE,
   permission: "transform.delete",
   parse: (args) => ({ name: asText(fieldsAt(args, 0)["name"], "name") }),
-  resources: ({ name }, session) => [transformResource(session, name)],
-  async run(session, { name }) {
-    await session.services.transforms.delete(session.namespace, name);
+  resources: ({ name }, caller) => [transformResource(caller, name)],
+  async run(caller, { name }) {
+    await caller.services.transforms.delete(caller.namespace, name);
     return {};
   },
 });
@@ -44,9 +44,9 @@ const list = define({
   op: Op.TRANSFORM_LIST,
   permission: "transform.list",
   parse: () => null,
-  resources: (_, session) => [namespaceResource(session)],
-  async run(session) {
-    return { transforms: await session.services.transforms.list(session.namespace) };
+  resources: (_, caller) => [namespaceResource(caller)],
+  async run(caller) {
+    return { transforms: await caller.services.transforms.list(caller.namespace) };
   },
 });
 
@@ -82,8 +82,8 @@ const attempt = define({
       messages: asList(fields["messages"], "messages", TRIAL_MESSAGES_MAX, asMessage),
     };
   },
-  resources: ({ name }, session) => [transformResource(session, name ?? "")],
-  run: (session, request) => session.services.transforms.try(session.namespace, request),
+  resources: ({ name }, caller) => [transformResource(caller, name ?? "")],
+  run: (caller, request) => caller.services.transforms.try(caller.namespace, request),
 });
 
 export const transformOps: readonly AnyOperation[] = [put, remove, list, attempt];
