@@ -4,6 +4,7 @@ import { type Runtime } from "./command.ts";
 import { addConfigCommand } from "./config.ts";
 import { addConsumeCommand } from "./consume.ts";
 import { Context, type GlobalOptions } from "./context.ts";
+import { addDoctorCommand } from "./doctor.ts";
 import { addExchangeCommands } from "./exchange.ts";
 import { EXIT, failureOf, usageError } from "./exit.ts";
 import { addGroupCommands } from "./group.ts";
@@ -24,7 +25,7 @@ import { addTransformCommands } from "./transform.ts";
 const EXIT_CODES = `
 Exit codes:
   0    done
-  1    the operation failed, or log inspect found damage
+  1    the operation failed, log inspect found damage, or a check of doctor failed
   2    the command line is wrong
   3    no connection to the broker
   4    what the command names does not exist
@@ -131,5 +132,6 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addQuotaCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
+  addDoctorCommand(program, runtime);
   return program;
 }
