@@ -1,16 +1,19 @@
 /**
- * The HTTP side of a broker, its first part.
+ * The HTTP side of a broker.
  *
  *     GET /health/live   200 while the process runs
  *     GET /health/ready  200 when the broker serves; 503 while it recovers or shuts down
  *     GET /metrics       Prometheus text
- *     /schemas/...       the schema registry (registry/), whose errors have another form
+ *     /schemas/...       the schema registry (registry/), whose errors have another form; also at /api/v1/schemas
+ *     /api/v1/...        the REST interface (api/)
  *
  * Errors are JSON: {"error": {"code", "name", "message", "action"}}.
  */
-import { ERRORS, type ErrorName, MillraceError, toMillraceError } from "../errors/index.ts";
+import { MillraceError, toMillraceError } from "../errors/index.ts";
 import { exposition, METRICS_CONTENT_TYPE, type MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
+import { errorResponse, plainError } from "./answers.ts";
+import { API_PATH, type ApiHandler } from "./api/index.ts";
 import type { Phase } from "./phase.ts";
 import { REGISTRY_PATH, type RegistryHandler } from "./registry/index.ts";
 
@@ -18,15 +21,19 @@ export interface AdminOptions {
   readonly phase: () => Phase;
   readonly snapshot: () => Promise<MetricsSnapshot>;
   readonly registry: RegistryHandler;
+  readonly api: ApiHandler;
   readonly logger: Logger;
 }
 
-export type AdminHandler = (request: Request) => Promise<Response>;
+/** @param remote address of the peer. */
+export type AdminHandler = (request: Request, remote: string) => Promise<Response>;
+
+const API_SCHEMAS_PATH = `${API_PATH}${REGISTRY_PATH}`;
 
 export function adminHandler(options: AdminOptions): AdminHandler {
-  return async (request) => {
+  return async (request, remote) => {
     try {
-      return await answer(request, options);
+      return await answer(request, remote, options);
     } catch (error) {
       options.logger.error("an HTTP request failed", { error, url: request.url });
       return errorResponse(toMillraceError(error));
@@ -34,11 +41,12 @@ export function adminHandler(options: AdminOptions): AdminHandler {
   };
 }
 
-async function answer(request: Request, options: AdminOptions): Promise<Response> {
+async function answer(request: Request, remote: string, options: AdminOptions): Promise<Response> {
   const { pathname } = new URL(request.url);
-  if (pathname === REGISTRY_PATH || pathname.startsWith(`${REGISTRY_PATH}/`)) {
-    return options.registry(request, pathname.slice(REGISTRY_PATH.length));
+  for (const mount of [REGISTRY_PATH, API_SCHEMAS_PATH]) {
+    if (isBelow(pathname, mount)) return options.registry(request, pathname.slice(mount.length));
   }
+  if (isBelow(pathname, API_PATH)) return options.api(request, remote);
   if (request.method !== "GET" && request.method !== "HEAD") return plainError(405, "only GET is allowed here");
   switch (pathname) {
     case "/health/live":
@@ -55,23 +63,12 @@ async function answer(request: Request, options: AdminOptions): Promise<Response
   }
 }
 
+function isBelow(pathname: string, mount: string): boolean {
+  return pathname === mount || pathname.startsWith(`${mount}/`);
+}
+
 function ready(phase: Phase): Response {
   if (phase === "ready") return Response.json({ status: "ready" });
   const error = phase === "recovering" ? "not_ready" : "shutting_down";
   return errorResponse(new MillraceError(error));
-}
-
-/** An error of the catalogue as HTTP carries it. */
-export function errorResponse(error: MillraceError): Response {
-  const { code, codeName, action, retryable, httpStatus } = error;
-  const message = codeName === "internal" ? ERRORS.internal.message : error.message;
-  return Response.json(
-    { error: { code, name: codeName satisfies ErrorName, message, action, retryable } },
-    { status: httpStatus },
-  );
-}
-
-/** What HTTP itself has a status for and the catalogue has no name. */
-export function plainError(status: number, message: string): Response {
-  return Response.json({ error: { code: status, name: "http", message } }, { status });
 }

@@ -5,6 +5,7 @@
 import type { Server } from "bun";
 import {
   adminHandler,
+  type ApiHandler,
   errorResponse,
   type Phase,
   plainError,
@@ -18,6 +19,7 @@ import type { MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { allowAll } from "../security/index.ts";
 import { type WebSocketState, webSocketHandlers } from "../net/index.ts";
+import { restApi } from "./api.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface HttpOptions {
@@ -67,13 +69,14 @@ function listenAdmin(options: HttpOptions, registry: RegistryHandler): Server<We
     phase,
     logger,
     registry,
+    api: guardedApi(restApi(options)),
     snapshot: () => snapshotOf(required(options.runtime()), options.version),
   });
   return Bun.serve<WebSocketState>({
     ...common(options),
     port: options.port,
     fetch: (request, self) => {
-      if (new URL(request.url).pathname !== WS_PATH) return admin(request);
+      if (new URL(request.url).pathname !== WS_PATH) return admin(request, self.requestIP(request)?.address ?? "");
       return upgrade(request, self, phase());
     },
     websocket: webSocketHandlers(() => required(options.runtime()).loop, config.frameBytesMax),
@@ -107,6 +110,14 @@ function guarded(registry: RegistryHandler): RegistryHandler {
   return (request, path) => {
     if (isLocalOrigin(request.headers.get("origin"))) return registry(request, path);
     return Promise.resolve(plainError(403, "pages of other machines may not use the registry"));
+  };
+}
+
+/** The same for the REST interface: a page can send some requests without asking. */
+function guardedApi(api: ApiHandler): ApiHandler {
+  return (request, remote) => {
+    if (isLocalOrigin(request.headers.get("origin"))) return api(request, remote);
+    return Promise.resolve(plainError(403, "pages of other machines may not use the API"));
   };
 }
 

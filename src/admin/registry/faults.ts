@@ -1,18 +1,9 @@
 /** How errors look in the registry's HTTP interface: `{"error_code", "message"}`, as Confluent's clients expect. */
 import { ERRORS, type ErrorName, MillraceError, toMillraceError } from "../../errors/index.ts";
 import { CODE } from "../../schema/index.ts";
+import { HttpFault } from "../http-fault.ts";
 
 export const CONTENT_TYPE = "application/vnd.schemaregistry.v1+json";
-
-/** What HTTP itself has a status for. */
-export class HttpFault extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** What the interface says where an error brings no number of its own. */
 const CODES: Partial<Readonly<Record<ErrorName, number>>> = {

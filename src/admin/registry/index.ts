@@ -8,9 +8,11 @@ import { DEFAULT_NAMESPACE, splitSubject } from "../../schema/index.ts";
 import { anonymous, type Authorize } from "../../security/index.ts";
 import type { Logger } from "../../stdx/index.ts";
 import type { Phase } from "../phase.ts";
-import { CONTENT_TYPE, faultResponse, HttpFault } from "./faults.ts";
+import { HttpFault } from "../http-fault.ts";
+import { Router, wordsOf } from "../router.ts";
+import { CONTENT_TYPE, faultResponse } from "./faults.ts";
 import type { Fields } from "./request.ts";
-import { Plain, Router, wordsOf } from "./router.ts";
+import { Plain, type Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
 
 export interface RegistryOptions {
@@ -47,7 +49,12 @@ export function registryHandler(options: RegistryOptions): RegistryHandler {
   };
 }
 
-async function answer(router: Router, options: RegistryOptions, request: Request, path: string): Promise<Response> {
+async function answer(
+  router: Router<Route>,
+  options: RegistryOptions,
+  request: Request,
+  path: string,
+): Promise<Response> {
   const schemas = options.schemas();
   if (options.phase() === "stopping") throw new MillraceError("shutting_down");
   if (schemas === undefined) throw new MillraceError("not_ready");

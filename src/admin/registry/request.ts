@@ -11,7 +11,7 @@ import {
   splitSubject,
 } from "../../schema/index.ts";
 import type { SchemaRequest } from "../../broker/index.ts";
-import { HttpFault } from "./faults.ts";
+import { HttpFault } from "../http-fault.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 

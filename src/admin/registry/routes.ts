@@ -19,7 +19,7 @@ import {
   subjectNamed,
   versionNamed,
 } from "./request.ts";
-import { Plain, type Route } from "./router.ts";
+import { Plain, type Route } from "./route.ts";
 import { settingRoutes } from "./setting-routes.ts";
 
 type Run = Route["run"];

@@ -12,7 +12,7 @@ import {
   type SubjectConfig,
 } from "../../schema/index.ts";
 import { type Fields, flag, type RegistryRequest, scopeNamed } from "./request.ts";
-import type { Method, Route } from "./router.ts";
+import type { Method, Route } from "./route.ts";
 
 /** Settings of Confluent's that this registry does not have. */
 const NOT_THERE = [

@@ -1,0 +1,17 @@
+/** Errors as HTTP carries them: {"error": {"code", "name", "message", "action", "retryable"}}. */
+import { ERRORS, type ErrorName, MillraceError } from "../errors/index.ts";
+
+/** An error of the catalogue. */
+export function errorResponse(error: MillraceError): Response {
+  const { code, codeName, action, retryable, httpStatus } = error;
+  const message = codeName === "internal" ? ERRORS.internal.message : error.message;
+  return Response.json(
+    { error: { code, name: codeName satisfies ErrorName, message, action, retryable } },
+    { status: httpStatus },
+  );
+}
+
+/** What HTTP itself has a status for and the catalogue has no name. */
+export function plainError(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Response {
+  return Response.json({ error: { code: status, name: "http", message } }, { status, headers });
+}

@@ -1,0 +1,8 @@
+/** The table of all routes. What can be done over the native protocol can be done here by adding a line. */
+import type { Route } from "../route.ts";
+import { exchangeRoutes } from "./exchanges.ts";
+import { groupRoutes } from "./groups.ts";
+import { queueRoutes } from "./queues.ts";
+import { topicRoutes } from "./topics.ts";
+
+export const ROUTES: readonly Route[] = [...topicRoutes, ...queueRoutes, ...exchangeRoutes, ...groupRoutes];

@@ -1,0 +1,92 @@
+/** The shapes of answers, by name: `components.schemas` of the OpenAPI document. */
+import { flag, listOf, object, ref, settings, type Shape, text, timeMs, whole } from "./route.ts";
+
+const nullable = (shape: Shape): Shape => ({ anyOf: [shape, { type: "null" }] });
+
+/** Figures that grow with versions of the broker. */
+const open = (shape: Shape): Shape => ({ ...shape, additionalProperties: true });
+
+export const SHAPES: Readonly<Record<string, Shape>> = {
+  Error: object({
+    error: object({ code: whole, name: text, message: text, action: text, retryable: flag }, ["action", "retryable"]),
+  }),
+  TopicRow: open(object({ namespace: text, name: text, partitions: whole })),
+  Partition: open(
+    object({
+      partition: whole,
+      startOffset: whole,
+      nextOffset: whole,
+      highWatermark: whole,
+      syncedOffset: whole,
+      bytes: whole,
+      segments: whole,
+      recordsIn: whole,
+      bytesIn: whole,
+      recordsOut: whole,
+      bytesOut: whole,
+      lastTimestamp: { type: "integer", minimum: -1, description: "of its newest record in ms; -1 when it is empty" },
+    }),
+  ),
+  Topic: open(
+    object({
+      namespace: text,
+      name: text,
+      partitions: whole,
+      config: settings,
+      createdMs: timeMs,
+      offsets: listOf(ref("Partition")),
+    }),
+  ),
+  TopicDefinition: object({ namespace: text, name: text, partitions: whole, config: settings }),
+  Offset: object({ partition: whole, offset: whole, timestampMs: nullable(timeMs) }),
+  QueueCounts: { type: "object", additionalProperties: { type: "number" } },
+  QueueRow: open(object({ namespace: text, name: text, counts: ref("QueueCounts") })),
+  Queue: open(object({ namespace: text, name: text, config: settings, createdMs: timeMs, counts: ref("QueueCounts") })),
+  QueueDefinition: object({ namespace: text, name: text, config: settings }),
+  Exchange: open(
+    object({ namespace: text, name: text, type: text, config: settings, bindings: whole, createdMs: timeMs }),
+  ),
+  Binding: open(
+    object(
+      {
+        id: { type: "string", description: "names the binding in DELETE /bindings/{namespace}/{id}" },
+        exchange: text,
+        queue: text,
+        topic: text,
+        to: { type: "string", description: "an exchange" },
+        key: text,
+      },
+      ["queue", "topic", "to", "key"],
+    ),
+  ),
+  GroupRow: open(object({ namespace: text, group: text, state: text, members: whole })),
+  GroupOffset: object({
+    topic: text,
+    partition: whole,
+    offset: whole,
+    metadata: nullable(text),
+    lag: whole,
+    lagMs: nullable(whole),
+  }),
+  GroupMember: open(
+    object({
+      member: text,
+      instance: nullable(text),
+      client: text,
+      connected: flag,
+      sessionTimeoutMs: whole,
+      topics: listOf(text),
+      partitions: listOf(object({ topic: text, partition: whole })),
+    }),
+  ),
+  Group: open(
+    object({
+      namespace: text,
+      group: text,
+      state: text,
+      generation: whole,
+      members: listOf(ref("GroupMember")),
+      offsets: listOf(ref("GroupOffset")),
+    }),
+  ),
+};
