@@ -1,0 +1,75 @@
+/**
+ * Checks passwords without letting anybody make the broker hash all day: one hash at a time on each worker thread, off its
+ * loop, with a bounded line of those that wait; and what was right a moment ago is not hashed again.
+ */
+import { createHmac } from "node:crypto";
+import { MillraceError } from "../errors/index.ts";
+import { type Credential, isPassword } from "./scram.ts";
+
+/** Some seconds of hashing; who comes then is told to come back. */
+const WAITING_MAX = 256;
+/** Passwords that were right, as keyed hashes, for HTTP clients that send one with each request. */
+const REMEMBERED_MAX = 1024;
+const REMEMBERED_MS = 5 * 60_000;
+
+export class Passwords {
+  readonly #key: Uint8Array;
+  readonly #nowMs: () => number;
+  /** When each is forgotten. */
+  readonly #right = new Map<string, number>();
+  #waiting = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param key secret of this process. @param nowMs a clock that never goes back. */
+  constructor(key: Uint8Array, nowMs: () => number) {
+    this.#key = key;
+    this.#nowMs = nowMs;
+  }
+
+  /**
+   * Whether the password is the one of this credential. A changed password has another credential, so that nothing
+   * remembered about the old one counts.
+   *
+   * @param before runs when it is this check's turn, right before the work; it may throw.
+   * @throws limit_exceeded when too many wait; what `before` throws.
+   */
+  async isRight(user: string, password: string, credential: Credential, before: () => void): Promise<boolean> {
+    const print = this.#print(user, password, credential);
+    if (this.#isRemembered(print)) return true;
+    if (this.#waiting >= WAITING_MAX) {
+      throw new MillraceError("limit_exceeded", `${WAITING_MAX} log-ins wait for their turn already`);
+    }
+    this.#waiting += 1;
+    const mine = this.#last.then(async () => {
+      if (this.#isRemembered(print)) return true;
+      before();
+      const isRight = await isPassword(password, credential);
+      if (isRight) this.#remember(print);
+      return isRight;
+    });
+    this.#last = mine.catch(() => undefined);
+    try {
+      return await mine;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  #print(user: string, password: string, { storedKey }: Credential): string {
+    // Lengths first, so that no two pairs look alike.
+    const text = `${user.length}:${user}${password.length}:${password}${storedKey}`;
+    return createHmac("sha256", this.#key).update(text).digest("base64");
+  }
+
+  #isRemembered(print: string): boolean {
+    return (this.#right.get(print) ?? 0) > this.#nowMs();
+  }
+
+  #remember(print: string): void {
+    this.#right.delete(print);
+    this.#right.set(print, this.#nowMs() + REMEMBERED_MS);
+    if (this.#right.size <= REMEMBERED_MAX) return;
+    const [oldest] = this.#right.keys();
+    if (oldest !== undefined) this.#right.delete(oldest);
+  }
+}
