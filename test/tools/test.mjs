@@ -46,8 +46,8 @@ function unitFiles() {
   return testFiles("").filter(isUnit);
 }
 
-function bunPart(files, env = {}, testMsMax = TEST_MS_MAX) {
-  const args = ["test", `--timeout=${testMsMax}`, ...files];
+function bunPart(files, env = {}, testMsMax = TEST_MS_MAX, more = []) {
+  const args = ["test", `--timeout=${testMsMax}`, ...more, ...files];
   return { runner: "bun", command: bun, args, env, isEmpty: files.length === 0 };
 }
 
@@ -63,7 +63,7 @@ const PARTS = {
   // Tests run unoptimised enough to keep overflow checks and debug assertions, which the release build has not.
   rust: async () => cargoPart(["test", "--workspace", "--no-fail-fast"]),
   loom: async () => cargoPart(["test", "--release", "-p", "millrace-core", "--lib", "ring::loom"], LOOM),
-  unit: async () => bunPart(unitFiles(), {}, isLong ? TEST_MS_MAX : UNIT_TEST_MS_MAX),
+  unit: async () => bunPart(unitFiles(), {}, isLong ? TEST_MS_MAX : UNIT_TEST_MS_MAX, ["--parallel=2"]),
   integration: async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "1" }),
   "integration-2": async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "2" }),
   crash: async () => bunPart(testFiles("crash")),
