@@ -191,6 +191,8 @@ impl ErrorCode {
     pub const TRANSFORM_EXISTS: Self = Self(221);
     /// The transform `name` failed.
     pub const TRANSFORM_FAILED: Self = Self(222);
+    /// There is no role "`role`".
+    pub const ROLE_NOT_FOUND: Self = Self(230);
 
     /// The catalogue's name of the code, `unknown` for a code it does not have.
     pub const fn name(self) -> &'static str {
@@ -288,6 +290,7 @@ impl ErrorCode {
             Self::TRANSFORM_NOT_FOUND => "transform_not_found",
             Self::TRANSFORM_EXISTS => "transform_exists",
             Self::TRANSFORM_FAILED => "transform_failed",
+            Self::ROLE_NOT_FOUND => "role_not_found",
             _ => "unknown",
         }
     }

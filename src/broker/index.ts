@@ -16,7 +16,6 @@ export {
   type TopicEvent,
 } from "./metadata-state.ts";
 export { hashName, nameFault } from "./names.ts";
-export { compilePattern, PatternSet, patternFault } from "./patterns.ts";
 export { Enforcements } from "./enforcement.ts";
 export { type ReaderSchema, type ViewRequest, Views } from "./views.ts";
 export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";

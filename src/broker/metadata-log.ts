@@ -6,7 +6,7 @@
 import { isMillraceError, MillraceError } from "../errors/index.ts";
 import type { Engine, LogConfig } from "../log/engine.ts";
 import { type MetadataEvent, MetadataState } from "./metadata-state.ts";
-import { type LogRecord, RecordBatchCodec } from "./record-batch.ts";
+import { type LogRecord, RecordBatchCodec, type StoredRecord } from "./record-batch.ts";
 
 export const METADATA_LOG_ID = 1;
 const READ_BYTES = 1024 * 1024;
@@ -18,6 +18,12 @@ export interface MetadataLogOptions {
   readonly onEvent: (event: MetadataEvent) => void;
   /** Tells the other workers that the log has grown. */
   readonly announce: () => void;
+  /** States of other folders that live in this log: each sees every record and takes its own. */
+  readonly others?: readonly MetadataPart[];
+}
+
+export interface MetadataPart {
+  apply(record: StoredRecord): void;
 }
 
 export class MetadataLog {
@@ -86,6 +92,7 @@ export class MetadataLog {
       if (record.offset < this.state.appliedOffset) continue;
       this.state.appliedOffset = record.offset + 1;
       for (const event of this.state.apply(record)) this.#options.onEvent(event);
+      for (const part of this.#options.others ?? []) part.apply(record);
     }
     // Compaction may have taken the last records of a batch.
     this.state.appliedOffset = Math.max(this.state.appliedOffset, nextOffset);

@@ -11,7 +11,7 @@ import {
 } from "../routing/index.ts";
 import { checkName, type Definitions, exchangeId, requireQueue } from "./definitions.ts";
 import type { MetadataState } from "./metadata-state.ts";
-import { compilePattern, patternFault } from "./patterns.ts";
+import { compilePattern, patternFault } from "../stdx/index.ts";
 import {
   entityCounterRecord,
   type MetadataChange,

@@ -11,7 +11,7 @@ import {
   topicTombstone,
 } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
-import { compilePattern, patternFault } from "./patterns.ts";
+import { compilePattern, patternFault } from "../stdx/index.ts";
 import { unboundRecords } from "./routing-state.ts";
 import {
   checkTopicConfig,

@@ -281,6 +281,26 @@ export const FIELDS = {
     { min: 1, max: 10_000_000 },
     "Transactional ids that one worker thread remembers, least recently used first out.",
   ),
+
+  authentication: choice(
+    "off",
+    ["off", "required"],
+    "Whether clients prove who they are; off gives everybody every right.",
+  ),
+  usersMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Users of the broker."),
+  rolesMax: number("count", 1_000, { min: 1, max: 100_000 }, "Roles of the broker, without the built-in ones."),
+  permissionsMax: number(
+    "count",
+    10_000,
+    { min: 1, max: 1_000_000 },
+    "Permission rules; a decision that is not remembered yet reads all of one principal.",
+  ),
+  auditFile: text(
+    "",
+    "a path, or nothing",
+    (path) => !path.includes("\0"),
+    "File that administrative acts and refusals are written to; without one they stand in the log.",
+  ),
 } as const;
 
 type Fields = typeof FIELDS;

@@ -54,7 +54,7 @@ export function objectLayer(object: Readonly<Record<string, unknown>>, source: s
 }
 
 /** The settings that are paths. */
-export const PATHS: readonly ConfigKey[] = ["dataDir", "transformsDir"];
+export const PATHS: readonly ConfigKey[] = ["dataDir", "transformsDir", "auditFile"];
 
 function placed(key: string, input: unknown, folder: string): unknown {
   if (!(PATHS as readonly string[]).includes(key) || typeof input !== "string" || input === "") return input;

@@ -650,4 +650,11 @@ export const ERRORS = {
     message: "the transform {name} failed",
     action: "Look at the message: the transform's own error, or the limit that it passed.",
   },
+  role_not_found: {
+    code: 230,
+    http: 404,
+    retryable: false,
+    message: 'there is no role "{role}"',
+    action: "Make the role first, or correct its name.",
+  },
 } as const;

@@ -1,5 +1,39 @@
-export { allowAll, type Authorize, type Operation, type Resource } from "./authorize.ts";
+export {
+  Access,
+  type AccessLimits,
+  type AccessLog,
+  BUILT_IN_ROLES,
+  type UserRequest,
+  type UserSummary,
+} from "./access.ts";
+export {
+  type AccessRecord,
+  AccessState,
+  type Role,
+  roleRecord,
+  ruleRecord,
+  type User,
+  userRecord,
+} from "./access-state.ts";
+export { type Audit, AuditLog, noAudit } from "./audit.ts";
+export { Authorizer } from "./authorizer.ts";
+export { Grants } from "./grants.ts";
+export { isAct, type Need, needOf, type Operation, OPERATIONS, type Right, RIGHTS } from "./operations.ts";
 export { anonymous, type Principal } from "./principal.ts";
+export {
+  ADMINISTRATOR,
+  decide,
+  MATCHES,
+  MONITORING,
+  parseRule,
+  type Resource,
+  RESOURCE_KINDS,
+  type ResourceKind,
+  type ResourceRule,
+  type Rule,
+  type Subject,
+  type Verdict,
+} from "./rules.ts";
 export { type Credential, decoyCredential, isPassword, newCredentials, ScramServer } from "./scram.ts";
 export {
   Authenticator,

@@ -17,7 +17,6 @@ import type { Config } from "../config/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import type { MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
-import { allowAll } from "../security/index.ts";
 import { type WebSocketState, webSocketHandlers } from "../net/index.ts";
 import { restApi } from "./api.ts";
 import type { Runtime } from "./runtime.ts";
@@ -48,7 +47,9 @@ const OTHER_BODY_BYTES_MAX = 1024 * 1024;
 export function listenHttp(options: HttpOptions): HttpListener {
   const { logger, phase } = options;
   const schemas = (): Schemas | undefined => (phase() === "recovering" ? undefined : options.runtime()?.schemas);
-  const registry = guarded(registryHandler({ schemas, phase, authorize: allowAll, logger }));
+  const registry = guarded(
+    registryHandler({ schemas, phase, authorizer: () => options.runtime()?.access.authorizer, logger }),
+  );
   const admin = listenAdmin(options, registry);
   try {
     const own = listenRegistry(options, registry);

@@ -47,8 +47,9 @@ import { DelayMeter, type TopicCounters, type WorkerGauges } from "../metrics/in
 import type { Logger } from "../stdx/index.ts";
 import { type ConnectionCount, listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
-import { allowAll } from "../security/index.ts";
+import { AccessState } from "../security/index.ts";
 import { type Invoke, invoker, operationTable, Session, SessionHub, type SessionServices } from "../session/index.ts";
+import { openAccess, type OpenAccess } from "./access.ts";
 import { hostTransforms, type TransformHosting } from "./transforms.ts";
 import { within } from "./within.ts";
 
@@ -81,6 +82,8 @@ export class Runtime {
   readonly mailroom: Mailroom;
   readonly groups: Groups;
   readonly schemas: Schemas;
+  /** Who may do what. */
+  readonly access: OpenAccess;
   readonly #options: RuntimeOptions;
   readonly #metadata: MetadataLog;
   readonly #topics: Topics;
@@ -114,10 +117,13 @@ export class Runtime {
     this.mailroom = new Mailroom(engine);
     this.#hub = new SessionHub(logger);
     const internal = internalLogConfig(config);
+    const accessState = new AccessState();
     this.#metadata = new MetadataLog(engine, internal, {
       onEvent: (event) => this.#onMetadata(event),
       announce: () => this.mailroom.notifyOthers(METADATA_NOTICE, null),
+      others: [accessState],
     });
+    this.access = openAccess(accessState, { log: this.#metadata, config, logger, now: () => engine.now() });
     this.#topics = new Topics(engine, this.#metadata, config);
     this.#spaces = new Spaces(engine, this.#metadata, spaceLogConfig(config));
     this.#definitions = new Definitions(engine, this.#metadata, { spaces: this.#spaces, limits: config });
@@ -354,7 +360,7 @@ export class Runtime {
       operations: operationTable(),
       limits: config,
       logger,
-      authorize: allowAll,
+      ...this.access,
       serverName,
       monotonicMs,
       turnSoon: () => this.loop.turnSoon(),

@@ -17,6 +17,8 @@ export interface Caller {
   readonly session: Session | undefined;
   /** @throws unauthorized. */
   authorize(permission: Permission, resource: Resource): void;
+  /** The same as a question, for lists that show what may be seen. */
+  isAllowed(permission: Permission, resource: Resource): boolean;
 }
 
 /** For whom, and in which namespace, an operation runs without a connection. */
@@ -67,6 +69,7 @@ function callerOf(services: SessionServices, { principal, namespace }: InvokedBy
     services,
     owner: "",
     session: undefined,
-    authorize: (permission, resource) => services.authorize(principal, permission, resource),
+    authorize: (permission, resource) => services.authorizer.authorize(principal, permission, resource),
+    isAllowed: (permission, resource) => services.authorizer.isAllowed(principal, permission, resource),
   };
 }

@@ -1,7 +1,6 @@
 /** The sessions of one worker, and who among them follows which topics. */
 import type { MemberEvent, Queue, QuotaEvent, TopicEvent } from "../broker/index.ts";
-import { PatternSet } from "../broker/index.ts";
-import type { Logger } from "../stdx/index.ts";
+import { type Logger, PatternSet } from "../stdx/index.ts";
 import { GroupSubscription } from "./group-subscription.ts";
 import { QueueSubscription } from "./queue-subscription.ts";
 import type { Session } from "./session.ts";

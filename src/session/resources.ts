@@ -15,10 +15,6 @@ export function topicResource({ namespace }: InNamespace, name: string): Resourc
   return { kind: "topic", namespace, name };
 }
 
-export function patternResource({ namespace }: InNamespace, name: string): Resource {
-  return { kind: "pattern", namespace, name };
-}
-
 export function groupResource({ namespace }: InNamespace, name: string): Resource {
   return { kind: "group", namespace, name };
 }

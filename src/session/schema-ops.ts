@@ -16,11 +16,9 @@
 import {
   COMPATIBILITIES,
   type Compatibility,
-  compilePattern,
   type Mode,
   MODES,
   namespaceScope,
-  patternFault,
   qualify,
   type Reference,
   type Schema,
@@ -31,6 +29,7 @@ import {
   splitSubject,
 } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
+import { compilePattern, patternFault } from "../stdx/index.ts";
 import { asBoolean, asInteger, asList, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
 import type { Caller } from "./caller.ts";
 import { type AnyOperation, define } from "./operation.ts";

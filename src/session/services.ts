@@ -14,7 +14,7 @@ import type {
   Views,
 } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
-import type { Authorize } from "../security/index.ts";
+import type { Access, Audit, Authorizer } from "../security/index.ts";
 import type { SessionHub } from "./hub.ts";
 import type { AnyOperation } from "./operation.ts";
 
@@ -50,7 +50,10 @@ export interface SessionServices {
   readonly operations: ReadonlyMap<number, AnyOperation>;
   readonly limits: SessionLimits;
   readonly logger: Logger;
-  readonly authorize: Authorize;
+  readonly authorizer: Authorizer;
+  /** Users, roles and rules. */
+  readonly access: Access;
+  readonly audit: Audit;
   /** Name and version, for HELLO. */
   readonly serverName: string;
   readonly monotonicMs: () => number;

@@ -88,7 +88,11 @@ export class Session implements Caller, ConnectionHandler {
 
   /** @throws unauthorized. */
   authorize(permission: Permission, resource: Resource): void {
-    this.services.authorize(this.principal, permission, resource);
+    this.services.authorizer.authorize(this.principal, permission, resource);
+  }
+
+  isAllowed(permission: Permission, resource: Resource): boolean {
+    return this.services.authorizer.isAllowed(this.principal, permission, resource);
   }
 
   groupSubscription(sub: number): GroupSubscription {

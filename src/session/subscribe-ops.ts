@@ -15,16 +15,10 @@
  * `pattern` is ephemeral and at most once: from now on, with `bufferBytesMax` for how far it may fall behind.
  * With `group` the sources come by ASSIGNMENT; a member that comes back names its `member`.
  */
-import {
-  compilePattern,
-  nameFault,
-  patternFault,
-  qualify,
-  type ReaderSchema,
-  type ViewRequest,
-} from "../broker/index.ts";
+import { nameFault, qualify, type ReaderSchema, type ViewRequest } from "../broker/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
+import { compilePattern, patternFault } from "../stdx/index.ts";
 import type { Resource } from "../security/index.ts";
 import {
   asBoolean,
@@ -42,7 +36,7 @@ import {
 import { type GroupSubscribeRequest, GroupSubscription } from "./group-subscription.ts";
 import { type AnyOperation, defineConnected } from "./operation.ts";
 import { type QueueSubscribeRequest, subscribeToQueue } from "./queue-subscription.ts";
-import { groupResource, patternResource, queueResource, topicResource } from "./resources.ts";
+import { groupResource, namespaceResource, queueResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
 import { type From, PatternSubscription, type SourceRow, TopicSubscription } from "./subscriptions.ts";
 import { partitionList } from "./topic-ops.ts";
@@ -190,16 +184,23 @@ function parseGroup(fields: Fields, session: Session): Omit<GroupSubscribeReques
   };
 }
 
+const PERMISSIONS = {
+  topic: "topic.consume",
+  pattern: "pattern.subscribe",
+  group: "group.join",
+  queue: "queue.consume",
+} as const;
+
 function resources(request: SubscribeRequest, session: Session): Resource[] {
   switch (request.kind) {
     case "topic":
       return [topicResource(session, request.topic)];
     case "pattern":
-      return [patternResource(session, request.pattern)];
+      return [namespaceResource(session)];
     case "queue":
       return [queueResource(session, request.queue)];
     case "group":
-      return [groupResource(session, request.group), ...request.topics.map((topic) => topicResource(session, topic))];
+      return [groupResource(session, request.group)];
   }
 }
 
@@ -265,7 +266,7 @@ async function openGroup(session: Session, request: Extract<SubscribeRequest, { 
 
 const subscribe = defineConnected<SubscribeRequest>({
   op: Op.SUBSCRIBE,
-  permission: ({ kind }) => (kind === "queue" ? "queue.consume" : "topic.consume"),
+  permission: ({ kind }) => PERMISSIONS[kind],
   parse,
   resources,
   run,

@@ -3,6 +3,7 @@ export { type Clock, ManualClock, systemClock } from "./clock.ts";
 export { type CronPlace, cronTimeAfter } from "./cron.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";
 export { editDistance, nearestName } from "./nearest.ts";
+export { compilePattern, patternFault, PatternSet, splitWords } from "./patterns.ts";
 export {
   type ClientFirst,
   decodeBase64,

@@ -5,7 +5,7 @@
 import type { Schemas } from "../../broker/index.ts";
 import { isMillraceError, MillraceError } from "../../errors/index.ts";
 import { DEFAULT_NAMESPACE, splitSubject } from "../../schema/index.ts";
-import { anonymous, type Authorize } from "../../security/index.ts";
+import { anonymous, type Authorizer } from "../../security/index.ts";
 import type { Logger } from "../../stdx/index.ts";
 import type { Phase } from "../phase.ts";
 import { HttpFault } from "../http-fault.ts";
@@ -19,7 +19,8 @@ export interface RegistryOptions {
   /** There while the broker is ready. */
   readonly schemas: () => Schemas | undefined;
   readonly phase: () => Phase;
-  readonly authorize: Authorize;
+  /** There once the phase has been `ready`. */
+  readonly authorizer: () => Authorizer | undefined;
   readonly logger: Logger;
 }
 
@@ -57,7 +58,8 @@ async function answer(
 ): Promise<Response> {
   const schemas = options.schemas();
   if (options.phase() === "stopping") throw new MillraceError("shutting_down");
-  if (schemas === undefined) throw new MillraceError("not_ready");
+  const authorizer = options.authorizer();
+  if (schemas === undefined || authorizer === undefined) throw new MillraceError("not_ready");
   const { namespace, words } = placeOf(path);
   const method = request.method === "HEAD" ? "GET" : request.method;
   const found = router.find(method, words);
@@ -65,7 +67,7 @@ async function answer(
   if ("methods" in found) throw new HttpFault(405, `HTTP 405 Method Not Allowed: ${found.methods.join(", ")} are`);
   const { route, variables } = found;
   const name = variables[0] ?? "";
-  options.authorize(anonymous(namespace), route.permission, { kind: "subject", namespace, name });
+  authorizer.authorize(anonymous(namespace), route.permission, { kind: "subject", namespace, name });
   const body = await bodyOf(request);
   const query = new URL(request.url).searchParams;
   const result = await route.run(schemas, { words: variables, query, namespace, body });

@@ -1,5 +1,5 @@
 /**
- * Topic patterns: words split at "." and "/", `*` stands for exactly one word, `#` for any number of words (also none).
+ * Patterns of names: words split at "." and "/", `*` stands for exactly one word, `#` for any number of words (also none).
  *
  * A set of patterns is a trie that is walked as a nondeterministic automaton: one set of states for each word of the name.
  * Cost is bounded by (words of the name) × (nodes of the trie), whatever the pattern, so a hostile `#.#.#.#` costs no more
@@ -10,7 +10,7 @@ const SEPARATORS = /[./]/;
 /** Far above any real name; it bounds the trie a single client can build. */
 const WORDS_MAX = 64;
 
-/** Words of a topic name or pattern. */
+/** Words of a name or pattern. */
 export function splitWords(name: string): string[] {
   return name.split(SEPARATORS);
 }

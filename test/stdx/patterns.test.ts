@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { compilePattern, PatternSet, patternFault, splitWords } from "../../src/broker/patterns.ts";
+import { compilePattern, PatternSet, patternFault, splitWords } from "../../src/stdx/patterns.ts";
 
 /** The meaning of a pattern, written as plainly as possible; exponential, so only for short inputs. */
 function matchesModel(pattern: string[], name: string[]): boolean {
