@@ -1,6 +1,6 @@
 /** Lists in pages: what a route says of them, and the page of a list that its operation gives as a whole. */
-import { compilePattern, patternFault } from "../../broker/index.ts";
 import { MillraceError } from "../../errors/index.ts";
+import { compilePattern, patternFault } from "../../stdx/index.ts";
 import { type Ask, type Fields, listOf, object, type Shape, text } from "./route.ts";
 
 export const PAGE_DEFAULT = 100;
