@@ -168,3 +168,7 @@ pub const SCHEDULE_PUT: u8 = 123;
 pub const SCHEDULE_DELETE: u8 = 124;
 /// Lists the schedules of the namespace.
 pub const SCHEDULE_LIST: u8 = 125;
+/// Reads records of one partition for a look at them, without a subscription.
+pub const RECORD_READ: u8 = 157;
+/// Publishes one message to a topic or an exchange, without a publisher.
+pub const MESSAGE_PUBLISH: u8 = 158;

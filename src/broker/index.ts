@@ -28,6 +28,7 @@ export { BURST_MS_DEFAULT, type Quota, QUOTA_KINDS, type QuotaEvent, type QuotaO
 export type { Queue } from "./routing-state.ts";
 export { type ScheduleRequest, Schedules } from "./schedules.ts";
 export { type Found as SchemasFound, type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
+export { SinglePublisher } from "./single-publish.ts";
 export { Spaces } from "./spaces.ts";
 export type { StoredTransform, TransformEvent } from "./transform-state.ts";
 export {

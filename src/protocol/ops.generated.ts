@@ -169,4 +169,8 @@ export const Op = {
   SCHEDULE_DELETE: 124,
   /** Lists the schedules of the namespace. */
   SCHEDULE_LIST: 125,
+  /** Reads records of one partition for a look at them, without a subscription. */
+  RECORD_READ: 157,
+  /** Publishes one message to a topic or an exchange, without a publisher. */
+  MESSAGE_PUBLISH: 158,
 } as const;

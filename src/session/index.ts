@@ -1,6 +1,7 @@
 import { exchangeOps } from "./exchange-ops.ts";
 import { groupOps } from "./group-ops.ts";
 import type { AnyOperation } from "./operation.ts";
+import { messageOps } from "./message-ops.ts";
 import { publishOps } from "./publish-ops.ts";
 import { queueOps } from "./queue-ops.ts";
 import { quotaOps } from "./quota-ops.ts";
@@ -21,6 +22,7 @@ export function operationTable(): ReadonlyMap<number, AnyOperation> {
   const families = [
     topicOps,
     publishOps,
+    messageOps,
     subscribeOps,
     groupOps,
     exchangeOps,

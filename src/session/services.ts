@@ -8,6 +8,7 @@ import type {
   Quotas,
   Schedules,
   Schemas,
+  SinglePublisher,
   Topics,
   Transactions,
   Transforms,
@@ -42,6 +43,7 @@ export interface SessionServices {
   readonly queueLife: QueueLife;
   readonly quotas: Quotas;
   readonly schedules: Schedules;
+  readonly singles: SinglePublisher;
   readonly schemas: Schemas;
   readonly views: Views;
   readonly transforms: Transforms;

@@ -120,3 +120,117 @@ test("what a route does not know is refused by name, and so are other types and 
   expect((await ask("GET", "/topics/default/%ff")).status).toBe(400);
   expect((await ask("GET", "/topics", undefined, { origin: "https://example.org" })).status).toBe(403);
 });
+
+interface Shown {
+  readonly items: Record<string, unknown>[];
+  readonly next?: string;
+}
+
+async function shown(path: string): Promise<Shown> {
+  const { status, body } = await ask("GET", path);
+  expect(status).toBe(200);
+  return body as unknown as Shown;
+}
+
+test("records of a topic are browsed from both ends, by time and by key, each once over all pages", async () => {
+  await ask("PUT", "/topics/default/browsed", { partitions: 3 });
+  const path = "/topics/default/browsed/messages";
+  const numbers = Array.from({ length: 23 }, (_, index) => index);
+  for (const number of numbers) {
+    // Times fall within a partition too: order is that of offsets.
+    const message = { partition: number % 3, timestampMs: 1_700_000_000_000 - (number % 5), json: { number } };
+    expect((await ask("POST", path, message)).status).toBe(201);
+  }
+  const numberOf = ({ value }: Record<string, unknown>): number => (value as { json: { number: number } }).json.number;
+  for (const from of ["earliest", "latest"]) {
+    const found: Record<string, unknown>[] = [];
+    let after = "";
+    for (let pages = 0; pages < numbers.length; pages += 1) {
+      const { items, next } = await shown(`${path}?from=${from}&limit=4${after}`);
+      expect(items.length).toBeLessThanOrEqual(4);
+      found.push(...items);
+      if (next === undefined) break;
+      after = `&after=${next}`;
+    }
+    expect(found.map(numberOf).sort((a, b) => a - b)).toEqual(numbers);
+    const first = found.filter(({ partition }) => partition === 0).map(({ offset }) => Number(offset));
+    expect(first).toEqual(first.toSorted((a, b) => (from === "earliest" ? a - b : b - a)));
+  }
+  const at = await shown(`${path}?partition=1&offset=5`);
+  expect(at.items.map(({ offset }) => offset)).toEqual([5, 6, 7]);
+  expect((await shown(`${path}?timestampMs=1700000000001`)).items).toEqual([]);
+  for (const key of ["a", "b", "a"]) await ask("POST", path, { key, value: `of ${key}` });
+  const ofKey = await shown(`${path}?key=a`);
+  expect(ofKey.items.map(({ value }) => (value as { text: string }).text)).toEqual(["of a", "of a"]);
+  expect(errorOf(await ask("GET", `${path}?offset=3`))).toEqual([400, "invalid_argument"]);
+  expect(errorOf(await ask("GET", `${path}?after=nonsense`))).toEqual([400, "invalid_argument"]);
+});
+
+test("values are read as JSON, text, msgpack, or Avro by their schema, and else shown as bytes", async () => {
+  await ask("PUT", "/topics/default/decoded", {});
+  const path = "/topics/default/decoded/messages";
+  const schema = { type: "record", name: "Tick", fields: [{ name: "at", type: "long" }] };
+  const registered = await ask("POST", "/schemas/subjects/decoded-value/versions", { schema: JSON.stringify(schema) });
+  const { id } = registered.body as { id: number };
+  const framed = (body: number[]): string => Buffer.from([0, 0, 0, id >> 8, id & 255, ...body]).toString("base64");
+  const values: [Record<string, unknown>, Record<string, unknown>][] = [
+    [{ json: { a: [1] } }, { encoding: "json", json: { a: [1] } }],
+    [{ value: '{"id": 12345678901234567890}' }, { encoding: "json", text: '{"id": 12345678901234567890}' }],
+    [{ value: "plain" }, { encoding: "text", text: "plain" }],
+    [{ base64: Buffer.from([0x81, 0xa1, 0x61, 0xc2]).toString("base64") }, { encoding: "msgpack", json: { a: false } }],
+    [{ base64: framed([0x54]) }, { encoding: "avro", json: { at: 42 }, schemaId: id }],
+    [{ base64: framed([]) }, { encoding: "binary", schemaId: id, error: expect.stringContaining("does not read it") }],
+    [{ base64: "//79" }, { encoding: "binary", bytes: 3, base64: "//79" }],
+    [{}, null as never],
+  ];
+  for (const [message] of values) expect((await ask("POST", path, message)).status).toBe(201);
+  const { items } = await shown(`${path}?from=earliest`);
+  expect(items.map(({ value }) => value)).toMatchObject(values.map(([, content]) => content));
+  const [raw] = (await shown(`${path}?from=earliest&as=binary&limit=1`)).items;
+  expect(raw?.["value"]).toMatchObject({ encoding: "binary", base64: Buffer.from('{"a":[1]}').toString("base64") });
+});
+
+test("messages go to queues and through exchanges, are peeked, and redriven with a dry run first", async () => {
+  for (const name of ["mail", "mail.dead"]) await ask("PUT", `/queues/default/${name}`, {});
+  const path = "/queues/default/mail.dead";
+  expect(await ask("POST", `${path}/messages`, { value: "one", headers: { kind: "a" } })).toMatchObject({
+    status: 201,
+  });
+  expect(await ask("POST", "/exchanges/default/(default)/messages", { key: "mail.dead", value: "two" })).toMatchObject({
+    status: 201,
+    body: { routed: true },
+  });
+  expect(await ask("POST", "/exchanges/default/(default)/messages", { key: "nobody" })).toMatchObject({
+    status: 200,
+    body: { routed: false },
+  });
+  const first = await shown(`${path}/messages?limit=1`);
+  expect(first.items).toMatchObject([{ value: { text: "one" }, headers: { kind: "a" }, state: "ready" }]);
+  const rest = await shown(`${path}/messages?from=${first.next}`);
+  expect(rest.items).toMatchObject([{ value: { text: "two" } }]);
+  const where = { to: "(default)", key: "mail", where: 'header("kind") == "a"' };
+  const dry = await ask("POST", `${path}/redrive`, { ...where, dryRun: true });
+  expect(dry.body).toMatchObject({ matched: 1, moved: 0, items: [{ queues: ["mail"], value: { text: "one" } }] });
+  expect((await ask("POST", `${path}/redrive`, where)).body).toMatchObject({ matched: 1, moved: 1 });
+  expect((await shown("/queues/default/mail/messages")).items).toMatchObject([{ value: { text: "one" } }]);
+  expect((await ask("POST", `${path}/purge`)).body).toEqual({ purged: 1 });
+});
+
+test("messages that are not due yet are listed by their times and taken back", async () => {
+  await ask("PUT", "/queues/default/later", {});
+  for (const hours of [3, 1, 2]) {
+    const message = { value: `in ${hours} h`, headers: { "x-delay-ms": hours * 3_600_000 } };
+    expect((await ask("POST", "/queues/default/later/messages", message)).status).toBe(201);
+  }
+  const found: Record<string, unknown>[] = [];
+  let after = "";
+  for (let pages = 0; pages < 3; pages += 1) {
+    const { items, next } = await shown(`/queues/default/later/scheduled?limit=2${after}`);
+    found.push(...items);
+    if (next === undefined) break;
+    after = `&after=${next}`;
+  }
+  expect(found.map(({ value }) => (value as { text: string }).text)).toEqual(["in 1 h", "in 2 h", "in 3 h"]);
+  const numbers = found.map(({ number }) => number);
+  expect((await ask("POST", "/queues/default/later/scheduled/cancel", { numbers })).body).toEqual({ cancelled: 3 });
+});

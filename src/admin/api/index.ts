@@ -105,5 +105,7 @@ function plainJson(this: Record<string, unknown>, key: string, value: unknown): 
   // A Buffer would bring its own form of itself as `value`.
   const raw = this[key];
   if (raw instanceof Uint8Array) return { base64: Buffer.from(raw).toString("base64") };
-  return typeof value === "bigint" ? value.toString() : value;
+  if (typeof value !== "bigint") return value;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value.toString();
 }

@@ -59,6 +59,37 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
       ["queue", "topic", "to", "key"],
     ),
   ),
+  Content: open(
+    object(
+      {
+        encoding: { type: "string", enum: ["json", "text", "msgpack", "avro", "binary"] },
+        bytes: whole,
+        json: { description: "the value, of json, msgpack and avro" },
+        text: { type: "string", description: "also of json whose numbers JavaScript would round" },
+        base64: text,
+        schemaId: whole,
+        error: { type: "string", description: "why it is shown as bytes" },
+        truncated: flag,
+      },
+      ["json", "text", "base64", "schemaId", "error", "truncated"],
+    ),
+  ),
+  RecordRow: object({
+    partition: whole,
+    offset: whole,
+    timestampMs: timeMs,
+    key: nullable(ref("Content")),
+    value: nullable(ref("Content")),
+    headers: settings,
+  }),
+  QueueMessage: open(
+    object({
+      number: whole,
+      key: nullable(ref("Content")),
+      value: nullable(ref("Content")),
+      headers: nullable(settings),
+    }),
+  ),
   GroupRow: open(object({ namespace: text, group: text, state: text, members: whole })),
   GroupOffset: object({
     topic: text,

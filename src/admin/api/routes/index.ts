@@ -2,7 +2,14 @@
 import type { Route } from "../route.ts";
 import { exchangeRoutes } from "./exchanges.ts";
 import { groupRoutes } from "./groups.ts";
+import { messageRoutes } from "./messages.ts";
 import { queueRoutes } from "./queues.ts";
 import { topicRoutes } from "./topics.ts";
 
-export const ROUTES: readonly Route[] = [...topicRoutes, ...queueRoutes, ...exchangeRoutes, ...groupRoutes];
+export const ROUTES: readonly Route[] = [
+  ...topicRoutes,
+  ...queueRoutes,
+  ...exchangeRoutes,
+  ...groupRoutes,
+  ...messageRoutes,
+];
