@@ -33,7 +33,7 @@ const SCHEMAS_MAX = 100;
 /** More digits than a double holds. */
 const LONG_NUMBER = /\d{16,}/;
 // Control characters that text does not have.
-const UNPRINTABLE = /[\u0000-\u0008\u000e-\u001f]/;
+const UNPRINTABLE = /[^\P{Cc}\t\n\v\f\r]/u;
 
 type Reader = (body: Uint8Array) => unknown;
 
@@ -130,6 +130,7 @@ function jsonReader(body: Uint8Array): unknown {
 function avroReader({ schema }: Fields): Reader {
   // Loaded by the first record that needs it: the broker's start does not wait for it.
   const avsc = require("avsc") as typeof import("avsc");
+  // oxlint-disable-next-line no-underscore-dangle -- it is the name that avsc documents.
   const long = avsc.types.LongType.__with({
     fromBuffer: (buffer: Buffer) => buffer.readBigInt64LE(),
     toBuffer: (value: bigint) => {

@@ -151,7 +151,7 @@ function oldest(parts: readonly PartRead[], count: number): { rows: Placed; next
 
 /** The last of all partitions, the newest first. */
 function newest(parts: readonly PartRead[], count: number): { rows: Placed; next: string | undefined } {
-  const rows = inOrder(byTime(parts).reverse(), count, -1);
+  const rows = inOrder(byTime(parts).toReversed(), count, -1);
   const places = new Map<number, number>();
   for (const { partition, records, next, start } of parts) {
     const taken = rows.filter((each) => each.partition === partition);
