@@ -234,3 +234,37 @@ test("messages that are not due yet are listed by their times and taken back", a
   const numbers = found.map(({ number }) => number);
   expect((await ask("POST", "/queues/default/later/scheduled/cancel", { numbers })).body).toEqual({ cancelled: 3 });
 });
+
+test("quotas, schedules and transforms are set, shown, listed and removed", async () => {
+  const quota = { messagesPerSec: 1000, burstMs: 100 };
+  expect((await ask("PUT", "/quotas/namespace/slow", quota)).status).toBe(200);
+  expect((await ask("GET", "/quotas/namespace/slow")).body).toMatchObject(quota);
+  expect((await shown("/quotas")).items).toMatchObject([{ kind: "namespace", name: "slow" }]);
+  expect(errorOf(await ask("PUT", "/quotas/planet/slow", quota))).toEqual([400, "invalid_argument"]);
+  expect((await ask("DELETE", "/quotas/namespace/slow")).status).toBe(204);
+  expect((await ask("DELETE", "/quotas/namespace/slow")).status).toBe(404);
+
+  await ask("PUT", "/queues/default/timed", {});
+  const schedule = { cron: "0 0 1 1 *", key: "timed", json: { yearly: true } };
+  const made = await ask("PUT", "/schedules/default/yearly", schedule);
+  expect(made.body).toMatchObject({
+    name: "yearly",
+    cron: "0 0 1 1 *",
+    value: { json: { yearly: true } },
+    lastMs: null,
+  });
+  expect((await shown("/schedules?pattern=other")).items).toHaveLength(0);
+  expect((await shown("/schedules?pattern=yearly")).items).toMatchObject([{ name: "yearly" }]);
+  expect((await ask("DELETE", "/schedules/default/yearly")).status).toBe(204);
+  expect((await ask("GET", "/schedules/default/yearly")).status).toBe(404);
+
+  const definition = {
+    from: { topic: "tried.in" },
+    steps: [{ map: { rename: { a: "n" } } }],
+    to: { topic: "tried.out" },
+  };
+  const tried = await ask("POST", "/transforms/default/any/try", { definition, messages: [{ json: { a: 1 } }] });
+  expect(tried.body).toMatchObject({ items: [{ from: 0, value: { json: { n: 1 } } }], errors: [] });
+  expect((await shown("/transforms")).items).toEqual([]);
+  expect((await shown("/transactions")).items).toEqual([]);
+});

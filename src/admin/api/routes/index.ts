@@ -4,7 +4,10 @@ import { exchangeRoutes } from "./exchanges.ts";
 import { groupRoutes } from "./groups.ts";
 import { messageRoutes } from "./messages.ts";
 import { queueRoutes } from "./queues.ts";
+import { quotaRoutes } from "./quotas.ts";
+import { scheduleRoutes } from "./schedules.ts";
 import { topicRoutes } from "./topics.ts";
+import { transformRoutes } from "./transforms.ts";
 
 export const ROUTES: readonly Route[] = [
   ...topicRoutes,
@@ -12,4 +15,7 @@ export const ROUTES: readonly Route[] = [
   ...exchangeRoutes,
   ...groupRoutes,
   ...messageRoutes,
+  ...quotaRoutes,
+  ...scheduleRoutes,
+  ...transformRoutes,
 ];
