@@ -47,6 +47,10 @@ impl ErrorCode {
     pub const CONNECTION_LOST: Self = Self(20);
     /// Already closed.
     pub const CLOSED: Self = Self(21);
+    /// The quota `limit` of the `kind` `name` is used up.
+    pub const QUOTA_EXCEEDED: Self = Self(22);
+    /// The broker is low on disk or memory and takes no messages for now.
+    pub const LOW_RESOURCES: Self = Self(23);
     /// Topic `topic` does not exist.
     pub const TOPIC_NOT_FOUND: Self = Self(100);
     /// Topic `topic` exists already.
@@ -218,6 +222,8 @@ impl ErrorCode {
             Self::CANCELLED => "cancelled",
             Self::CONNECTION_LOST => "connection_lost",
             Self::CLOSED => "closed",
+            Self::QUOTA_EXCEEDED => "quota_exceeded",
+            Self::LOW_RESOURCES => "low_resources",
             Self::TOPIC_NOT_FOUND => "topic_not_found",
             Self::TOPIC_EXISTS => "topic_exists",
             Self::PARTITION_NOT_FOUND => "partition_not_found",
@@ -306,6 +312,8 @@ impl ErrorCode {
                 | Self::HEARTBEAT_MISSED
                 | Self::SLOW_CONSUMER
                 | Self::CONNECTION_LOST
+                | Self::QUOTA_EXCEEDED
+                | Self::LOW_RESOURCES
                 | Self::BAD_CRC
                 | Self::DISK_FULL
                 | Self::MEMBER_UNKNOWN

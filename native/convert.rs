@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use millrace_core::engine::{EngineOptions, Rate, Worker};
+use millrace_core::engine::{EngineOptions, Quota, Worker};
 use millrace_core::error::{CoreError, ErrorCode};
 use millrace_core::log::{self, DeliveryPriority, Durability, RecoveryReport, SYNC_BOUNDS_US, Storage};
 use napi_derive::napi;
@@ -247,20 +247,22 @@ pub struct Bucket {
     pub count: f64,
 }
 
-/// `Rate` of src/log/engine.ts.
+/// `Quota` of src/log/engine.ts.
 #[napi(object)]
-pub struct RateLimits {
+pub struct QuotaLimits {
     pub messages_per_sec: f64,
     pub bytes_per_sec: f64,
     pub burst_ms: f64,
+    pub connections_max: f64,
 }
 
-impl RateLimits {
-    pub fn read(self) -> napi::Result<Rate> {
-        Ok(Rate {
+impl QuotaLimits {
+    pub fn read(self) -> napi::Result<Quota> {
+        Ok(Quota {
             messages_per_sec: integer(self.messages_per_sec)?,
             bytes_per_sec: integer(self.bytes_per_sec)?,
             burst_ms: integer(self.burst_ms)?,
+            connections_max: integer(self.connections_max)?,
         })
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::missing_errors_doc, reason = "each method throws what the core's method of its name returns")]
 
 mod convert;
+mod limits;
 mod registry;
 pub mod schemas;
 mod views;
@@ -273,14 +274,8 @@ impl NativeEngine {
     }
 
     #[napi]
-    pub fn rate_set(&self, bucket: String, rate: convert::RateLimits) -> napi::Result<()> {
-        self.engine().rate_set(bucket, rate.read()?);
-        Ok(())
-    }
-
-    #[napi]
-    pub fn connection_rates(&mut self, connection: u32, buckets: Vec<String>) -> napi::Result<()> {
-        self.worker.connection_rates(connection, buckets).map_err(failed)
+    pub fn connection_quotas(&mut self, connection: u32, buckets: Vec<String>, is_new: bool) -> napi::Result<()> {
+        self.worker.connection_quotas(connection, buckets, is_new).map_err(failed)
     }
 
     #[napi]
@@ -431,7 +426,7 @@ impl NativeEngine {
         self.engine().close().map_err(failed)
     }
 
-    fn engine(&self) -> &Arc<Engine> {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         self.worker.engine()
     }
 }

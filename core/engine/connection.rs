@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::acks::{Answers, Sender, UNREAD_BYTES_MAX};
+use super::credit::Credit;
 use super::lanes::Lanes;
 use super::numbered::Numbered;
 use super::options::EngineOptions;
-use super::rates::Meter;
+use super::quotas::Meter;
 use super::source::Subscription;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{DeliveryPriority, Log, Partition};
 use crate::schema::{Enforced, Enforcement, Taker};
 use crate::space::{PublishTo, Space};
-use crate::wire::{FRAME_HEAD_BYTES, Scanner, out};
+use crate::wire::{Scanner, out};
 
 /// Bits that `Worker::ingest` returns.
 pub struct Flags;
@@ -135,61 +136,6 @@ impl Ready {
 pub(super) struct Connection {
     pub input: Input,
     pub peer: Peer,
-}
-
-/// How many bytes of publish frames a connection may still send.
-pub(super) struct Credit {
-    /// What has to come together to be worth a frame.
-    due_bytes: i64,
-    left_bytes: i64,
-    returnable_bytes: i64,
-    pub paused: bool,
-    /// On the worker's list of connections that are owed credit.
-    pub listed: bool,
-}
-
-impl Credit {
-    #[inline]
-    pub fn take(&mut self, frame_bytes: u32) {
-        self.left_bytes -= i64::from(frame_bytes);
-        self.returnable_bytes += i64::from(frame_bytes);
-    }
-
-    pub fn is_overdrawn(&self) -> bool {
-        self.left_bytes < 0
-    }
-
-    pub fn overdraft_bytes(&self) -> u64 {
-        self.left_bytes.min(0).unsigned_abs()
-    }
-
-    /// A full window. A sender waits while it has less left than its next frame
-    /// costs, and nobody here knows that frame: so at most what the window has
-    /// above the largest frame is kept back, and nothing where it has nothing.
-    fn new(options: &EngineOptions) -> Self {
-        let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let window_bytes = bytes(options.publish_credit_bytes);
-        let frame_bytes = bytes((options.frame_bytes_max + FRAME_HEAD_BYTES) as u64);
-        let due_bytes = window_bytes.saturating_sub(frame_bytes).min(window_bytes / 4).max(1);
-        Self { due_bytes, left_bytes: window_bytes, returnable_bytes: 0, paused: false, listed: false }
-    }
-
-    /// Bytes of publish frames since credit was given back last.
-    pub fn used_bytes(&self) -> u64 {
-        self.returnable_bytes.unsigned_abs()
-    }
-
-    #[inline]
-    pub fn is_due(&self) -> bool {
-        self.returnable_bytes >= self.due_bytes
-    }
-
-    /// Gives back what was used and returns how much that is.
-    pub fn give_back(&mut self) -> u64 {
-        let bytes = std::mem::take(&mut self.returnable_bytes);
-        self.left_bytes += bytes;
-        bytes.unsigned_abs()
-    }
 }
 
 impl Connection {

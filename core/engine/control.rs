@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 
 use super::acks::Waiting;
 use super::connection::{Connection, Peer, Publisher, Ready};
+use super::credit::{Pressure, refusal};
 use super::deliver;
 use super::drain;
 use super::partition_state::{Watch, state_of};
 use super::source::{Source, State, Subscription};
 use super::spaces;
-use super::worker::{Worker, no_connection};
+use super::worker::{Worker, no_connection, refusal_of};
 use crate::batch::{HEADER_BYTES, verify};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Log, LogConfig, Partition};
@@ -147,26 +148,34 @@ impl Worker {
         Ok(())
     }
 
-    /// Has a connection pay into these buckets, of which those count that have a rate now.
+    /// Has a connection count for these buckets, of which those count that have a quota now.
     ///
     /// # Errors
+    /// `quota_exceeded` for a new connection where one has no place left;
     /// `invalid_argument` for a connection that is not open.
-    pub fn connection_rates(&mut self, connection: u32, buckets: Vec<String>) -> Result<()> {
-        let found = buckets.into_iter().filter_map(|name| self.engine().rates.find(&name)).collect();
-        self.connection(connection)?.peer.meter.buckets = found;
-        Ok(())
+    pub fn connection_quotas(&mut self, connection: u32, buckets: Vec<String>, is_new: bool) -> Result<()> {
+        let engine = Arc::clone(self.engine());
+        let found = buckets.into_iter().filter_map(|name| engine.quotas.find(&name));
+        self.connection(connection)?.peer.meter.join(found, is_new)
     }
 
     /// Charges a connection for what it published through the control plane. Returns whether
     /// it is to be read no further; a turn resumes it.
     ///
     /// # Errors
-    /// `invalid_argument` for a connection that is not open.
+    /// `low_resources`, `quota_exceeded` where it may publish nothing now; `invalid_argument`
+    /// for a connection that is not open.
     pub fn connection_charge(&mut self, connection: u32, messages: u64, bytes: u64) -> Result<bool> {
-        let now_ms = self.engine().now_ms();
+        let engine = Arc::clone(self.engine());
+        let now_ms = engine.now_ms();
         let peer = &mut self.connection(connection)?.peer;
+        // There is no credit to keep back from requests.
+        let held = (engine.pressure() > Pressure::None).then_some(ErrorCode::LOW_RESOURCES);
+        if let Some(code) = held.or_else(|| refusal_of(&engine, peer)) {
+            return Err(refusal(code));
+        }
         peer.meter.messages += messages;
-        if peer.meter.buckets.is_empty() || !peer.meter.charge(now_ms, bytes) {
+        if peer.meter.is_free() || !peer.meter.charge(now_ms, bytes) {
             return Ok(false);
         }
         peer.credit.paused = true;

@@ -113,9 +113,14 @@ impl Inboxes {
     /// A sync has ended, well or badly: there may be room again.
     fn wake_withholding(&self) {
         if self.credit_withheld.swap(false, Ordering::AcqRel) {
-            for inbox in &self.inboxes {
-                inbox.put(|_| {});
-            }
+            self.wake_all();
+        }
+    }
+
+    /// Has every worker run a turn.
+    pub fn wake_all(&self) {
+        for inbox in &self.inboxes {
+            inbox.put(|_| {});
         }
     }
 

@@ -4,6 +4,7 @@
 mod acks;
 mod connection;
 mod control;
+mod credit;
 mod deliver;
 mod drain;
 mod exchange;
@@ -16,7 +17,7 @@ mod partition_state;
 mod plan;
 mod prefault;
 mod publish;
-mod rates;
+mod quotas;
 mod source;
 mod spaces;
 #[cfg(test)]
@@ -25,13 +26,14 @@ mod view;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 pub use connection::Flags;
 pub use control::SourceRange;
+pub use credit::Pressure;
 pub use options::EngineOptions;
 pub use plan::{Plan, op};
-pub use rates::Rate;
+pub use quotas::Quota;
 pub use spaces::QueueConsumer;
 pub use worker::Worker;
 
@@ -42,7 +44,7 @@ use crate::schema::{Enforced, Enforcement, Schema, Taker};
 use crate::space::{SpaceCounters, Spaces};
 use inbox::{Inbox, Inboxes};
 use prefault::Prefaulter;
-use rates::Rates;
+use quotas::Quotas;
 
 /// What all workers of a process share: the log store, one inbox a worker, and
 /// the thread that brings cold pages in.
@@ -56,7 +58,8 @@ pub struct Engine {
     prefaulter: Prefaulter,
     next_producer: AtomicU64,
     spaces: Spaces,
-    rates: Rates,
+    quotas: Quotas,
+    pressure: AtomicU8,
     /// The schemas, and what topics and queues ask of their records.
     enforced: Arc<Enforced>,
 }
@@ -87,7 +90,8 @@ impl Engine {
             prefaulter,
             next_producer,
             spaces: Spaces::default(),
-            rates: Rates::default(),
+            quotas: Quotas::default(),
+            pressure: AtomicU8::new(0),
             enforced: Arc::default(),
         };
         Ok(Arc::new(engine))
@@ -136,10 +140,37 @@ impl Engine {
             .ok_or_else(|| CoreError::new(ErrorCode::INVALID_ARGUMENT, format!("there is no worker {worker}")))
     }
 
-    /// Limits how fast connections that pay into a bucket may publish; a rate without limits
-    /// takes the bucket away.
-    pub fn rate_set(&self, bucket: String, rate: Rate) {
-        self.rates.set(bucket, rate);
+    /// Limits what connections that count for a bucket may have together; without a quota the bucket goes.
+    pub fn quota_set(&self, bucket: String, quota: Option<Quota>) {
+        self.quotas.set(bucket, quota);
+    }
+
+    /// Says whether a bucket's stored bytes are used up: publishes of its connections are refused then.
+    pub fn quota_full(&self, bucket: &str, is_full: bool) {
+        self.quotas.set_full(bucket, is_full);
+    }
+
+    /// How many connections count for a bucket; 0 for one without a quota.
+    pub fn quota_connections(&self, bucket: &str) -> u64 {
+        self.quotas.connections(bucket)
+    }
+
+    #[inline]
+    pub fn pressure(&self) -> Pressure {
+        self.pressure.load(Ordering::Relaxed).into()
+    }
+
+    /// Says how low the machine is on disk or memory. Who was held back goes on when it has become less.
+    pub fn set_pressure(&self, pressure: Pressure) {
+        if self.pressure.swap(pressure as u8, Ordering::AcqRel) > pressure as u8 {
+            self.inboxes.wake_all();
+        }
+    }
+
+    /// Bytes of these logs, their partitions together; logs that are gone have none.
+    pub fn log_bytes(&self, ids: &[u64]) -> u64 {
+        let logs = ids.iter().filter_map(|id| self.store.log(*id));
+        logs.flat_map(|log| log.partitions()).map(|partition| partition.info().bytes).sum()
     }
 
     /// What happened to messages of exchanges that no queue has to show for.

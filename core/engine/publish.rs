@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED};
 use super::connection::{ExchangeTarget, Peer, Publisher};
+use super::credit::refusal;
 use super::drain;
 use super::exchange;
 use super::partition_state::state_of;
@@ -126,6 +127,9 @@ fn single(publisher: u32, correlation: u32) -> AckRun {
 }
 
 fn check<'c>(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut AckRun) -> Result<Checked<'c>> {
+    if let Some(code) = hub.refusal {
+        return Err(refusal(code));
+    }
     let publisher = peer.publisher(frame.publisher)?;
     let exchange = publisher.exchange.clone();
     if exchange.is_some() {
@@ -259,6 +263,10 @@ pub(super) fn one(hub: &mut Hub, peer: &mut Peer, frame: &PublishOneFrame<'_>) {
     peer.credit.take(frame.frame_bytes);
     peer.meter.messages += 1;
     let mut run = single(frame.publisher, frame.correlation);
+    if let Some(code) = hub.refusal {
+        peer.answers.nack(&run, &refusal(code));
+        return;
+    }
     let sender = peer.sender;
     let result = peer.publisher(frame.publisher).and_then(|publisher| {
         if let Some(target) = &publisher.exchange {

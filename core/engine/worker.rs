@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::acks::{AckEvent, LEVEL_NONE, Sender, UNREAD_BYTES_FATAL};
 use super::connection::{Connection, Flags, Input, Peer};
+use super::credit::Pressure;
 use super::deliver;
 use super::drain;
 use super::exchange::{self, Staged};
@@ -44,6 +45,8 @@ pub(super) struct Hub {
     pub records_dropped: u64,
     /// Single records for exchanges, for the next turn.
     pub exchange_staged: Vec<Staged>,
+    /// Why publishes of the chunk at hand are not taken.
+    pub refusal: Option<ErrorCode>,
     pub spaces: Vec<Arc<Space>>,
     pub spaces_generation: u64,
     /// When TypeScript's timer runs a turn.
@@ -136,6 +139,7 @@ impl Worker {
                 source_ends: Vec::new(),
                 records_dropped: 0,
                 exchange_staged: Vec::new(),
+                refusal: None,
                 spaces: Vec::new(),
                 spaces_generation: 0,
                 timer_ms: NEVER_MS,
@@ -216,6 +220,7 @@ impl Worker {
             return Ok(Flags::FATAL);
         }
         let used_bytes = peer.credit.used_bytes();
+        hub.refusal = refusal_of(&hub.engine, peer);
         for publisher in peer.publishers.values_mut() {
             publisher.refresh(&hub.engine.enforced);
         }
@@ -261,7 +266,7 @@ impl Worker {
             let message = format!("{over} bytes past the publish credit, publishOverdraftBytesMax is {overdraft_max}");
             input.fatal = Some(CoreError::new(ErrorCode::CREDIT_EXCEEDED, message));
         }
-        if !peer.meter.buckets.is_empty() {
+        if !peer.meter.is_free() {
             peer.meter.charge(hub.engine.now_ms(), peer.credit.used_bytes() - used_bytes);
         }
         Ok(self.after_ingest(id))
@@ -418,44 +423,6 @@ impl Worker {
         }
     }
 
-    /// Gives publish credit back, unless too much is written and not yet synced:
-    /// then senders wait here instead of the loop waiting in the kernel.
-    fn return_credit(&mut self) {
-        if self.withheld.is_empty() {
-            return;
-        }
-        let engine = &self.hub.engine;
-        if engine.store.is_over_dirty_limit() {
-            engine.inboxes.wake_at_next_sync();
-            // The sync that made room may have ended before it could know of us.
-            if engine.store.is_over_dirty_limit() {
-                return;
-            }
-        }
-        let now_ms = engine.now_ms();
-        for id in std::mem::take(&mut self.withheld) {
-            let Some(connection) = self.connections[id as usize].as_mut() else { continue };
-            let waits = connection.peer.meter.waits(now_ms);
-            if waits {
-                self.hub.turn_at(connection.peer.meter.wait_until_ms);
-            }
-            if waits || !connection.peer.reads_answers() {
-                self.withheld.push(id);
-                continue;
-            }
-            let credit = &mut connection.peer.credit;
-            credit.listed = false;
-            let bytes = credit.give_back();
-            if std::mem::take(&mut credit.paused) {
-                self.hub.plan.push(op::RESUME, [u64::from(id)]);
-            }
-            if bytes > 0 {
-                out::write_credit(connection.peer.answers.frame(), bytes);
-                self.enqueue(id);
-            }
-        }
-    }
-
     /// Serves the connections that have something to send, round robin, each up
     /// to its budget, until the turn's budget is spent.
     fn serve(&mut self) {
@@ -521,6 +488,15 @@ fn enqueue(queue: &mut Lanes<(DeliveryPriority, u32)>, peer: &mut Peer) {
         peer.queued = Some(priority);
         queue.push(priority, (priority, peer.sender.connection));
     }
+}
+
+/// Why what the peer publishes now is not taken.
+#[inline]
+pub(super) fn refusal_of(engine: &Engine, peer: &Peer) -> Option<ErrorCode> {
+    if engine.pressure() == Pressure::Refuse {
+        return Some(ErrorCode::LOW_RESOURCES);
+    }
+    (!peer.meter.is_free() && peer.meter.is_full()).then_some(ErrorCode::QUOTA_EXCEEDED)
 }
 
 pub(super) fn no_connection(id: u32) -> CoreError {

@@ -1,4 +1,12 @@
-export { type Engine, PUBLISH_MANDATORY, PUBLISH_REQUIRE_CONSUMER, SUBSCRIBE_EXCLUSIVE } from "../log/engine.ts";
+export {
+  type Engine,
+  PRESSURE_HOLD,
+  PRESSURE_NONE,
+  PRESSURE_REFUSE,
+  PUBLISH_MANDATORY,
+  PUBLISH_REQUIRE_CONSUMER,
+  SUBSCRIBE_EXCLUSIVE,
+} from "../log/engine.ts";
 export { Coordinator, EVENT_NOTICE, type GroupLimits } from "./groups/coordinator.ts";
 export { Groups, ownerOf } from "./groups/groups.ts";
 export type { CommitRequest, Given, GroupLag, MemberEvent, Position } from "./groups/messages.ts";
@@ -24,7 +32,17 @@ export { Definitions, type RoutingLimits } from "./definitions.ts";
 export { type BindingRequest, Exchanges } from "./exchanges.ts";
 export { QueueLife } from "./queue-life.ts";
 export { Queues } from "./queues.ts";
-export { BURST_MS_DEFAULT, type Quota, QUOTA_KINDS, type QuotaEvent, type QuotaOwner, Quotas } from "./quotas.ts";
+export {
+  BURST_MS_DEFAULT,
+  type Quota,
+  QUOTA_KINDS,
+  QUOTA_LIMITS,
+  type QuotaEvent,
+  type QuotaLimits,
+  type QuotaOwner,
+  Quotas,
+} from "./quotas.ts";
+export { StorageQuotas } from "./storage-quotas.ts";
 export type { Queue } from "./routing-state.ts";
 export { type ScheduleRequest, Schedules } from "./schedules.ts";
 export { type Found as SchemasFound, type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";

@@ -16,6 +16,8 @@ export interface Topic {
   readonly partitions: number;
   readonly config: TopicConfig;
   readonly createdMs: number;
+  /** The principal that created it, for its quota; absent in records of before. */
+  readonly createdBy?: string;
 }
 
 /** Value of a topic's record. `v` is the version of the record's form. */
@@ -28,6 +30,7 @@ interface TopicRecord {
   partitions: number;
   config: TopicConfig;
   createdMs: number;
+  createdBy?: string;
 }
 
 /** Remembers the highest log id given, which the topics alone forget when the newest one is deleted. */
@@ -138,8 +141,9 @@ export class MetadataState {
   }
 
   #put(key: string, record: TopicRecord): MetadataEvent[] {
-    const { namespace, name, id, partitions, config, createdMs } = record;
-    const topic: Topic = { namespace, name, id, partitions, config, createdMs };
+    const { namespace, name, id, partitions, config, createdMs, createdBy } = record;
+    const creator = createdBy === undefined ? {} : { createdBy };
+    const topic: Topic = { namespace, name, id, partitions, config, createdMs, ...creator };
     const previous = this.#topics.get(key);
     const events: MetadataEvent[] = [];
     if (previous !== undefined && previous.id !== id) events.push(...this.#delete(key));

@@ -12,6 +12,7 @@ import {
 import { checkName, type Definitions, exchangeId, requireQueue } from "./definitions.ts";
 import type { MetadataState } from "./metadata-state.ts";
 import { compilePattern, patternFault } from "../stdx/index.ts";
+import { checkQuotas } from "./quotas.ts";
 import {
   entityCounterRecord,
   type MetadataChange,
@@ -63,11 +64,11 @@ export class Queues {
    * @param owner the connection, which an exclusive queue belongs to.
    * @returns true when it is new, false when it was there, alike.
    * @throws invalid_topic_name, invalid_config, schedule_never, argument_mismatch, queue_exists (without `ifNotExists`),
-   *   queue_exclusive, exchange_not_found (deadLetter), dead_letter_loop, limit_exceeded.
+   *   queue_exclusive, exchange_not_found (deadLetter), dead_letter_loop, limit_exceeded, quota_exceeded.
    */
   async declare(
     namespace: string,
-    request: { name: string; config: Fields; ifNotExists: boolean; owner: string },
+    request: { name: string; config: Fields; ifNotExists: boolean; owner: string; createdBy?: string },
   ): Promise<boolean> {
     const { name } = request;
     checkName(name);
@@ -83,24 +84,25 @@ export class Queues {
         return [];
       }
       created = true;
-      return this.#newQueue(state, namespace, name, config, config.exclusive === true ? request.owner : null);
+      const creator = request.createdBy === undefined ? {} : { createdBy: request.createdBy };
+      checkQuotas(state, "queuesMax", { namespace, ...creator });
+      const owner = config.exclusive === true ? request.owner : null;
+      return this.#newQueue(state, { namespace, name, config, owner, ...creator });
     });
     return created;
   }
 
   #newQueue(
     state: MetadataState,
-    namespace: string,
-    name: string,
-    config: QueueConfig,
-    owner: string | null,
+    wanted: Pick<Queue, "namespace" | "name" | "config" | "owner" | "createdBy">,
   ): MetadataChange[] {
+    const { namespace, config } = wanted;
     this.#definitions.checkRoom(state.routing.queueCount, "queuesMax");
     const { deadLetter } = config;
     const deadLetterExchange = deadLetter === undefined ? null : exchangeId(state, namespace, deadLetter.exchange);
     const { records, entityId: id } = spaceRecords(state, namespace);
     const createdMs = this.#definitions.engine.now();
-    const queue: Queue = { namespace, name, id, config, deadLetterExchange, owner, createdMs };
+    const queue: Queue = { ...wanted, id, deadLetterExchange, createdMs };
     checkDeadLetterLoop(state.routing.graph(namespace, { queue }), id);
     return [...records, queueRecord(queue), entityCounterRecord(id)];
   }

@@ -1,7 +1,11 @@
-/** Quotas: how fast a namespace, or a user, may publish. The core holds senders back; here is who has which rate. */
+/**
+ * Quotas: what a namespace, or a user, may have. The core holds senders back and counts connections and stored bytes;
+ * here is who has which quota, and topics and queues are counted.
+ */
 import { MillraceError } from "../errors/index.ts";
-import type { Engine, Rate } from "../log/engine.ts";
+import type { BucketQuota, Engine } from "../log/engine.ts";
 import type { MetadataLog } from "./metadata-log.ts";
+import type { MetadataState } from "./metadata-state.ts";
 import { entityKey, nameFault } from "./names.ts";
 import type { StoredRecord } from "./record-batch.ts";
 import type { MetadataChange } from "./routing-state.ts";
@@ -15,12 +19,29 @@ export interface QuotaOwner {
   readonly name: string;
 }
 
-/** Limits of all connections of the owner together; null is none. */
-export interface Quota extends QuotaOwner {
+/** Limits of all that the owner has together; null is none. */
+export interface QuotaLimits {
   readonly messagesPerSec: number | null;
   readonly bytesPerSec: number | null;
+  readonly connectionsMax: number | null;
+  /** Bytes of logs: a namespace's topics, journal and ack log; the topics that a user created. */
+  readonly storageBytesMax: number | null;
+  /** What the namespace holds, or what the user created. */
+  readonly topicsMax: number | null;
+  readonly queuesMax: number | null;
+}
+
+export interface Quota extends QuotaOwner, QuotaLimits {
   /** So much of a pause may be made up for at once. */
   readonly burstMs: number;
+}
+
+/** What an owner has of what its quota limits. */
+export interface QuotaUse {
+  readonly connections: number;
+  readonly storageBytes: number;
+  readonly topics: number;
+  readonly queues: number;
 }
 
 export interface QuotaEvent {
@@ -32,7 +53,14 @@ export interface QuotaEvent {
 
 export const BURST_MS_DEFAULT = 1000;
 const KEY = /^quota (namespace|user) (\S+)$/;
-const NO_RATE: Rate = { messagesPerSec: 0, bytesPerSec: 0, burstMs: 0 };
+export const QUOTA_LIMITS = [
+  "messagesPerSec",
+  "bytesPerSec",
+  "connectionsMax",
+  "storageBytesMax",
+  "topicsMax",
+  "queuesMax",
+] as const satisfies readonly (keyof QuotaLimits)[];
 
 /** The quotas that the metadata log describes. */
 export class QuotaState {
@@ -59,8 +87,10 @@ export class QuotaState {
       if (!this.#quotas.delete(key)) return [];
       return [{ type: "quota_changed", owner, quota: undefined }];
     }
-    const { messagesPerSec, bytesPerSec, burstMs } = value as Quota;
-    const quota: Quota = { ...owner, messagesPerSec, bytesPerSec, burstMs };
+    // Records of before there were more limits than two name only those.
+    const record = value as Partial<QuotaLimits> & { readonly burstMs: number };
+    const limits = Object.fromEntries(QUOTA_LIMITS.map((limit) => [limit, record[limit] ?? null]));
+    const quota = { ...owner, ...limits, burstMs: record.burstMs } as Quota;
     this.#quotas.set(key, quota);
     return [{ type: "quota_changed", owner, quota }];
   }
@@ -77,11 +107,21 @@ export class Quotas {
     this.#quotasMax = limits.quotasMax;
   }
 
-  /** Every quota, by kind and name. */
-  list(): Quota[] {
+  /** Every quota, by kind and name, with what is used of it. */
+  list(): (Quota & { readonly used: QuotaUse })[] {
     this.#metadata.catchUp();
-    const all = this.#metadata.state.quotas.all();
-    return all.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    const { state } = this.#metadata;
+    const all = state.quotas.all().toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    return all.map((quota) => ({ ...quota, used: this.#useOf(state, quota) }));
+  }
+
+  #useOf(state: MetadataState, owner: QuotaOwner): QuotaUse {
+    return {
+      connections: this.#engine.quotaConnections(keyOf(owner)),
+      storageBytes: this.#engine.logBytes(logsOf(state, owner)),
+      topics: countOf(state, owner, "topicsMax"),
+      queues: countOf(state, owner, "queuesMax"),
+    };
   }
 
   /**
@@ -92,15 +132,13 @@ export class Quotas {
   async put(quota: Quota): Promise<void> {
     const fault = nameFault(quota.name);
     if (fault !== undefined) throw new MillraceError("invalid_argument", `name: ${fault}`);
-    const { kind, name, messagesPerSec, bytesPerSec, burstMs } = quota;
     await this.#change((state) => {
       if (state.find(quota) === undefined && state.size >= this.#quotasMax) {
         throw new MillraceError("limit_exceeded", `the broker has its ${this.#quotasMax} quotas (quotasMax)`, {
           details: { limit: "quotasMax" },
         });
       }
-      const value = { type: "quota", v: 1, kind, name, messagesPerSec, bytesPerSec, burstMs };
-      return [{ key: keyOf(quota), value }];
+      return [{ key: keyOf(quota), value: { type: "quota", v: 1, ...quota } }];
     });
   }
 
@@ -116,18 +154,19 @@ export class Quotas {
 
   /** Tells the core of a quota. Every worker does, and the core is shared: the last of equal words changes nothing. */
   apply({ owner, quota }: QuotaEvent): void {
-    this.#engine.rateSet(keyOf(owner), quota === undefined ? NO_RATE : rateOf(quota));
+    this.#engine.quotaSet(keyOf(owner), quota === undefined ? undefined : bucketOf(quota));
   }
 
-  /** Has a connection count for its namespace and its user. */
-  attach(connection: number, namespace: string, user: string): void {
+  /**
+   * Has a connection count for its namespace and its user.
+   *
+   * @param isNew false for one that was there already: it stays, whatever the quota says.
+   * @throws quota_exceeded, for a new one.
+   */
+  attach(connection: number, owner: { namespace: string; user: string }, isNew: boolean): void {
     const { quotas } = this.#metadata.state;
-    const owners = [
-      { kind: "namespace", name: namespace },
-      { kind: "user", name: user },
-    ] as const;
-    const limited = owners.filter((owner) => quotas.find(owner) !== undefined);
-    this.#engine.connectionRates(connection, limited.map(keyOf));
+    const limited = ownersOf(owner.namespace, owner.user).filter((each) => quotas.find(each) !== undefined);
+    this.#engine.connectionQuotas(connection, limited.map(keyOf), isNew);
   }
 
   #change(decide: (state: QuotaState) => readonly MetadataChange[]): Promise<void> {
@@ -135,10 +174,62 @@ export class Quotas {
   }
 }
 
-function keyOf({ kind, name }: QuotaOwner): string {
+/** The name of an owner's bucket in the core, and of its record. */
+export function keyOf({ kind, name }: QuotaOwner): string {
   return entityKey("quota", kind, name);
 }
 
-function rateOf({ messagesPerSec, bytesPerSec, burstMs }: Quota): Rate {
-  return { messagesPerSec: messagesPerSec ?? 0, bytesPerSec: bytesPerSec ?? 0, burstMs };
+/** Whose quotas count for what a user does in a namespace. */
+function ownersOf(namespace: string, user: string): QuotaOwner[] {
+  return [
+    { kind: "namespace", name: namespace },
+    { kind: "user", name: user },
+  ];
+}
+
+function bucketOf({ messagesPerSec, bytesPerSec, burstMs, connectionsMax }: Quota): BucketQuota {
+  return {
+    messagesPerSec: messagesPerSec ?? 0,
+    bytesPerSec: bytesPerSec ?? 0,
+    burstMs,
+    connectionsMax: connectionsMax ?? 0,
+  };
+}
+
+interface Owned {
+  readonly namespace: string;
+  readonly createdBy?: string;
+}
+
+function isOf({ kind, name }: QuotaOwner, { namespace, createdBy }: Owned): boolean {
+  return kind === "namespace" ? namespace === name : createdBy === name;
+}
+
+function countOf(state: MetadataState, owner: QuotaOwner, limit: "topicsMax" | "queuesMax"): number {
+  let count = 0;
+  for (const each of limit === "topicsMax" ? state.topics() : state.routing.queues()) if (isOf(owner, each)) count += 1;
+  return count;
+}
+
+/** The logs whose bytes an owner's quota limits. */
+export function logsOf(state: MetadataState, owner: QuotaOwner): number[] {
+  const ids: number[] = [];
+  for (const topic of state.topics()) if (isOf(owner, topic)) ids.push(topic.id);
+  const space = owner.kind === "namespace" ? state.routing.space(owner.name) : undefined;
+  return space === undefined ? ids : [...ids, space.journalLogId, space.ackLogId];
+}
+
+/** There is room for one more topic or queue of this user in this namespace. @throws quota_exceeded. */
+export function checkQuotas(
+  state: MetadataState,
+  limit: "topicsMax" | "queuesMax",
+  { namespace, createdBy = "" }: Owned,
+): void {
+  for (const owner of ownersOf(namespace, createdBy)) {
+    const max = state.quotas.find(owner)?.[limit] ?? null;
+    if (max === null || countOf(state, owner, limit) < max) continue;
+    const { kind, name } = owner;
+    const what = `the ${kind} ${name} has its ${max} ${limit.replace("Max", "")} (the quota's ${limit})`;
+    throw new MillraceError("quota_exceeded", what, { details: { limit, kind, name } });
+  }
 }

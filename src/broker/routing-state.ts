@@ -40,6 +40,8 @@ export interface Queue {
   readonly deadLetterExchange: number | null;
   /** The connection that an exclusive queue belongs to. */
   readonly owner: string | null;
+  /** The principal that created it, for its quota; absent in records of before. */
+  readonly createdBy?: string;
   readonly createdMs: number;
 }
 
@@ -247,9 +249,10 @@ export class RoutingState {
       events.push({ type: "queue_deleted", namespace: previous.namespace, offset, queue: previous });
     }
     if (value === null) return events;
-    const { namespace, name, id, config, deadLetterExchange, owner, createdMs } = value as Queue;
+    const { namespace, name, id, config, deadLetterExchange, owner, createdMs, createdBy } = value as Queue;
     const rest = { deadLetterExchange: deadLetterExchange ?? null, owner: owner ?? null, createdMs };
-    const queue: Queue = { namespace, name, id, config, ...rest };
+    const creator = createdBy === undefined ? {} : { createdBy };
+    const queue: Queue = { namespace, name, id, config, ...rest, ...creator };
     this.#queues.set(key, queue);
     this.#queuesById.set(id, queue);
     if (config.expiresMs === undefined) this.#expiring.delete(id);

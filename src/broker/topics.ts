@@ -12,6 +12,7 @@ import {
 } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
 import { compilePattern, patternFault } from "../stdx/index.ts";
+import { checkQuotas } from "./quotas.ts";
 import { unboundRecords } from "./routing-state.ts";
 import {
   checkTopicConfig,
@@ -113,13 +114,20 @@ export class Topics {
    * Creates a topic.
    *
    * @returns true when it is new, false when it was there and `ifNotExists` is set.
-   * @throws invalid_topic_name, invalid_config, invalid_argument (partitions), topic_exists, limit_exceeded.
+   * @throws invalid_topic_name, invalid_config, invalid_argument (partitions), topic_exists, limit_exceeded, quota_exceeded.
    */
   async create(
     namespace: string,
-    request: { name: string; partitions: number; config: Record<string, unknown>; ifNotExists: boolean },
+    request: {
+      name: string;
+      partitions: number;
+      config: Record<string, unknown>;
+      ifNotExists: boolean;
+      createdBy?: string;
+    },
   ): Promise<boolean> {
     const { name, partitions } = request;
+    const creator = request.createdBy === undefined ? {} : { createdBy: request.createdBy };
     const fault = nameFault(name);
     if (fault !== undefined) throw new MillraceError("invalid_topic_name", `"${printable(name)}": ${fault}`);
     this.#checkPartitions(partitions);
@@ -133,9 +141,10 @@ export class Topics {
         throw new MillraceError("topic_exists", `the topic "${name}" exists`);
       }
       this.#checkRoom(state, 1, partitions);
+      checkQuotas(state, "topicsMax", { namespace, ...creator });
       created = true;
       const id = state.nextLogId;
-      const topic: Topic = { namespace, name, id, partitions, config, createdMs: this.#engine.now() };
+      const topic: Topic = { namespace, name, id, partitions, config, createdMs: this.#engine.now(), ...creator };
       return [topicRecord(topic), counterRecord(id)];
     });
     if (created) await this.#openOrUndo(namespace, name);

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
-import type { QuotaOwner } from "../client/index.ts";
+import type { QuotaOwner, QuotaRequest } from "../client/index.ts";
 import { action, examples, type Runtime } from "./command.ts";
 import { CliError, EXIT, usageError } from "./exit.ts";
 import { countOf, durationOf, groupDigits, roundBytes, roundMs, sizeOf } from "./units.ts";
 
 /** `millrace quota …`. */
+
+const TITLES = ["OF", "NAME", "MESSAGES/S", "BYTES/S", "BURST", "CONNECTIONS", "STORAGE", "TOPICS", "QUEUES"];
 
 interface OwnerWords {
   ofNamespace?: string;
@@ -15,10 +17,14 @@ interface SetWords extends OwnerWords {
   messages?: string;
   bytes?: string;
   burst?: string;
+  connections?: string;
+  storage?: string;
+  topics?: string;
+  queues?: string;
 }
 
 export function addQuotaCommands(program: Command, runtime: Runtime): void {
-  const quota = program.command("quota").description("limit how fast a namespace or a user may publish");
+  const quota = program.command("quota").description("limit what a namespace or a user may have");
   addSet(quota, runtime);
   addList(quota, runtime);
   addDelete(quota, runtime);
@@ -40,24 +46,40 @@ function addSet(quota: Command, runtime: Runtime): void {
   const command = withOwner(quota.command("set").description("set a quota, instead of the one there was"))
     .option("--messages <count>", "messages a second")
     .option("--bytes <size>", "bytes of publishes a second, such as 10MiB")
-    .option("--burst <duration>", "so much of a pause may be made up for at once; default 1s");
+    .option("--burst <duration>", "so much of a pause may be made up for at once; default 1s")
+    .option("--connections <count>", "connections at a time")
+    .option("--storage <size>", "bytes of logs, such as 10GiB; publishes beyond are refused")
+    .option("--topics <count>", "topics")
+    .option("--queues <count>", "queues");
   examples(command, [
     ["millrace quota set --of-namespace tenant-a --messages 5000", "5,000 messages a second for all of tenant-a"],
+    ["millrace quota set --of-namespace tenant-a --storage 10GiB --topics 100", "ten GiB in at most a hundred topics"],
     ["millrace quota set --user loader --bytes 10MiB --burst 5s", "ten MiB a second, and up to fifty after a pause"],
   ]);
   action<SetWords>(command, runtime, async (context, _, words) => {
     const owner = ownerOf(words);
-    const { messages, bytes, burst } = words;
-    await context.withClient((client) =>
-      client.quotas.put({
-        ...owner,
-        ...(messages === undefined ? {} : { messagesPerSec: countOf("--messages", messages, 1) }),
-        ...(bytes === undefined ? {} : { bytesPerSec: sizeOf("--bytes", bytes) }),
-        ...(burst === undefined ? {} : { burstMs: durationOf("--burst", burst) }),
-      }),
-    );
+    const quota = { ...owner, ...limitsOf(words) };
+    await context.withClient((client) => client.quotas.put(quota));
     context.result(owner, () => `set the quota of the ${owner.kind} ${owner.name}\n`);
   });
+}
+
+function limitsOf(words: SetWords): Omit<QuotaRequest, keyof QuotaOwner> {
+  const { messages, bytes, burst, connections, storage, topics, queues } = words;
+  return {
+    ...(messages === undefined ? {} : { messagesPerSec: countOf("--messages", messages, 1) }),
+    ...(bytes === undefined ? {} : { bytesPerSec: sizeOf("--bytes", bytes) }),
+    ...(burst === undefined ? {} : { burstMs: durationOf("--burst", burst) }),
+    ...(connections === undefined ? {} : { connectionsMax: countOf("--connections", connections, 1) }),
+    ...(storage === undefined ? {} : { storageBytesMax: sizeOf("--storage", storage) }),
+    ...(topics === undefined ? {} : { topicsMax: countOf("--topics", topics, 0) }),
+    ...(queues === undefined ? {} : { queuesMax: countOf("--queues", queues, 0) }),
+  };
+}
+
+/** `used/limit`, or a dash where there is no limit. */
+function shareOf(used: number, limit: number | null, show: (value: number) => string): string {
+  return limit === null ? "-" : `${show(used)}/${show(limit)}`;
 }
 
 function addList(quota: Command, runtime: Runtime): void {
@@ -66,14 +88,18 @@ function addList(quota: Command, runtime: Runtime): void {
   action(command, runtime, async (context) => {
     const quotas = await context.withClient((client) => client.quotas.list());
     context.result(quotas, () => {
-      const rows = quotas.map(({ kind, name, messagesPerSec, bytesPerSec, burstMs }) => [
+      const rows = quotas.map(({ kind, name, used, ...limits }) => [
         kind,
         name,
-        messagesPerSec === null ? "-" : groupDigits(messagesPerSec),
-        bytesPerSec === null ? "-" : roundBytes(bytesPerSec),
-        roundMs(burstMs),
+        limits.messagesPerSec === null ? "-" : groupDigits(limits.messagesPerSec),
+        limits.bytesPerSec === null ? "-" : roundBytes(limits.bytesPerSec),
+        roundMs(limits.burstMs),
+        shareOf(used.connections, limits.connectionsMax, groupDigits),
+        shareOf(used.storageBytes, limits.storageBytesMax, roundBytes),
+        shareOf(used.topics, limits.topicsMax, groupDigits),
+        shareOf(used.queues, limits.queuesMax, groupDigits),
       ]);
-      return context.table(["OF", "NAME", "MESSAGES/S", "BYTES/S", "BURST"], rows);
+      return context.table(TITLES, rows);
     });
   });
 }

@@ -1,18 +1,25 @@
 import { Op } from "../protocol/index.ts";
 import type { Client } from "./client.ts";
 
-/** Quotas: how fast a namespace, or a user, may publish. Senders past it are held back; nothing is refused. */
+/** Quotas: what a namespace, or a user, may have. Senders past a rate are held back; what is counted is refused past its limit. */
 
 export interface QuotaOwner {
   kind: "namespace" | "user";
   name: string;
 }
 
-/** Of all connections of the owner together; at least one of the two limits. */
+/** Of all that the owner has together; at least one of the limits. */
 export interface QuotaRequest extends QuotaOwner {
   messagesPerSec?: number;
   /** Bytes of publish frames. */
   bytesPerSec?: number;
+  /** Connections beyond are refused with quota_exceeded; those that are open stay. */
+  connectionsMax?: number;
+  /** Bytes of logs: of all in the namespace, or of topics that the user created. Publishes beyond are refused. */
+  storageBytesMax?: number;
+  /** Topics in the namespace, or that the user created. */
+  topicsMax?: number;
+  queuesMax?: number;
   /** So much of a pause may be made up for at once. Default 1,000. */
   burstMs?: number;
 }
@@ -20,7 +27,13 @@ export interface QuotaRequest extends QuotaOwner {
 export interface Quota extends QuotaOwner {
   messagesPerSec: number | null;
   bytesPerSec: number | null;
+  connectionsMax: number | null;
+  storageBytesMax: number | null;
+  topicsMax: number | null;
+  queuesMax: number | null;
   burstMs: number;
+  /** What the owner has now. */
+  used: { connections: number; storageBytes: number; topics: number; queues: number };
 }
 
 export class Quotas {

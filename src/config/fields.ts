@@ -143,6 +143,18 @@ export const FIELDS = {
     { min: 16, max: 1_000_000 },
     "Segment files open at a time, least recently used first out.",
   ),
+  diskFreeBytesMin: number(
+    "bytes",
+    256 * MIB,
+    { min: 0, max: TIB },
+    "Free disk space below which publishers are held back, and below half of which refused; 0 switches it off.",
+  ),
+  memoryBytesMax: number(
+    "bytes",
+    0,
+    { min: 0, max: 1024 * TIB, none: -1 },
+    "Memory over which publishers are held back, over 1.1 times which refused; 0 is 0.6 of machine or container.",
+  ),
   dirtyBytesMax: number("bytes", GIB, { min: MIB, max: TIB }, "Unsynced bytes over which publish credit is withheld."),
   checkpointBytes: number(
     "bytes",
@@ -256,12 +268,7 @@ export const FIELDS = {
     { min: 1, max: 100_000 },
     "Versions of one subject of the registry, deleted ones included.",
   ),
-  quotasMax: number(
-    "count",
-    10_000,
-    { min: 1, max: 1_000_000 },
-    "Limits of how fast namespaces and users may publish.",
-  ),
+  quotasMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Quotas of namespaces and users."),
   schedulesMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Messages that are published again and again."),
   transformsDir: text(
     "./millrace-transforms",

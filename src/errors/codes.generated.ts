@@ -142,6 +142,21 @@ export const ERRORS = {
     action: "Wait for the client to connect again, or check that the broker runs and its address is right.",
   },
   closed: { code: 21, http: 410, retryable: false, message: "already closed", action: "Open a new one." },
+  quota_exceeded: {
+    code: 22,
+    http: 429,
+    retryable: true,
+    message: "the quota {limit} of the {kind} {name} is used up",
+    action: "Close or delete what is no longer used, or have the quota raised: millrace quota list.",
+  },
+  low_resources: {
+    code: 23,
+    http: 507,
+    retryable: true,
+    message: "the broker is low on disk or memory and takes no messages for now",
+    action:
+      "Make room (delete topics, shorten retention, consume queues), or raise diskFreeBytesMin or memoryBytesMax; publishes go on by themselves then.",
+  },
   topic_not_found: {
     code: 100,
     http: 404,

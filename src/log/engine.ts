@@ -166,14 +166,20 @@ export interface TurnSink {
   timer(atMs: number): void;
 }
 
-/** How fast may be published; 0 is no limit. */
-export interface Rate {
+/** What the connections of a bucket may have together; 0 is no limit. */
+export interface BucketQuota {
   messagesPerSec: number;
   /** Bytes of publish frames. */
   bytesPerSec: number;
   /** So much of a pause may be made up for at once. */
   burstMs: number;
+  connectionsMax: number;
 }
+
+/** How low the machine is on disk or memory: publishers go on, wait for credit, or are refused. */
+export const PRESSURE_NONE = 0;
+export const PRESSURE_HOLD = 1;
+export const PRESSURE_REFUSE = 2;
 
 /** Bits of `exchangePublisherOpen`. */
 export const PUBLISH_MANDATORY = 1;
@@ -290,16 +296,26 @@ export interface Engine extends QueueEngine, SchemaEngine {
   /** Resolves when everything appended so far is synced. */
   sync(logId: number, partition: number): Promise<void>;
 
-  /** Gives a bucket its rate; without limits it goes. The core is shared, so one worker's word counts for all. */
-  rateSet(bucket: string, rate: Rate): void;
-  /** Has a connection pay into these buckets, of which those count that have a rate. */
-  connectionRates(connection: number, buckets: readonly string[]): void;
+  /** Gives a bucket its quota; without one it goes. The core is shared, so one worker's word counts for all. */
+  quotaSet(bucket: string, quota: BucketQuota | undefined): void;
+  /** Says whether what a bucket may store is used up. Publishes of its connections are refused then. */
+  quotaFull(bucket: string, isFull: boolean): void;
+  /** How many connections count for a bucket; 0 for one without a quota. */
+  quotaConnections(bucket: string): number;
+  /** Has a connection count for these buckets, of which those matter that have a quota. @throws quota_exceeded, where it is new. */
+  connectionQuotas(connection: number, buckets: readonly string[], isNew: boolean): void;
   /**
    * Charges a connection for what it published through the control plane.
    *
    * @returns whether its socket is to be read no further; a turn resumes it.
+   * @throws low_resources, quota_exceeded: it may publish nothing now.
    */
   connectionCharge(connection: number, messages: number, bytes: number): boolean;
+
+  /** Holds all publishers back, or lets them go on. */
+  pressureSet(level: number): void;
+  /** Bytes of these logs together, all partitions. */
+  logBytes(logIds: readonly number[]): number;
 
   /** Registers a connection of this worker and returns its id, a small int that is used again after close. */
   connectionOpen(): number;

@@ -6,10 +6,10 @@
 
 import { errorOf, MillraceError } from "../errors/index.ts";
 import type {
+  BucketQuota,
   Engine,
   EngineOptions,
   EngineStats,
-  Rate,
   LogConfig,
   PartitionInfo,
   RecoveryReport,
@@ -306,12 +306,28 @@ class LogEngine implements Engine {
     return translated(() => this.#native.batchCheck(logId, isExchange, batch));
   }
 
-  rateSet(bucket: string, rate: Rate): void {
-    translated(() => this.#native.rateSet(bucket, rate));
+  quotaSet(bucket: string, quota: BucketQuota | undefined): void {
+    translated(() => this.#native.quotaSet(bucket, quota));
   }
 
-  connectionRates(connection: number, buckets: readonly string[]): void {
-    translated(() => this.#native.connectionRates(connection, buckets));
+  quotaFull(bucket: string, isFull: boolean): void {
+    translated(() => this.#native.quotaFull(bucket, isFull));
+  }
+
+  quotaConnections(bucket: string): number {
+    return translated(() => this.#native.quotaConnections(bucket));
+  }
+
+  connectionQuotas(connection: number, buckets: readonly string[], isNew: boolean): void {
+    translated(() => this.#native.connectionQuotas(connection, buckets, isNew));
+  }
+
+  pressureSet(level: number): void {
+    translated(() => this.#native.pressureSet(level));
+  }
+
+  logBytes(logIds: readonly number[]): number {
+    return translated(() => this.#native.logBytes(logIds));
   }
 
   connectionCharge(connection: number, messages: number, bytes: number): boolean {

@@ -39,6 +39,19 @@ export interface MetricsSnapshot {
   readonly mappedSegments: number;
   readonly openFiles: number;
   readonly residentBytes: number;
+  readonly pressure: PressureGauges | undefined;
+}
+
+/** Levels are 0 (enough), 1 (publishers are held back) and 2 (they are refused). */
+export interface PressureGauges {
+  readonly diskLevel: number;
+  readonly memoryLevel: number;
+  /** Infinite where nothing is kept on a disk. */
+  readonly diskFreeBytes: number;
+  /** Of the process, mapped files not counted. */
+  readonly memoryBytes: number;
+  /** Infinite where there is no limit. */
+  readonly memoryBytesMax: number;
 }
 
 type Labels = Record<string, string>;
@@ -59,6 +72,7 @@ export function exposition(snapshot: MetricsSnapshot): Promise<string> {
     rows(snapshot.groups, "lagMs").map(([labels, ms]) => [labels, ms / 1000]),
   );
   logMetrics(registry, snapshot);
+  if (snapshot.pressure !== undefined) pressureMetrics(registry, snapshot.pressure);
   return registry.metrics();
 }
 
@@ -132,6 +146,16 @@ function logMetrics(registry: Registry, snapshot: MetricsSnapshot): void {
   ]);
   gauge(registry, "epoch", "Start counter of the data directory", [[{}, snapshot.epoch]]);
   gauge(registry, "info", "Version of the broker", [[{ version: snapshot.version }, 1]]);
+}
+
+function pressureMetrics(registry: Registry, pressure: PressureGauges): void {
+  gauge(registry, "pressure_level", "0: enough, 1: publishers are held back, 2: they are refused; by resource", [
+    [{ resource: "disk" }, pressure.diskLevel],
+    [{ resource: "memory" }, pressure.memoryLevel],
+  ]);
+  gauge(registry, "disk_free_bytes", "Free bytes of the data directory's disk", [[{}, pressure.diskFreeBytes]]);
+  gauge(registry, "memory_bytes", "Memory of the process, mapped files not counted", [[{}, pressure.memoryBytes]]);
+  gauge(registry, "memory_limit_bytes", "Memory over which publishers are held back", [[{}, pressure.memoryBytesMax]]);
 }
 
 function counter(registry: Registry, name: string, help: string, series: readonly Row[]): void {

@@ -162,6 +162,7 @@ async function snapshotOf(runtime: Runtime, version: string): Promise<MetricsSna
     mappedSegments: stats.mappedSegments,
     openFiles: stats.openFiles,
     residentBytes: process.memoryUsage.rss(),
+    pressure: runtime.pressure,
   };
 }
 

@@ -35,6 +35,7 @@ import {
   spaceLogConfig,
   SinglePublisher,
   Spaces,
+  StorageQuotas,
   Topics,
   TransactionLog,
   transactionLogConfig,
@@ -52,6 +53,7 @@ import { AccessState } from "../security/index.ts";
 import { type Invoke, invoker, operationTable, Session, SessionHub, type SessionServices } from "../session/index.ts";
 import { openAccess, type OpenAccess } from "./access.ts";
 import { hostTransforms, type TransformHosting } from "./transforms.ts";
+import { type Pressure, Watermarks } from "./watermarks.ts";
 import { within } from "./within.ts";
 
 export interface RuntimeOptions {
@@ -104,6 +106,8 @@ export class Runtime {
   readonly #hub: SessionHub;
   readonly #delay = new DelayMeter();
   readonly #sweepers: Timer[];
+  /** Of the first worker. */
+  readonly #watermarks: Watermarks | undefined;
   #listener: TcpListener | undefined;
   /** Of the first worker, from the moment there is a port. */
   #hosting: TransformHosting | undefined;
@@ -186,7 +190,13 @@ export class Runtime {
     };
     this.#sweepers = [setInterval(sweep, SWEEP_MS)];
     if (engine.worker === 0) {
-      this.#sweepers.push(setInterval(() => void this.#queueLife.sweep(engine.now()), EXPIRY_SWEEP_MS));
+      const storage = new StorageQuotas(engine, this.#metadata, logger);
+      const look = (): void => {
+        storage.tick();
+        void this.#queueLife.sweep(engine.now());
+      };
+      this.#sweepers.push(setInterval(look, EXPIRY_SWEEP_MS));
+      this.#watermarks = new Watermarks(engine, config, logger);
     }
   }
 
@@ -261,6 +271,11 @@ export class Runtime {
     await this.#hosting?.close();
   }
 
+  /** How low the machine is on disk and memory, which the first worker watches. */
+  get pressure(): Pressure | undefined {
+    return this.#watermarks?.pressure;
+  }
+
   /** Counters of all topics. They live in the shared core, so any worker can tell them. */
   topicCounters(): TopicCounters[] {
     this.#metadata.catchUp();
@@ -317,6 +332,7 @@ export class Runtime {
     for (const connection of [...this.loop.connections()]) connection.terminate();
     this.loop.stop();
     for (const sweeper of this.#sweepers) clearInterval(sweeper);
+    this.#watermarks?.close();
 
     this.#coordinator.close();
     this.#commits.close();

@@ -63,10 +63,11 @@ const declare = define({
   async run(caller, request) {
     const { queues, queueLife } = caller.services;
     const { namespace, owner, session } = caller;
+    const createdBy = caller.principal.name;
     if (session === undefined && request.config["exclusive"] === true) {
       throw invalid("config.exclusive", "false without a connection, which the queue would belong to");
     }
-    const created = await queues.declare(namespace, { ...request, owner });
+    const created = await queues.declare(namespace, { ...request, owner, createdBy });
     const { queue } = queues.require(namespace, request.name, owner);
     if (queue.owner !== null) session?.ownQueues.add(queue.id);
     // The connection may have gone meanwhile, and then nobody removes its queue for it.

@@ -1,17 +1,27 @@
 /**
- * Quotas: how fast a namespace or a user may publish.
+ * Quotas: what a namespace or a user may have.
  *
- *     120 QUOTA_PUT    [120, corr, {kind: "namespace"|"user", name, messagesPerSec?, bytesPerSec?, burstMs?}] -> {}
+ *     120 QUOTA_PUT    [120, corr, {kind: "namespace"|"user", name, messagesPerSec?, bytesPerSec?, burstMs?,
+ *                                   connectionsMax?, storageBytesMax?, topicsMax?, queuesMax?}] -> {}
  *     121 QUOTA_DELETE [121, corr, {kind, name}] -> {deleted: bool}
- *     122 QUOTA_LIST   [122, corr, {}] -> {quotas: [{kind, name, messagesPerSec: int|nil, bytesPerSec: int|nil, burstMs}]}
+ *     122 QUOTA_LIST   [122, corr, {}] -> {quotas: [{kind, name, the limits: int|nil, burstMs,
+ *                                   used: {connections, storageBytes, topics, queues}}]}
  */
-import { BURST_MS_DEFAULT, type Quota, QUOTA_KINDS, type QuotaOwner } from "../broker/index.ts";
+import {
+  BURST_MS_DEFAULT,
+  type Quota,
+  QUOTA_KINDS,
+  QUOTA_LIMITS,
+  type QuotaLimits,
+  type QuotaOwner,
+} from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
 import { asInteger, asText, type Fields, fieldsAt, invalid, optional } from "./arguments.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { brokerResource } from "./resources.ts";
 
-const PER_SEC_MAX = 1_000_000_000_000;
+/** Of messages, bytes and things alike; bytes are the most. */
+const LIMIT_MAX = 1_000_000_000_000_000;
 const BURST_MS_MAX = 3_600_000;
 
 function ownerAt(fields: Fields): QuotaOwner {
@@ -20,22 +30,27 @@ function ownerAt(fields: Fields): QuotaOwner {
   return { kind, name: asText(fields["name"], "name") };
 }
 
-function rateAt(fields: Fields, field: string): number | null {
-  return optional(fields[field], field, (value) => asInteger(value, field, 1, PER_SEC_MAX)) ?? null;
+/** 0 allows no topic, no queue and no stored byte; with no connection or no message a second there would be nothing to limit. */
+function limitAt(fields: Fields, field: (typeof QUOTA_LIMITS)[number]): number | null {
+  const min = field.endsWith("PerSec") || field === "connectionsMax" ? 1 : 0;
+  return optional(fields[field], field, (value) => asInteger(value, field, min, LIMIT_MAX)) ?? null;
 }
 
 function parseQuota(args: readonly unknown[]): Quota {
   const fields = fieldsAt(args, 0);
-  const quota = {
-    ...ownerAt(fields),
-    messagesPerSec: rateAt(fields, "messagesPerSec"),
-    bytesPerSec: rateAt(fields, "bytesPerSec"),
-    burstMs:
-      optional(fields["burstMs"], "burstMs", (value, field) => asInteger(value, field, 0, BURST_MS_MAX)) ??
-      BURST_MS_DEFAULT,
+  const limits: QuotaLimits = {
+    messagesPerSec: limitAt(fields, "messagesPerSec"),
+    bytesPerSec: limitAt(fields, "bytesPerSec"),
+    connectionsMax: limitAt(fields, "connectionsMax"),
+    storageBytesMax: limitAt(fields, "storageBytesMax"),
+    topicsMax: limitAt(fields, "topicsMax"),
+    queuesMax: limitAt(fields, "queuesMax"),
   };
-  if (quota.messagesPerSec !== null || quota.bytesPerSec !== null) return quota;
-  throw invalid("messagesPerSec or bytesPerSec", "at least one of the two");
+  if (Object.values(limits).every((limit) => limit === null)) {
+    throw invalid(QUOTA_LIMITS.join(", "), "at least one of them");
+  }
+  const burst = optional(fields["burstMs"], "burstMs", (value, field) => asInteger(value, field, 0, BURST_MS_MAX));
+  return { ...ownerAt(fields), ...limits, burstMs: burst ?? BURST_MS_DEFAULT };
 }
 
 export const quotaOps: readonly AnyOperation[] = [

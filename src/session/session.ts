@@ -73,13 +73,17 @@ export class Session implements Caller, ConnectionHandler {
 
   /** Counts for the quotas again, which have changed. */
   attachQuotas(): void {
-    if (this.#isOpen && !this.isClosed)
-      this.services.quotas.attach(this.connectionId, this.namespace, this.principal.name);
+    if (this.#isOpen && !this.isClosed) this.#countForQuotas(false);
   }
 
   /** Counts what a request publishes, and holds the sender back where that is past a quota. */
   charge(messages: number, bytes: number): void {
     if (this.services.engine.connectionCharge(this.connectionId, messages, bytes)) this.#connection.pause();
+  }
+
+  #countForQuotas(isNew: boolean): void {
+    const owner = { namespace: this.namespace, user: this.principal.name };
+    this.services.quotas.attach(this.connectionId, owner, isNew);
   }
 
   send(frame: Uint8Array): void {
@@ -255,8 +259,8 @@ export class Session implements Caller, ConnectionHandler {
       this.namespace = hello.namespace;
       this.clientName = hello.client;
       this.#heartbeatMs = hello.heartbeatMs;
+      this.#countForQuotas(true);
       this.#isOpen = true;
-      this.attachQuotas();
       this.#pingedMs = this.services.monotonicMs();
       this.send(encodeOk(correlation, welcome(hello, this)));
     } catch (error) {

@@ -53,7 +53,7 @@ const create = define({
   resources: ({ name }, caller) => [topicResource(caller, name)],
   async run(caller, request) {
     const { topics } = caller.services;
-    const created = await topics.create(caller.namespace, request);
+    const created = await topics.create(caller.namespace, { ...request, createdBy: caller.principal.name });
     const topic = topics.require(caller.namespace, request.name);
     return { created, name: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
   },

@@ -11,7 +11,7 @@ import { place, ServerProcess } from "./server-process.ts";
 const DISK_BYTES = 24 << 20;
 const VALUE_BYTES = 20_000;
 const PARTITIONS = 3;
-const FLAGS = ["--segment-bytes", String(2 << 20)];
+const FLAGS = ["--segment-bytes", String(2 << 20), "--disk-free-bytes-min", "0"];
 
 const valueOf = (partition: number, offset: number): string => `${partition}:${offset}:`.padEnd(VALUE_BYTES, "v");
 

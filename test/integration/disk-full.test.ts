@@ -22,7 +22,12 @@ let acknowledged: string[];
 let sent = 0;
 
 async function start(): Promise<void> {
-  broker = await startBroker({ dataDir: join(disk.path, "data"), segmentBytes: 4 * MIB, retentionCheckMs: 20 });
+  broker = await startBroker({
+    dataDir: join(disk.path, "data"),
+    segmentBytes: 4 * MIB,
+    retentionCheckMs: 20,
+    diskFreeBytesMin: 0,
+  });
   client = await RawClient.connect(broker.port);
 }
 

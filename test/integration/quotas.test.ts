@@ -123,7 +123,9 @@ test("the command line sets, lists and deletes quotas, and says what is wrong", 
   const listed = await ok("quota", "list");
   expect(listed).toContain("5,000");
   expect(listed).toContain("10.0 MiB");
-  expect(await refused(2, "quota", "set", "--of-namespace", "a")).toContain("messagesPerSec or bytesPerSec");
+  expect(await refused(2, "quota", "set", "--of-namespace", "a")).toContain(
+    "messagesPerSec, bytesPerSec, connectionsMax",
+  );
   expect(await refused(2, "quota", "set", "--messages", "5")).toContain("--of-namespace or --user");
   await ok("quota", "delete", "--of-namespace", "a");
   expect(await refused(4, "quota", "delete", "--of-namespace", "a")).toContain("quota_not_found");

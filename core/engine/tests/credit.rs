@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::kit::*;
+use crate::engine::{Pressure, Quota};
 use crate::error::CoreError;
 use crate::log::StoreEvents;
 
@@ -174,4 +175,87 @@ fn a_sync_that_fails_lets_senders_look_for_room_again_too() {
     let error = CoreError::new(ErrorCode::STORAGE_FAILED, "no disk");
     StoreEvents::sync_failed(&*engine.inboxes, &partition, &error);
     assert_eq!(wakes.load(Ordering::SeqCst), before + 1);
+}
+
+/// Codes of the NACK frames among these.
+fn refused(frames: &[Got]) -> Vec<u64> {
+    frames.iter().filter(|got| got.op == 21).map(|got| got.numbers[3]).collect()
+}
+
+#[test]
+fn while_resources_are_low_credit_is_kept_back_and_comes_when_they_are_not() {
+    let engine = Engine::open(options(None, 1)).unwrap();
+    let mut rig = Rig::new(&engine, 0);
+    rig.worker.ensure_log(LOG, 1, memory()).unwrap();
+    let producer = rig.connect();
+    engine.set_pressure(Pressure::Hold);
+    let small = publish(1, 2, &batch_of(&[b"small"]));
+    let flags = rig.worker.ingest(producer, &small).unwrap();
+    assert_eq!(flags & Flags::PAUSE, 0, "its acks and requests are still read");
+    rig.run();
+    let frames = rig.frames(producer);
+    assert_eq!(credit_in(&frames), 0);
+    assert_eq!(refused(&frames), []);
+    engine.set_pressure(Pressure::None);
+    rig.run();
+    assert_eq!(credit_in(&rig.frames(producer)) as usize, small.len());
+}
+
+#[test]
+fn a_sender_past_its_credit_is_read_no_further_until_resources_are_back() {
+    let engine = Engine::open(options(None, 1)).unwrap();
+    let mut rig = Rig::new(&engine, 0);
+    rig.worker.ensure_log(LOG, 1, memory()).unwrap();
+    let producer = rig.connect();
+    engine.set_pressure(Pressure::Hold);
+    let batch = publish(1, 2, &batch_of(&[&vec![0; 20_000]]));
+    let mut flags = 0;
+    while flags & Flags::PAUSE == 0 {
+        flags = rig.worker.ingest(producer, &batch).unwrap();
+        assert_eq!(flags & Flags::FATAL, 0);
+    }
+    rig.run();
+    assert_eq!(rig.resumed, []);
+    engine.set_pressure(Pressure::None);
+    rig.run();
+    assert_eq!(rig.resumed, [producer]);
+}
+
+#[test]
+fn what_is_published_although_resources_are_lower_still_is_refused() {
+    let engine = Engine::open(options(None, 1)).unwrap();
+    let mut rig = Rig::new(&engine, 0);
+    rig.worker.ensure_log(LOG, 1, memory()).unwrap();
+    let producer = rig.connect();
+    engine.set_pressure(Pressure::Refuse);
+    rig.worker.ingest(producer, &publish(1, 2, &batch_of(&[b"batch"]))).unwrap();
+    rig.run();
+    let code = u64::from(ErrorCode::LOW_RESOURCES.0);
+    assert_eq!(refused(&rig.frames(producer)), [code]);
+    assert_eq!(rig.worker.connection_charge(producer, 1, 10).unwrap_err().code, ErrorCode::LOW_RESOURCES);
+    engine.set_pressure(Pressure::None);
+    rig.worker.ingest(producer, &publish(2, 2, &batch_of(&[b"batch"]))).unwrap();
+    rig.run();
+    assert_eq!(refused(&rig.frames(producer)), []);
+    assert_eq!(rig.worker.partition(LOG, 0).unwrap().next_offset(), 1);
+}
+
+#[test]
+fn a_bucket_without_room_refuses_what_its_connections_publish_and_nobody_elses() {
+    let engine = Engine::open(options(None, 1)).unwrap();
+    let mut rig = Rig::new(&engine, 0);
+    rig.worker.ensure_log(LOG, 1, memory()).unwrap();
+    let (full, free) = (rig.connect(), rig.connect());
+    engine.quota_set("namespace full".to_owned(), Some(Quota::default()));
+    rig.worker.connection_quotas(full, vec!["namespace full".to_owned()], true).unwrap();
+    assert_eq!(engine.quota_connections("namespace full"), 1);
+    engine.quota_full("namespace full", true);
+    for connection in [full, free] {
+        rig.worker.ingest(connection, &publish(1, 2, &batch_of(&[b"batch"]))).unwrap();
+    }
+    rig.run();
+    assert_eq!(refused(&rig.frames(full)), [u64::from(ErrorCode::QUOTA_EXCEEDED.0)]);
+    assert_eq!(refused(&rig.frames(free)), []);
+    rig.worker.connection_close(full);
+    assert_eq!(engine.quota_connections("namespace full"), 0);
 }

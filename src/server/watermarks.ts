@@ -1,0 +1,152 @@
+/**
+ * Holds publishers back before the machine runs out of disk or memory. Looked at a few times a second, on the first worker;
+ * the core then keeps publish credit back, where no message pays for it. Readers, acks and administration go on.
+ */
+import { readFileSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { totalmem } from "node:os";
+import type { Config } from "../config/index.ts";
+import { type Engine, PRESSURE_HOLD, PRESSURE_NONE, PRESSURE_REFUSE } from "../broker/index.ts";
+import type { Logger } from "../stdx/index.ts";
+
+/** At which share of what it may be a use changes its level: up, and with a distance down again. */
+interface Marks {
+  readonly hold: number;
+  readonly refuse: number;
+  /** Below it publishers are held back, no longer refused. */
+  readonly ease: number;
+  /** Below it they go on. */
+  readonly release: number;
+}
+
+/** The use of a disk is the bytes that have to be free by those that are. */
+const DISK: Marks = { hold: 1, refuse: 2, ease: 1.5, release: 0.8 };
+const MEMORY: Marks = { hold: 1, refuse: 1.1, ease: 1.05, release: 0.9 };
+
+const LOOK_MS = 100;
+const COLLECT_MS = 5_000;
+const MEMORY_SHARE = 0.6;
+const KIB = 1024;
+
+const WORDS = ["publishers go on", "publishers are held back", "publishers are refused"] as const;
+
+/** The level that follows one, at a use that is 1 at its limit. */
+export function nextLevel(level: number, use: number, marks: Marks): number {
+  if (use >= marks.refuse || (level === PRESSURE_REFUSE && use >= marks.ease)) return PRESSURE_REFUSE;
+  if (use >= marks.hold || (level > PRESSURE_NONE && use >= marks.release)) return PRESSURE_HOLD;
+  return PRESSURE_NONE;
+}
+
+/** Bytes of the process that no file stands behind. */
+export function memoryBytes(): number {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
+  return (kib("RssAnon") + kib("RssShmem")) * KIB;
+}
+
+/** What `memoryBytesMax` comes to; infinite where there is no limit. */
+export function memoryLimit(memoryBytesMax: number): number {
+  if (memoryBytesMax > 0) return memoryBytesMax;
+  if (memoryBytesMax < 0) return Number.POSITIVE_INFINITY;
+  // Of a container, or of the machine where there is none.
+  const constrained = process.constrainedMemory();
+  return MEMORY_SHARE * (constrained > 0 ? Math.min(constrained, totalmem()) : totalmem());
+}
+
+/** What was seen last. Levels are 0, 1 (held back) and 2 (refused). */
+export interface Pressure {
+  readonly diskLevel: number;
+  readonly memoryLevel: number;
+  /** Infinite where nothing is kept on a disk. */
+  readonly diskFreeBytes: number;
+  readonly memoryBytes: number;
+  readonly memoryBytesMax: number;
+}
+
+export class Watermarks {
+  readonly #engine: Engine;
+  readonly #logger: Logger;
+  readonly #diskFreeBytesMin: number;
+  /** Undefined where nothing is kept on a disk. */
+  readonly #dataDir: string | undefined;
+  readonly #timer: Timer;
+  #pressure: Pressure;
+  #isLooking = false;
+  #collectedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(engine: Engine, config: Config, logger: Logger) {
+    this.#engine = engine;
+    this.#logger = logger;
+    this.#diskFreeBytesMin = config.diskFreeBytesMin;
+    this.#dataDir = config.storage === "disk" ? config.dataDir : undefined;
+    this.#pressure = {
+      diskLevel: PRESSURE_NONE,
+      memoryLevel: PRESSURE_NONE,
+      diskFreeBytes: Number.POSITIVE_INFINITY,
+      memoryBytes: memoryBytes(),
+      memoryBytesMax: memoryLimit(config.memoryBytesMax),
+    };
+    this.#timer = setInterval(() => void this.#look(), LOOK_MS);
+    void this.#look();
+  }
+
+  get pressure(): Pressure {
+    return this.#pressure;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    // A disk that does not answer must not be asked again and again.
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      this.#judge(await this.#diskFree(), memoryBytes());
+    } catch (error) {
+      this.#logger.warn("free disk or memory could not be looked up", { error });
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  async #diskFree(): Promise<number> {
+    if (this.#dataDir === undefined) return Number.POSITIVE_INFINITY;
+    const { bavail, bsize } = await statfs(this.#dataDir);
+    return bavail * bsize;
+  }
+
+  #judge(diskFreeBytes: number, usedBytes: number): void {
+    const before = this.#pressure;
+    const { memoryBytesMax } = before;
+    const diskUse = this.#diskFreeBytesMin === 0 ? 0 : this.#diskFreeBytesMin / diskFreeBytes;
+    const diskLevel = nextLevel(before.diskLevel, diskUse, DISK);
+    const memoryLevel = nextLevel(before.memoryLevel, usedBytes / memoryBytesMax, MEMORY);
+    this.#pressure = { diskLevel, memoryLevel, diskFreeBytes, memoryBytes: usedBytes, memoryBytesMax };
+    if (diskLevel !== before.diskLevel) {
+      const fields = { diskFreeBytes, diskFreeBytesMin: this.#diskFreeBytesMin };
+      this.#say("disk", before.diskLevel, diskLevel, fields);
+    }
+    if (memoryLevel !== before.memoryLevel) {
+      this.#say("memory", before.memoryLevel, memoryLevel, { memoryBytes: usedBytes, memoryBytesMax });
+    }
+    const level = Math.max(diskLevel, memoryLevel);
+    if (level !== Math.max(before.diskLevel, before.memoryLevel)) this.#engine.pressureSet(level);
+    if (memoryLevel > PRESSURE_NONE) this.#collect();
+  }
+
+  /** What the collector has not taken yet is no reason to hold anybody back for long. */
+  #collect(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#collectedMs < COLLECT_MS) return;
+    this.#collectedMs = nowMs;
+    Bun.gc(true);
+  }
+
+  #say(what: string, before: number, level: number, fields: Record<string, unknown>): void {
+    const text = `${what} is ${level > PRESSURE_NONE ? "low" : "enough again"}: ${WORDS[level]}`;
+    if (level > before) this.#logger.warn(text, fields);
+    else this.#logger.info(text, fields);
+  }
+}
