@@ -41,6 +41,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "session",
     "gateway",
     "admin",
+    "dashboard",
     "transforms",
   ],
   main: ["server", "cli", "transforms"],

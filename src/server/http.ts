@@ -1,6 +1,6 @@
 /**
- * The HTTP listeners: admin paths and the native protocol over WebSocket at /ws; and the schema registry on a port of its
- * own. They listen before recovery begins.
+ * The HTTP listeners: the dashboard, admin paths and the native protocol over WebSocket at /ws; and the schema registry on
+ * a port of its own. They listen before recovery begins.
  */
 import type { Server } from "bun";
 import {
@@ -14,6 +14,7 @@ import {
 } from "../admin/index.ts";
 import type { Schemas } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
+import { dashboardHandler } from "../dashboard/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import type { MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
@@ -73,12 +74,14 @@ function listenAdmin(options: HttpOptions, registry: RegistryHandler): Server<We
     api: guardedApi(restApi(options)),
     snapshot: () => snapshotOf(required(options.runtime()), options.version),
   });
+  const dashboard = dashboardHandler();
   return Bun.serve<WebSocketState>({
     ...common(options),
     port: options.port,
     fetch: (request, self) => {
-      if (new URL(request.url).pathname !== WS_PATH) return admin(request, self.requestIP(request)?.address ?? "");
-      return upgrade(request, self, phase());
+      const { pathname } = new URL(request.url);
+      if (pathname === WS_PATH) return upgrade(request, self, phase());
+      return dashboard(request, pathname) ?? admin(request, self.requestIP(request)?.address ?? "");
     },
     websocket: webSocketHandlers(() => required(options.runtime()).loop, config.frameBytesMax),
   });

@@ -6,6 +6,7 @@
  *
  * `npm run build -- binary` or `-- client` builds one of them.
  */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildCore, bun, call, installPackages, Missing, needToolchains, root, run } from "./setup.mjs";
@@ -21,6 +22,10 @@ async function must(what, command, args) {
  */
 async function buildBinary() {
   await buildCore();
+  // src/dashboard/index.ts requires this file by a literal path, and so it goes into the binary.
+  const dashboard = spawnSync(bun, ["src/dashboard/bundle.ts"], { cwd: root, stdio: ["ignore", "pipe", 2] });
+  if (dashboard.status !== 0) throw new Missing("the bundle of the dashboard failed (see above).");
+  writeFileSync(join(root, "dist/dashboard.json"), dashboard.stdout);
   // Built beside and renamed: a binary that runs can be built again. What else the build writes goes with the folder.
   const folder = join(root, `dist/build.${process.pid}.tmp`);
   const args = ["build", "--compile", "--target=bun", "--sourcemap=inline", "--keep-names"];

@@ -11,6 +11,7 @@ const lint = [oxlint, "--deny-warnings", "src", "test", "bench"];
 const CHECKS = [
   ["generated files are fresh", [bun, "test/tools/generate.ts", "--check"]],
   ["types", [bun, "check", "--no-pretty"]],
+  ["types of the dashboard", [bun, "check", "--no-pretty", "--project", "src/dashboard/app"]],
   ["format", [bun, "fmt", "--check"]],
   ["lint", lint],
   ["layers and tidiness", [bun, "test", "./test/tidy.test.ts"]],

@@ -1,0 +1,68 @@
+/** The figures of each second, as the broker sends them while the dashboard is open (server-sent events). */
+import { apiPath, isLoginNeeded } from "./api.ts";
+import { emptySeries, grow, type Series } from "./rates.ts";
+import { whoami } from "./session.ts";
+import { Store } from "./store.ts";
+import type { Overview, StageSummary } from "./types.ts";
+
+const NAMES = ["messagesIn", "messagesOut", "bytesIn", "bytesOut", "p50", "p99", "p999"] as const;
+export type LiveName = (typeof NAMES)[number];
+
+export interface Live {
+  /** Figures come. */
+  readonly isOpen: boolean;
+  readonly last: Overview | undefined;
+  readonly series: Series<LiveName>;
+}
+
+export const live = new Store<Live>({ isOpen: false, last: undefined, series: emptySeries(NAMES) });
+
+const RETRY_MS = 2000;
+
+function listen(): void {
+  const source = new EventSource(apiPath(["events"], { topics: "overview" }));
+  source.addEventListener("overview", ({ data }: MessageEvent<string>) => take(JSON.parse(data) as Overview));
+  source.addEventListener("error", () => {
+    live.set({ ...live.value, isOpen: false });
+    // The browser tries again by itself, except where the answer was no stream.
+    if (source.readyState === EventSource.CLOSED) setTimeout(start, RETRY_MS);
+  });
+  const stop = isLoginNeeded.watch((isNeeded) => {
+    if (!isNeeded) return;
+    source.close();
+    stop();
+    start();
+  });
+}
+
+/** Waits until somebody is known to be there: who has to log in first gets no figures. */
+function start(): void {
+  if (whoami.value !== null) return listen();
+  const stop = whoami.watch((who) => {
+    if (who === null) return;
+    stop();
+    listen();
+  });
+}
+
+function take(overview: Overview): void {
+  const sample = sampleOf(overview);
+  live.set({ isOpen: true, last: overview, series: grow(live.value.series, (name) => sample[name]) });
+}
+
+function sampleOf({ rates, stages }: Overview): Readonly<Record<LiveName, number | null>> {
+  const total: StageSummary | undefined = stages?.["total"];
+  // Without messages there is no latency, not one of zero.
+  const latency = total === undefined || total.count === 0 ? undefined : total;
+  return {
+    messagesIn: rates?.recordsInPerSec ?? null,
+    messagesOut: rates?.recordsOutPerSec ?? null,
+    bytesIn: rates?.bytesInPerSec ?? null,
+    bytesOut: rates?.bytesOutPerSec ?? null,
+    p50: latency?.p50Ms ?? null,
+    p99: latency?.p99Ms ?? null,
+    p999: latency?.p999Ms ?? null,
+  };
+}
+
+start();

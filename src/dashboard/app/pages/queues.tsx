@@ -1,0 +1,91 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { apiPath, put } from "../core/api.ts";
+import { whole } from "../core/format.ts";
+import { namespace } from "../core/namespace.ts";
+import { useList } from "../core/query.ts";
+import { go, linkTo } from "../core/router.ts";
+import { useStore } from "../core/store.ts";
+import type { QueueRow } from "../core/types.ts";
+import { Dialog, Field, type Fields, Form } from "../ui/dialog.tsx";
+import { ListPage } from "../ui/list-page.tsx";
+import type { Column } from "../ui/table.tsx";
+
+const EVERY_MS = 3000;
+
+function count(title: string, name: keyof QueueRow["counts"], isWide = false): Column<QueueRow> {
+  return {
+    title,
+    cell: ({ counts }) => whole(counts[name]),
+    sort: ({ counts }) => counts[name] ?? 0,
+    isFigure: true,
+    isWide,
+    width: "104px",
+  };
+}
+
+const COLUMNS: readonly Column<QueueRow>[] = [
+  { title: "Name", cell: ({ name }) => name, sort: ({ name }) => name },
+  count("Ready", "ready"),
+  count("Unacked", "inFlight"),
+  count("Delayed", "delayed", true),
+  count("Deferred", "deferred", true),
+  count("Consumers", "consumers"),
+];
+
+export function QueuesPage(): JSX.Element {
+  const space = useStore(namespace);
+  const query = useList<QueueRow>(apiPath(["queues"], { namespace: space }), { everyMs: EVERY_MS });
+  const [isCreating, setCreating] = useState(false);
+  return (
+    <ListPage
+      title="Queues"
+      query={query}
+      columns={COLUMNS}
+      keyOf={({ name }) => name}
+      textOf={({ name }) => name}
+      href={({ name }) => linkTo(["queues", space, name])}
+      empty="There are no queues in this namespace yet."
+    >
+      <button type="button" onClick={() => setCreating(true)}>
+        New queue
+      </button>
+      {isCreating && <NewQueue space={space} onClose={() => setCreating(false)} />}
+    </ListPage>
+  );
+}
+
+function NewQueue({ space, onClose }: { space: string; onClose(): void }): JSX.Element {
+  const create = async (fields: Fields): Promise<void> => {
+    const { name = "", deliveryLimit, deadLetter, durable, ordered } = fields;
+    const config = {
+      durable: durable === "on",
+      ...(ordered && { ordered: true }),
+      ...(deliveryLimit && { deliveryLimit: Number(deliveryLimit) }),
+      ...(deadLetter && { deadLetter: { exchange: "", routingKey: deadLetter } }),
+    };
+    await put(apiPath(["queues", space, name]), { config });
+    go(["queues", space, name]);
+  };
+  return (
+    <Dialog title="New queue" onClose={onClose}>
+      <Form submit="Create" onSubmit={create}>
+        <Field label="Name" isWide>
+          <input name="name" required autoFocus autoComplete="off" spellcheck={false} />
+        </Field>
+        <Field label="Deliveries at most" hint="Then it is a dead letter. Empty: no limit.">
+          <input name="deliveryLimit" type="number" min="1" />
+        </Field>
+        <Field label="Queue for dead letters" hint="Empty: they are dropped.">
+          <input name="deadLetter" autoComplete="off" spellcheck={false} />
+        </Field>
+        <label class="check full">
+          <input type="checkbox" name="durable" defaultChecked /> Survives a restart of the broker
+        </label>
+        <label class="check full">
+          <input type="checkbox" name="ordered" /> In order within each group of messages
+        </label>
+      </Form>
+    </Dialog>
+  );
+}

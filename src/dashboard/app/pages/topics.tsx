@@ -1,0 +1,74 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { apiPath, put } from "../core/api.ts";
+import { whole } from "../core/format.ts";
+import { namespace } from "../core/namespace.ts";
+import { useList } from "../core/query.ts";
+import { go, linkTo } from "../core/router.ts";
+import { useStore } from "../core/store.ts";
+import type { TopicRow } from "../core/types.ts";
+import { Dialog, Field, type Fields, Form } from "../ui/dialog.tsx";
+import { ListPage } from "../ui/list-page.tsx";
+import type { Column } from "../ui/table.tsx";
+
+const LIST_EVERY_MS = 5000;
+
+const COLUMNS: readonly Column<TopicRow>[] = [
+  { title: "Name", cell: ({ name }) => name, sort: ({ name }) => name },
+  {
+    title: "Partitions",
+    cell: ({ partitions }) => whole(partitions),
+    sort: ({ partitions }) => partitions,
+    isFigure: true,
+    width: "110px",
+  },
+];
+
+export function TopicsPage(): JSX.Element {
+  const space = useStore(namespace);
+  const query = useList<TopicRow>(apiPath(["topics"], { namespace: space }), { everyMs: LIST_EVERY_MS });
+  const [isCreating, setCreating] = useState(false);
+  return (
+    <ListPage
+      title="Topics"
+      query={query}
+      columns={COLUMNS}
+      keyOf={({ name }) => name}
+      textOf={({ name }) => name}
+      href={({ name }) => linkTo(["topics", space, name])}
+      empty="There are no topics in this namespace yet."
+    >
+      <button type="button" onClick={() => setCreating(true)}>
+        New topic
+      </button>
+      {isCreating && <NewTopic space={space} onClose={() => setCreating(false)} />}
+    </ListPage>
+  );
+}
+
+function NewTopic({ space, onClose }: { space: string; onClose(): void }): JSX.Element {
+  const create = async ({ name = "", partitions, retention, compact }: Fields): Promise<void> => {
+    const retentionMs = retention ? { retentionMs: Number(retention) * 3_600_000 } : {};
+    const config = { ...retentionMs, ...(compact && { compact: true }) };
+    await put(apiPath(["topics", space, name]), { partitions: Number(partitions), config });
+    go(["topics", space, name]);
+  };
+  return (
+    <Dialog title="New topic" onClose={onClose}>
+      <Form submit="Create" onSubmit={create}>
+        <Field label="Name" isWide>
+          <input name="name" required autoFocus autoComplete="off" spellcheck={false} />
+        </Field>
+        <Field label="Partitions" hint="They can grow later, not shrink.">
+          <input name="partitions" type="number" min="1" value="1" required />
+        </Field>
+        <Field label="Keep for, hours" hint="Empty: the broker's default.">
+          <input name="retention" type="number" min="1" />
+        </Field>
+        <label class="check full">
+          <input type="checkbox" name="compact" /> Keep only the newest record of each key
+        </label>
+      </Form>
+    </Dialog>
+  );
+}

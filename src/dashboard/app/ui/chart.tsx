@@ -1,0 +1,103 @@
+/** Figures over time, drawn by uPlot. */
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import uPlot from "uplot";
+import { useStore } from "../core/store.ts";
+import { theme } from "../core/theme.ts";
+
+export interface Line {
+  readonly name: string;
+  /** A custom property of the style sheet: `--line-1`. */
+  readonly colour: string;
+  readonly values: readonly (number | null)[];
+}
+
+interface ChartProps {
+  readonly title: string;
+  /** Seconds since 1970, ascending, one for each value of each line. */
+  readonly times: readonly number[];
+  readonly lines: readonly Line[];
+  format(value: number | null | undefined): string;
+}
+
+const HEIGHT_PX = 168;
+const AXIS_PX = 64;
+const FONT = "11px ui-sans-serif, system-ui, sans-serif";
+
+export function Chart({ title, times, lines, format }: ChartProps): JSX.Element {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(undefined);
+  const [pointed, setPointed] = useState<number | null>(null);
+  const shownTheme = useStore(theme);
+  const names = lines.map(({ name }) => name).join();
+  useEffect(() => {
+    const { current } = box;
+    if (current === null) return undefined;
+    const options = optionsFor(lines, format, (index) => setPointed(index ?? null));
+    const made = new uPlot({ ...options, width: current.clientWidth }, dataOf(times, lines), current);
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: current.clientWidth, height: HEIGHT_PX }));
+    observer.observe(current);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+    };
+    // Colours are read once, when it is made.
+  }, [names, shownTheme]);
+  useEffect(() => plot.current?.setData(dataOf(times, lines)), [times, lines]);
+  const at = pointed ?? times.length - 1;
+  const figures = lines.map((line) => ({ ...line, text: format(line.values[at]) }));
+  return (
+    <figure class="chart">
+      <figcaption>
+        <h3>{title}</h3>
+        <ul>
+          {figures.map(({ name, colour, text }) => (
+            <li key={name}>
+              <i style={{ background: `var(${colour})` }} />
+              {name} <b>{text}</b>
+            </li>
+          ))}
+        </ul>
+      </figcaption>
+      <div ref={box} role="img" aria-label={`${title} over the last minutes`} />
+    </figure>
+  );
+}
+
+function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.AlignedData {
+  return [[...times], ...lines.map(({ values }) => [...values])] as uPlot.AlignedData;
+}
+
+function optionsFor(
+  lines: readonly Line[],
+  format: ChartProps["format"],
+  onPoint: (index: number | null | undefined) => void,
+): Omit<uPlot.Options, "width"> {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name: string): string => style.getPropertyValue(name).trim();
+  const axis = { stroke: colour("--muted"), font: FONT, ticks: { show: false } };
+  const grid = { stroke: colour("--grid"), width: 1 };
+  return {
+    height: HEIGHT_PX,
+    legend: { show: false },
+    padding: [8, 8, 0, 0],
+    cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+    scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+    axes: [
+      { ...axis, grid: { show: false }, size: 28, space: 80, values: "{HH}:{mm}:{ss}" },
+      { ...axis, grid, size: AXIS_PX, space: 34, values: (_plot, splits) => splits.map((value) => format(value)) },
+    ],
+    series: [
+      {},
+      ...lines.map((line) => ({
+        label: line.name,
+        stroke: colour(line.colour),
+        width: 1.5,
+        points: { show: false },
+        fill: lines.length === 1 ? `${colour(line.colour)}22` : undefined,
+      })),
+    ] as uPlot.Series[],
+    hooks: { setCursor: [(plot: uPlot) => onPoint(plot.cursor.idx)] },
+  };
+}
