@@ -7,8 +7,8 @@ export interface Series<Name extends string> {
   readonly values: Readonly<Record<Name, readonly (number | null)[]>>;
 }
 
-/** Five minutes of one sample a second. */
-export const SAMPLES_MAX = 300;
+/** Three minutes of one sample a second. */
+export const SAMPLES_MAX = 180;
 
 /**
  * @param answer that the counters are of: each new one is a sample.

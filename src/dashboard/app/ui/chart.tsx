@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import { SAMPLES_MAX } from "../core/rates.ts";
 import { useStore } from "../core/store.ts";
 import { theme } from "../core/theme.ts";
 
@@ -83,7 +84,10 @@ function optionsFor(
     legend: { show: false },
     padding: [8, 8, 0, 0],
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+    scales: {
+      x: { time: true, range: (_plot, _min, max) => [max - SAMPLES_MAX, max] },
+      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
+    },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 80, values: "{HH}:{mm}:{ss}" },
       { ...axis, grid, size: AXIS_PX, space: 34, values: (_plot, splits) => splits.map((value) => format(value)) },

@@ -155,7 +155,7 @@ function Heading<T>({ column, index, order, onOrder }: HeadingProps<T>): JSX.Ele
       ) : (
         <button type="button" onClick={next}>
           {column.title}
-          <span aria-hidden="true">{isOrdered ? (order.isDescending ? " ↓" : " ↑") : ""}</span>
+          {isOrdered && <span aria-hidden="true">{order.isDescending ? "↓" : "↑"}</span>}
         </button>
       )}
     </th>
