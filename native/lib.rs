@@ -33,6 +33,13 @@ pub fn open_core(options: Options) -> napi::Result<AsyncTask<Opening>> {
     Ok(AsyncTask::new(Opening(options.try_into()?)))
 }
 
+/// Tells a supervisor how the broker fares: `address` is its `NOTIFY_SOCKET`. The error's text is the system's.
+#[napi]
+#[allow(clippy::needless_pass_by_value, reason = "napi hands strings over as values")]
+pub fn notify(address: String, state: String) -> napi::Result<()> {
+    millrace_core::stdx::notify::notify(&address, &state).map_err(|error| napi::Error::from_reason(error.to_string()))
+}
+
 pub struct Opening(EngineOptions);
 
 impl Task for Opening {

@@ -2,3 +2,4 @@
 
 pub mod fnv;
 pub mod msgpack;
+pub mod notify;

@@ -43,6 +43,7 @@ interface Addon {
   };
   schemaValidate(table: Uint8Array, body: Uint8Array): SchemaFault | null;
   schemaResolve(writer: Uint8Array, reader: Uint8Array, body: Uint8Array): SchemaResolved;
+  notify(address: string, state: string): void;
 }
 
 /** Operations of a plan; core/engine/plan.rs has what follows each. */
@@ -83,6 +84,17 @@ export async function openEngineAside(options: EngineOptions): Promise<Engine> {
   } catch (error) {
     throw translate(error);
   }
+}
+
+/**
+ * Sends one datagram to a supervisor (sd_notify(3)); Bun has no such sockets. Never waits.
+ *
+ * @param address what the supervisor put into NOTIFY_SOCKET: a path, or `@` and a name.
+ * @param state lines such as `READY=1`.
+ * @throws Error with the system's words when it could not be sent.
+ */
+export function notifySupervisor(address: string, state: string): void {
+  addon().notify(address, state);
 }
 
 function nativeOptions({ dataDir, manualClockMs, ...limits }: EngineOptions): NativeOptions {

@@ -1,6 +1,8 @@
 /** `millrace serve`: a broker as a process of its own. */
 import { configEntries, loadConfig } from "../config/index.ts";
+import { createLogger } from "../stdx/index.ts";
 import { Broker } from "./broker.ts";
+import { isJournal, journalLine, Supervisor } from "./supervisor.ts";
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -20,17 +22,24 @@ export async function serve(words: readonly string[]): Promise<number> {
     return EXIT_OK;
   }
   const stopped = firstSignal();
+  const write = isJournal(process.env)
+    ? (line: string) => process.stderr.write(journalLine(line))
+    : (line: string) => process.stderr.write(line);
+  const logger = createLogger("info", write);
+  const supervisor = new Supervisor(process.env, process.pid, (line) => logger.warn(line));
   try {
     const { config, warnings, file } = loadConfig({ flags: words, env: process.env, cwd: process.cwd() });
-    for (const warning of warnings) process.stderr.write(`millrace: ${warning}\n`);
-    if (file !== undefined) process.stderr.write(`millrace: settings of ${file}\n`);
+    for (const warning of warnings) logger.warn(warning);
+    if (file !== undefined) logger.info("settings of a file", { file });
     const broker = await Broker.start({
       ...config,
-      log: (line) => process.stderr.write(line),
+      log: write,
       workerEntry: workerEntry(),
       ...(isCompiled() ? { transformCommand: [process.execPath, "transform-worker"] } : {}),
     });
+    supervisor.ready(`serving ${config.host}:${broker.port}, HTTP ${broker.httpPort}`);
     await Promise.race([stopped, broker.closed]);
+    supervisor.stopping();
     await broker.stop();
     return EXIT_OK;
   } catch (error) {

@@ -4,11 +4,13 @@
  *   dist/millrace     one binary with Bun, the broker, the CLI and the native core in it
  *   dist/client       the client for Node and browsers: ES modules, and their types
  *
- * `npm run build -- binary` or `-- client` builds one of them.
+ * `npm run build -- binary` or `-- client` builds one of them; `npm run build -- --deb` builds the binary and
+ * dist/millrace_VERSION_ARCHITECTURE.deb from it.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildDebian } from "./package.mjs";
 import { buildCore, bun, call, installPackages, Missing, needToolchains, root, run } from "./setup.mjs";
 
 async function must(what, command, args) {
@@ -31,6 +33,8 @@ async function buildBinary() {
   const args = ["build", "--compile", "--target=bun", "--sourcemap=inline", "--keep-names"];
   // What a folder happens to hold must not change what the broker does: no .env and no bunfig.toml are read.
   const closed = ["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"];
+  // msgpackr would load an addon from where its package lay when this was built, and that may be anybody's folder.
+  closed.push('--define=process.env.MSGPACKR_NATIVE_ACCELERATION_DISABLED="true"');
   try {
     await must("bun build --compile", bun, [
       ...args,
@@ -88,10 +92,12 @@ function nameModules(path) {
 
 await run(async () => {
   const parts = process.argv.slice(2);
-  const isWanted = (part) => parts.length === 0 || parts.includes(part);
+  const isPackage = parts.includes("--deb");
+  const isWanted = (part) => parts.length === 0 || parts.includes(part) || (isPackage && part === "binary");
   needToolchains();
   await installPackages();
   mkdirSync(join(root, "dist"), { recursive: true });
   if (isWanted("client")) await buildClient();
   if (isWanted("binary")) await buildBinary();
+  if (isPackage) await buildDebian();
 });

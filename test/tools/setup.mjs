@@ -158,6 +158,11 @@ export async function installValgrind() {
   if (versionOf("valgrind") === undefined) await installDebian("valgrind");
 }
 
+/** Reads units and judges them. The test needs no systemd that runs. */
+export async function installSystemd() {
+  if (versionOf("systemd-analyze") === undefined) await installDebian("systemd", { isService: true });
+}
+
 /** A real PostgreSQL for the inbox's test, which starts a server of its own. */
 export async function installPostgres() {
   const versions = "/usr/lib/postgresql";

@@ -15,6 +15,7 @@ import {
   installPackages,
   installPostgres,
   installPython,
+  installSystemd,
   installValgrind,
   needToolchains,
   root,
@@ -29,7 +30,7 @@ const TEST_MS_MAX = isLong ? 7_200_000 : 180_000;
 const UNIT_TEST_MS_MAX = 30_000;
 
 /** Folders of test/ with a part of their own; all others are unit tests. */
-const OWN_PARTS = new Set(["browser", "integration", "interop", "crash", "guards"]);
+const OWN_PARTS = new Set(["browser", "integration", "interop", "crash", "guards", "deploy"]);
 
 /** Paths of the test files of a folder of test/ and of its folders. */
 function testFiles(folder) {
@@ -68,6 +69,10 @@ const PARTS = {
   "integration-2": async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "2" }),
   crash: async () => bunPart(testFiles("crash")),
   browser: async () => bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }),
+  deploy: async () => {
+    await installSystemd();
+    return bunPart(testFiles("deploy"));
+  },
   guards: async () => {
     await installValgrind();
     return bunPart(testFiles("guards"));
