@@ -51,6 +51,10 @@ impl ErrorCode {
     pub const QUOTA_EXCEEDED: Self = Self(22);
     /// The broker is low on disk or memory and takes no messages for now.
     pub const LOW_RESOURCES: Self = Self(23);
+    /// An administrator closed the connection.
+    pub const CONNECTION_CLOSED: Self = Self(24);
+    /// `key` is read at the start only.
+    pub const CONFIG_FIXED: Self = Self(25);
     /// Topic `topic` does not exist.
     pub const TOPIC_NOT_FOUND: Self = Self(100);
     /// Topic `topic` exists already.
@@ -224,6 +228,8 @@ impl ErrorCode {
             Self::CLOSED => "closed",
             Self::QUOTA_EXCEEDED => "quota_exceeded",
             Self::LOW_RESOURCES => "low_resources",
+            Self::CONNECTION_CLOSED => "connection_closed",
+            Self::CONFIG_FIXED => "config_fixed",
             Self::TOPIC_NOT_FOUND => "topic_not_found",
             Self::TOPIC_EXISTS => "topic_exists",
             Self::PARTITION_NOT_FOUND => "partition_not_found",

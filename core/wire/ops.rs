@@ -168,7 +168,15 @@ pub const SCHEDULE_PUT: u8 = 123;
 pub const SCHEDULE_DELETE: u8 = 124;
 /// Lists the schedules of the namespace.
 pub const SCHEDULE_LIST: u8 = 125;
+/// Lists the connections of the broker.
+pub const CONNECTION_LIST: u8 = 145;
+/// Closes a connection.
+pub const CONNECTION_CLOSE: u8 = 146;
+/// Tells what there is in the broker, what has flowed, and how fast.
+pub const OVERVIEW: u8 = 156;
 /// Reads records of one partition for a look at them, without a subscription.
 pub const RECORD_READ: u8 = 157;
 /// Publishes one message to a topic or an exchange, without a publisher.
 pub const MESSAGE_PUBLISH: u8 = 158;
+/// Lists the settings of the running broker, or changes those that can be changed while it runs.
+pub const CONFIG: u8 = 159;

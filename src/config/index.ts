@@ -8,6 +8,7 @@ import { type Config, CONFIG_KEYS, type ConfigKey, crossFaults, envName, FIELDS,
 import { envLayer, fileLayer, flagLayer, type Layer, objectLayer, PATHS } from "./layers.ts";
 
 export { type Config, CONFIG_KEYS, type ConfigKey, envName, flagName } from "./fields.ts";
+export { LIVE_KEYS, readChanges } from "./live.ts";
 export { CONFIG_FILES, CONFIG_FLAG } from "./layers.ts";
 
 /** A checked configuration and where each value came from. */

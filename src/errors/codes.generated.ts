@@ -157,6 +157,20 @@ export const ERRORS = {
     action:
       "Make room (delete topics, shorten retention, consume queues), or raise diskFreeBytesMin or memoryBytesMax; publishes go on by themselves then.",
   },
+  connection_closed: {
+    code: 24,
+    http: 410,
+    retryable: false,
+    message: "an administrator closed the connection",
+    action: "Ask who runs the broker; connecting again is possible unless a permission was taken away.",
+  },
+  config_fixed: {
+    code: 25,
+    http: 409,
+    retryable: false,
+    message: "{key} is read at the start only",
+    action: "Change it in the configuration file, and start the broker again.",
+  },
   topic_not_found: {
     code: 100,
     http: 404,

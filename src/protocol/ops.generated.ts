@@ -169,8 +169,16 @@ export const Op = {
   SCHEDULE_DELETE: 124,
   /** Lists the schedules of the namespace. */
   SCHEDULE_LIST: 125,
+  /** Lists the connections of the broker. */
+  CONNECTION_LIST: 145,
+  /** Closes a connection. */
+  CONNECTION_CLOSE: 146,
+  /** Tells what there is in the broker, what has flowed, and how fast. */
+  OVERVIEW: 156,
   /** Reads records of one partition for a look at them, without a subscription. */
   RECORD_READ: 157,
   /** Publishes one message to a topic or an exchange, without a publisher. */
   MESSAGE_PUBLISH: 158,
+  /** Lists the settings of the running broker, or changes those that can be changed while it runs. */
+  CONFIG: 159,
 } as const;

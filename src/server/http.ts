@@ -147,7 +147,8 @@ function isLocalOrigin(origin: string | null): boolean {
   return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-async function snapshotOf(runtime: Runtime, version: string): Promise<MetricsSnapshot> {
+/** What the broker counts, of all its threads. */
+export async function snapshotOf(runtime: Runtime, version: string): Promise<MetricsSnapshot> {
   const stats = runtime.engine.stats();
   const [workers, groups] = await Promise.all([runtime.workerGauges(), runtime.groups.lags()]);
   return {

@@ -50,8 +50,20 @@ import type { Logger } from "../stdx/index.ts";
 import { type ConnectionCount, listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
 import { AccessState } from "../security/index.ts";
-import { type Invoke, invoker, operationTable, Session, SessionHub, type SessionServices } from "../session/index.ts";
+import {
+  Connections,
+  type Invoke,
+  invoker,
+  operationTable,
+  Session,
+  SessionHub,
+  type SessionServices,
+} from "../session/index.ts";
 import { openAccess, type OpenAccess } from "./access.ts";
+import { snapshotOf } from "./http.ts";
+import { Overview } from "./overview.ts";
+import { Settings } from "./settings.ts";
+import { VERSION } from "./version.ts";
 import { hostTransforms, type TransformHosting } from "./transforms.ts";
 import { type Pressure, Watermarks } from "./watermarks.ts";
 import { within } from "./within.ts";
@@ -360,8 +372,18 @@ export class Runtime {
 
   #services(monotonicMs: () => number): SessionServices {
     const { engine, config, logger, serverName } = this.#options;
+    const { mailroom } = this;
+    const overview = new Overview({
+      config,
+      metadata: this.#metadata,
+      snapshot: () => snapshotOf(this, VERSION),
+      now: () => engine.now(),
+    });
     return {
       engine,
+      connections: new Connections(mailroom, this.#hub, engine.epoch),
+      overview: () => overview.read(),
+      settings: new Settings(config, mailroom, logger),
       topics: this.#topics,
       groups: this.groups,
       exchanges: this.#exchanges,

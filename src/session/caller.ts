@@ -2,6 +2,7 @@
 import { nameFault } from "../broker/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import type { Operation as Permission, Principal, Resource } from "../security/index.ts";
+import { NAMESPACE_DEFAULT } from "./handshake.ts";
 import type { Fields } from "./arguments.ts";
 import { namespaceResource } from "./resources.ts";
 import type { SessionServices } from "./services.ts";
@@ -24,7 +25,8 @@ export interface Caller {
 /** For whom, and in which namespace, an operation runs without a connection. */
 export interface InvokedBy {
   readonly principal: Principal;
-  readonly namespace: string;
+  /** Absent for what is of no namespace; what is of one all the same is of the default one then. */
+  readonly namespace: string | undefined;
 }
 
 /**
@@ -49,7 +51,7 @@ export function invoker(services: SessionServices, underWayMax: number): Invoke 
     underWay += 1;
     try {
       const caller = callerOf(services, by);
-      caller.authorize("connect", namespaceResource(caller));
+      if (by.namespace !== undefined) caller.authorize("connect", namespaceResource(caller));
       const running = operation.handle(caller, [args]);
       const result = await running.result;
       running.after();
@@ -60,7 +62,7 @@ export function invoker(services: SessionServices, underWayMax: number): Invoke 
   };
 }
 
-function callerOf(services: SessionServices, { principal, namespace }: InvokedBy): Caller {
+function callerOf(services: SessionServices, { principal, namespace = NAMESPACE_DEFAULT }: InvokedBy): Caller {
   const fault = nameFault(namespace);
   if (fault !== undefined) throw new MillraceError("invalid_argument", `namespace: ${fault}`);
   return {

@@ -15,7 +15,7 @@ export interface Hello {
 
 /** What a client may ask for by name. */
 const FEATURES: readonly string[] = ["zstd", "patterns", "groups"];
-const NAMESPACE_DEFAULT = "default";
+export const NAMESPACE_DEFAULT = "default";
 const HEARTBEAT_MS_MIN = 50;
 const CLIENT_LENGTH_MAX = 256;
 const FEATURES_MAX = 64;

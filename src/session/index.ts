@@ -1,3 +1,4 @@
+import { brokerOps } from "./broker-ops.ts";
 import { exchangeOps } from "./exchange-ops.ts";
 import { groupOps } from "./group-ops.ts";
 import type { AnyOperation } from "./operation.ts";
@@ -13,6 +14,7 @@ import { transactionOps } from "./transaction-ops.ts";
 import { transformOps } from "./transform-ops.ts";
 
 export { type InvokedBy, type Invoke, invoker } from "./caller.ts";
+export { Connections } from "./connections.ts";
 export { SessionHub } from "./hub.ts";
 export type { SessionLimits, SessionServices } from "./services.ts";
 export { Session } from "./session.ts";
@@ -20,6 +22,7 @@ export { Session } from "./session.ts";
 /** The table of all requests by op. */
 export function operationTable(): ReadonlyMap<number, AnyOperation> {
   const families = [
+    brokerOps,
     topicOps,
     publishOps,
     messageOps,

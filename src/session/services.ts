@@ -16,6 +16,7 @@ import type {
 } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import type { Access, Audit, Authorizer } from "../security/index.ts";
+import type { Connections } from "./connections.ts";
 import type { SessionHub } from "./hub.ts";
 import type { AnyOperation } from "./operation.ts";
 
@@ -32,6 +33,13 @@ export interface SessionLimits {
   readonly heartbeatMs: number;
   readonly sessionTimeoutMs: number;
   readonly prefetchMax: number;
+}
+
+/** The configuration of the running broker. */
+export interface BrokerSettings {
+  list(): readonly Readonly<Record<string, unknown>>[];
+  /** @throws invalid_config, config_fixed. */
+  change(changes: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
 export interface SessionServices {
@@ -56,6 +64,11 @@ export interface SessionServices {
   /** Users, roles and rules. */
   readonly access: Access;
   readonly audit: Audit;
+  /** Of all workers. */
+  readonly connections: Connections;
+  /** The broker at a glance (src/server/overview.ts). */
+  readonly overview: () => Promise<Readonly<Record<string, unknown>>>;
+  readonly settings: BrokerSettings;
   /** Name and version, for HELLO. */
   readonly serverName: string;
   readonly monotonicMs: () => number;

@@ -22,6 +22,25 @@ import type { Subscription } from "./subscriptions.ts";
 /** A peer is gone after this many heartbeat intervals of silence. */
 const SILENT_INTERVALS_MAX = 3;
 
+/** A connection as it is listed. */
+export interface ConnectionRow {
+  /** Names it among all that this data directory ever had. */
+  readonly id: string;
+  readonly worker: number;
+  readonly client: string;
+  readonly principal: string;
+  readonly kind: Principal["kind"];
+  /** Empty before the handshake. */
+  readonly namespace: string;
+  readonly remote: string;
+  readonly transport: "tcp" | "ws";
+  readonly openedMs: number;
+  readonly publishers: number;
+  readonly subscriptions: number;
+  readonly requestsInFlight: number;
+  readonly unsentBytes: number;
+}
+
 export class Session implements Caller, ConnectionHandler {
   readonly serial: number;
   readonly services: SessionServices;
@@ -69,6 +88,26 @@ export class Session implements Caller, ConnectionHandler {
   /** Requests that were not answered yet. */
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  describe(): ConnectionRow {
+    const { engine, monotonicMs } = this.services;
+    const { transport, unsentBytes } = this.#connection;
+    return {
+      id: this.owner,
+      worker: engine.worker,
+      client: this.clientName,
+      principal: this.#isOpen ? this.principal.name : "",
+      kind: this.principal.kind,
+      namespace: this.namespace,
+      remote: transport.remote,
+      transport: transport.kind,
+      openedMs: Math.round(engine.now() - (monotonicMs() - this.#openedMs)),
+      publishers: this.publishers.size,
+      subscriptions: this.subscriptions.size,
+      requestsInFlight: this.#inFlight,
+      unsentBytes,
+    };
   }
 
   /** Counts for the quotas again, which have changed. */

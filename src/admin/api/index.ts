@@ -11,14 +11,18 @@ import type { Phase } from "../phase.ts";
 import { namedWords, Router, wordsOf } from "../router.ts";
 import { bodyOf, queryOf, Shapes } from "./request.ts";
 import { Answer, type Ask, type Fields, type Route } from "./route.ts";
-import { ROUTES } from "./routes/index.ts";
+import { routes } from "./routes/index.ts";
 import { SHAPES } from "./shapes.ts";
 
 export interface ApiOptions {
   readonly phase: () => Phase;
   readonly logger: Logger;
   /** Runs an operation of the session by its name. @throws what ERROR would carry. */
-  readonly invoke: (by: { principal: Principal; namespace: string }, op: string, fields: Fields) => Promise<unknown>;
+  readonly invoke: (
+    by: { principal: Principal; namespace: string | undefined },
+    op: string,
+    fields: Fields,
+  ) => Promise<unknown>;
   /** Who sends the request. @throws unauthenticated. */
   readonly authenticate: (request: Request, remote: string) => Promise<Principal>;
 }
@@ -36,7 +40,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 export function apiHandler(options: ApiOptions): ApiHandler {
-  const router = new Router<Route>(ROUTES);
+  const router = new Router<Route>(routes());
   const shapes = new Shapes(SHAPES);
   return async (request, remote) => {
     try {
@@ -64,9 +68,10 @@ async function run(
   const principal = await options.authenticate(request, remote);
   const query = queryOf(route, searchParams, shapes);
   const body = await bodyOf(route, request, shapes);
-  const namespace = path["namespace"] ?? String(query["namespace"] ?? NAMESPACE_DEFAULT);
-  const call: Ask["call"] = async (op, fields = {}) =>
+  const own = path["namespace"] ?? namespaceOf(route, query);
+  const call: Ask["call"] = async (op, fields = {}, namespace = own) =>
     (await options.invoke({ principal, namespace }, op, fields)) as Fields;
+  const namespace = own ?? NAMESPACE_DEFAULT;
   return responseOf(route, await route.run({ principal, namespace, path, query, body, request, call }));
 }
 
@@ -78,6 +83,12 @@ function routeOf(router: Router<Route>, method: string, below: string): { route:
     throw new HttpFault(405, `only ${allow} is allowed here`, { allow });
   }
   return { route: found.route, path: namedWords(found.route.path, found.variables) };
+}
+
+/** What is of no namespace has no such default. */
+function namespaceOf(route: Route, query: Fields): string | undefined {
+  const standard = route.query?.["namespace"]?.["default"];
+  return standard === undefined ? undefined : String(query["namespace"] ?? standard);
 }
 
 function decoded(word: string): string {

@@ -20,8 +20,13 @@ export interface Ask {
   /** Empty where there is none. */
   readonly body: Fields;
   readonly request: Request;
-  /** Runs an operation of the session, by its name in src/protocol/ops.json. @throws what it throws. */
-  call(op: string, fields?: Fields): Promise<Fields>;
+  /**
+   * Runs an operation of the session, by its name in src/protocol/ops.json.
+   *
+   * @param namespace default: that of the request.
+   * @throws what it throws.
+   */
+  call(op: string, fields?: Fields, namespace?: string): Promise<Fields>;
 }
 
 /** An answer that is more than a body with the route's status. */
@@ -53,6 +58,8 @@ export interface Route {
   readonly bodyBytesMax?: number;
   /** Absent where the answer has no body (204). */
   readonly answer?: Shape;
+  /** Default `application/json`. */
+  readonly answerType?: string;
   /** Default 200, and 204 without an answer. */
   readonly status?: number;
   /** Further statuses that mean success, with what they say. */
@@ -85,6 +92,10 @@ export function operation({ op, fields = allFields, shape, ...route }: Operation
 export function allFields({ path, query, body }: Ask): Fields {
   const { namespace: _, ...fields } = { ...query, ...body, ...path } as Record<string, unknown>;
   return fields;
+}
+
+export function without(fields: Fields, names: readonly string[]): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 }
 
 // Shapes that many routes use.

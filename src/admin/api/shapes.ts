@@ -3,6 +3,8 @@ import { flag, listOf, object, ref, settings, type Shape, text, timeMs, whole } 
 
 const nullable = (shape: Shape): Shape => ({ anyOf: [shape, { type: "null" }] });
 
+const figures: Shape = { type: "object", additionalProperties: { type: "number" } };
+
 /** Figures that grow with versions of the broker. */
 const open = (shape: Shape): Shape => ({ ...shape, additionalProperties: true });
 
@@ -88,6 +90,51 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
       key: nullable(ref("Content")),
       value: nullable(ref("Content")),
       headers: nullable(settings),
+    }),
+  ),
+  Overview: open(
+    object({
+      version: text,
+      epoch: whole,
+      startedMs: timeMs,
+      nowMs: timeMs,
+      threads: whole,
+      counts: figures,
+      totals: figures,
+      rates: { description: "by the second; null in the first second", anyOf: [figures, { type: "null" }] },
+      storage: figures,
+      residentBytes: whole,
+      workers: listOf(settings),
+    }),
+  ),
+  Connection: open(
+    object({
+      id: text,
+      worker: whole,
+      client: text,
+      principal: text,
+      kind: text,
+      namespace: text,
+      remote: text,
+      transport: { type: "string", enum: ["tcp", "ws"] },
+      openedMs: timeMs,
+      publishers: whole,
+      subscriptions: whole,
+      requestsInFlight: whole,
+      unsentBytes: whole,
+    }),
+  ),
+  Setting: open(
+    object({
+      key: text,
+      value: { type: ["string", "integer"] },
+      text,
+      unit: text,
+      default: { type: ["string", "integer"] },
+      accepts: text,
+      doc: text,
+      isLive: { ...flag, description: "whether PATCH /config changes it" },
+      isChanged: flag,
     }),
   ),
   Quota: open(object({ kind: text, name: text })),

@@ -3,7 +3,7 @@ import { HttpFault } from "../../http-fault.ts";
 import { contentOf, ContentReader } from "../content.ts";
 import { heedConditions, tagged } from "../entity.ts";
 import { namedPageQuery, pageByName, pageOf } from "../page.ts";
-import { type Ask, bodyOf, type Fields, operation, ref, type Route, text } from "../route.ts";
+import { type Ask, bodyOf, type Fields, operation, ref, type Route, text, without } from "../route.ts";
 import { contentFields } from "./messages.ts";
 
 const PATH = "/schedules/{namespace}/{name}";
@@ -24,7 +24,7 @@ async function shown(ask: Ask, { value, ...row }: Fields): Promise<Fields> {
 const NOTES: readonly string[] = ["nextMs", "lastMs", "error"];
 
 function definitionOf(schedule: Fields): Fields {
-  return Object.fromEntries(Object.entries(schedule).filter(([name]) => !NOTES.includes(name)));
+  return without(schedule, NOTES);
 }
 
 async function find(ask: Ask): Promise<Fields | undefined> {
