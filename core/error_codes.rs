@@ -55,6 +55,8 @@ impl ErrorCode {
     pub const CONNECTION_CLOSED: Self = Self(24);
     /// `key` is read at the start only.
     pub const CONFIG_FIXED: Self = Self(25);
+    /// There is no namespace `name`.
+    pub const NAMESPACE_NOT_FOUND: Self = Self(26);
     /// Topic `topic` does not exist.
     pub const TOPIC_NOT_FOUND: Self = Self(100);
     /// Topic `topic` exists already.
@@ -230,6 +232,7 @@ impl ErrorCode {
             Self::LOW_RESOURCES => "low_resources",
             Self::CONNECTION_CLOSED => "connection_closed",
             Self::CONFIG_FIXED => "config_fixed",
+            Self::NAMESPACE_NOT_FOUND => "namespace_not_found",
             Self::TOPIC_NOT_FOUND => "topic_not_found",
             Self::TOPIC_EXISTS => "topic_exists",
             Self::PARTITION_NOT_FOUND => "partition_not_found",

@@ -168,6 +168,12 @@ pub const SCHEDULE_PUT: u8 = 123;
 pub const SCHEDULE_DELETE: u8 = 124;
 /// Lists the schedules of the namespace.
 pub const SCHEDULE_LIST: u8 = 125;
+/// Declares a namespace, or changes its description.
+pub const NAMESPACE_PUT: u8 = 140;
+/// Takes a namespace away, with what is in it where that is asked for.
+pub const NAMESPACE_DELETE: u8 = 141;
+/// Lists the namespaces and what they hold.
+pub const NAMESPACE_LIST: u8 = 142;
 /// Lists the connections of the broker.
 pub const CONNECTION_LIST: u8 = 145;
 /// Closes a connection.

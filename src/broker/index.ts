@@ -42,6 +42,7 @@ export {
   type QuotaOwner,
   Quotas,
 } from "./quotas.ts";
+export { DESCRIPTION_LENGTH_MAX, type NamespaceLimits, Namespaces, type NamespaceView } from "./namespaces.ts";
 export { StorageQuotas } from "./storage-quotas.ts";
 export type { Queue } from "./routing-state.ts";
 export { type ScheduleRequest, Schedules } from "./schedules.ts";

@@ -1,6 +1,7 @@
 /** The state that the metadata log describes: a pure machine that applies records in order. */
 import type { StoredRecord } from "./record-batch.ts";
 import { entityKey } from "./names.ts";
+import { NamespaceState } from "./namespace-state.ts";
 import { type QuotaEvent, QuotaState } from "./quotas.ts";
 import { type RoutingEvent, RoutingState } from "./routing-state.ts";
 import { type SchemaEvent, SchemaState } from "../schema/index.ts";
@@ -88,6 +89,7 @@ export class MetadataState {
   readonly routing = new RoutingState();
   /** Schemas, their subjects, settings and modes. */
   readonly schemas = new SchemaState();
+  readonly namespaces = new NamespaceState();
   readonly quotas = new QuotaState();
   readonly schedules = new ScheduleState();
   readonly transforms = new TransformState();
@@ -130,8 +132,11 @@ export class MetadataState {
   #applyOther(record: StoredRecord): MetadataEvent[] {
     const events = this.routing.apply(record);
     if (events === undefined) {
-      const { schemas, quotas, schedules, transforms } = this;
-      return schemas.apply(record) ?? quotas.apply(record) ?? schedules.apply(record) ?? transforms.apply(record) ?? [];
+      for (const part of [this.schemas, this.quotas, this.schedules, this.transforms, this.namespaces]) {
+        const applied = part.apply(record);
+        if (applied !== undefined) return applied;
+      }
+      return [];
     }
     for (const event of events) {
       if (event.type === "space_opened")

@@ -33,6 +33,7 @@ const EXIT_OF_ERROR: ReadonlyMap<string, number> = new Map([
   ["schema_not_found", EXIT.notFound],
   ["reader_schema_unknown", EXIT.notFound],
   ["transform_not_found", EXIT.notFound],
+  ["namespace_not_found", EXIT.notFound],
   ["bad_expression", EXIT.usage],
   ["schedule_never", EXIT.usage],
 ]);

@@ -15,6 +15,7 @@ import { addPublishCommands } from "./publish.ts";
 import { addQueueCommands } from "./queue.ts";
 import { addSchemaCommands } from "./schema.ts";
 import { addTopicCommands } from "./topic.ts";
+import { addNamespaceCommands } from "./namespace.ts";
 import { addQuotaCommands } from "./quota.ts";
 import { addScheduleCommands } from "./schedule.ts";
 import { addTransactionCommands } from "./transaction.ts";
@@ -129,6 +130,7 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addSchemaCommands(program, runtime);
   addTransformCommands(program, runtime);
   addScheduleCommands(program, runtime);
+  addNamespaceCommands(program, runtime);
   addQuotaCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);

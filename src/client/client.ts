@@ -23,6 +23,7 @@ import {
 import { Schemas } from "./schemas.ts";
 import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, type Welcome } from "./session.ts";
 import { backoffMs, sleep, withSignal } from "./timing.ts";
+import { Namespaces } from "./namespaces.ts";
 import { Quotas } from "./quotas.ts";
 import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
@@ -63,7 +64,8 @@ interface SessionWaiter {
  */
 export class Client implements SessionHost, AsyncDisposable {
   readonly topics: Topics;
-  /** How fast namespaces and users may publish. */
+  readonly namespaces: Namespaces;
+  /** What namespaces and users may have. */
   readonly quotas: Quotas;
   /** Messages that the broker publishes again and again. */
   readonly schedules: Schedules;
@@ -97,6 +99,7 @@ export class Client implements SessionHost, AsyncDisposable {
     this.settings = settingsOf(options);
     this.payloads = options.payloads ?? null;
     this.topics = new Topics(this);
+    this.namespaces = new Namespaces(this);
     this.quotas = new Quotas(this);
     this.schedules = new Schedules(this);
     this.groups = new Groups(this);

@@ -268,6 +268,12 @@ export const FIELDS = {
     { min: 1, max: 100_000 },
     "Versions of one subject of the registry, deleted ones included.",
   ),
+  namespaces: choice(
+    "open",
+    ["open", "declared"],
+    "Whether a namespace begins with its first use, or has to be declared before anybody enters it.",
+  ),
+  namespacesMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Namespaces that are declared."),
   quotasMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Quotas of namespaces and users."),
   schedulesMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Messages that are published again and again."),
   transformsDir: text(

@@ -171,6 +171,13 @@ export const ERRORS = {
     message: "{key} is read at the start only",
     action: "Change it in the configuration file, and start the broker again.",
   },
+  namespace_not_found: {
+    code: 26,
+    http: 404,
+    retryable: false,
+    message: "there is no namespace {name}",
+    action: "Check the name, or declare it: millrace namespace create.",
+  },
   topic_not_found: {
     code: 100,
     http: 404,

@@ -169,6 +169,12 @@ export const Op = {
   SCHEDULE_DELETE: 124,
   /** Lists the schedules of the namespace. */
   SCHEDULE_LIST: 125,
+  /** Declares a namespace, or changes its description. */
+  NAMESPACE_PUT: 140,
+  /** Takes a namespace away, with what is in it where that is asked for. */
+  NAMESPACE_DELETE: 141,
+  /** Lists the namespaces and what they hold. */
+  NAMESPACE_LIST: 142,
   /** Lists the connections of the broker. */
   CONNECTION_LIST: 145,
   /** Closes a connection. */

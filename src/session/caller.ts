@@ -51,7 +51,10 @@ export function invoker(services: SessionServices, underWayMax: number): Invoke 
     underWay += 1;
     try {
       const caller = callerOf(services, by);
-      if (by.namespace !== undefined) caller.authorize("connect", namespaceResource(caller));
+      if (by.namespace !== undefined) {
+        caller.authorize("connect", namespaceResource(caller));
+        services.namespaces.require(by.namespace);
+      }
       const running = operation.handle(caller, [args]);
       const result = await running.result;
       running.after();

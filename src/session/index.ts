@@ -3,6 +3,7 @@ import { exchangeOps } from "./exchange-ops.ts";
 import { groupOps } from "./group-ops.ts";
 import type { AnyOperation } from "./operation.ts";
 import { messageOps } from "./message-ops.ts";
+import { namespaceOps } from "./namespace-ops.ts";
 import { publishOps } from "./publish-ops.ts";
 import { queueOps } from "./queue-ops.ts";
 import { quotaOps } from "./quota-ops.ts";
@@ -32,6 +33,7 @@ export function operationTable(): ReadonlyMap<number, AnyOperation> {
     queueOps,
     transactionOps,
     schemaOps,
+    namespaceOps,
     quotaOps,
     scheduleOps,
     transformOps,

@@ -3,6 +3,7 @@ import type {
   Engine,
   Exchanges,
   Groups,
+  Namespaces,
   QueueLife,
   Queues,
   Quotas,
@@ -49,6 +50,7 @@ export interface SessionServices {
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly queueLife: QueueLife;
+  readonly namespaces: Namespaces;
   readonly quotas: Quotas;
   readonly schedules: Schedules;
   readonly singles: SinglePublisher;

@@ -294,6 +294,7 @@ export class Session implements Caller, ConnectionHandler {
       const hello = parseHello(args, this.services.limits.heartbeatMs);
       this.principal = anonymous(hello.namespace);
       this.authorize("connect", { kind: "namespace", namespace: hello.namespace, name: "" });
+      this.services.namespaces.require(hello.namespace);
       if (this.services.isStopping()) throw new MillraceError("shutting_down");
       this.namespace = hello.namespace;
       this.clientName = hello.client;

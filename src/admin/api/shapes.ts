@@ -137,6 +137,18 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
       isChanged: flag,
     }),
   ),
+  Namespace: object({
+    name: text,
+    description: nullable(text),
+    createdMs: nullable(timeMs),
+    topics: whole,
+    exchanges: whole,
+    queues: whole,
+    schedules: whole,
+    transforms: whole,
+    subjects: whole,
+    storageBytes: whole,
+  }),
   Quota: open(object({ kind: text, name: text })),
   Schedule: open(
     object({

@@ -4,6 +4,7 @@ import { brokerRoutes } from "./broker.ts";
 import { exchangeRoutes } from "./exchanges.ts";
 import { groupRoutes } from "./groups.ts";
 import { messageRoutes } from "./messages.ts";
+import { namespaceRoutes } from "./namespaces.ts";
 import { queueRoutes } from "./queues.ts";
 import { quotaRoutes } from "./quotas.ts";
 import { scheduleRoutes } from "./schedules.ts";
@@ -18,6 +19,7 @@ export function routes(): readonly Route[] {
     ...exchangeRoutes,
     ...groupRoutes,
     ...messageRoutes,
+    ...namespaceRoutes,
     ...quotaRoutes,
     ...scheduleRoutes,
     ...transformRoutes,

@@ -7,6 +7,16 @@ import { bodyOf, type Fields, operation, ref, type Route, type Shape } from "../
 const PATH = "/quotas/{kind}/{name}";
 const tag = "quotas";
 const rate: Shape = { type: ["integer", "null"], minimum: 1 };
+const count: Shape = { type: ["integer", "null"], minimum: 0 };
+const quotaBody: Readonly<Record<string, Shape>> = {
+  messagesPerSec: rate,
+  bytesPerSec: rate,
+  burstMs: { type: "integer", minimum: 0 },
+  connectionsMax: rate,
+  storageBytesMax: count,
+  topicsMax: count,
+  queuesMax: count,
+};
 
 function nameOf({ kind, name }: Fields): string {
   return `${String(kind)} ${String(name)}`;
@@ -35,7 +45,8 @@ export const quotaRoutes: readonly Route[] = [
     shape: ({ quotas }, { path }) => {
       const found = (quotas as Fields[]).find((quota) => nameOf(quota) === nameOf(path));
       if (found === undefined) throw new HttpFault(404, `there is no quota of the ${nameOf(path).slice(0, 300)}`);
-      return tagged(found, found);
+      // What is used changes without anybody changing the quota.
+      return tagged(found, { ...found, used: undefined });
     },
   }),
   operation({
@@ -44,7 +55,7 @@ export const quotaRoutes: readonly Route[] = [
     tag,
     summary: "Sets a quota, instead of the one there was",
     op: "QUOTA_PUT",
-    body: bodyOf({ messagesPerSec: rate, bytesPerSec: rate, burstMs: { type: "integer", minimum: 0 } }),
+    body: bodyOf(quotaBody),
     answer: { type: "object" },
     shape: (_, ask) => put(ask, false, { ...ask.path, ...ask.body }),
   }),
