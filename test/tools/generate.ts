@@ -4,9 +4,12 @@
  * - src/errors/catalogue.json  -> src/errors/codes.generated.ts and core/error_codes.rs
  * - src/protocol/ops.json      -> src/protocol/ops.generated.ts and core/wire/ops.rs
  *
+ * and Grafana's dashboard, src/metrics/grafana/millrace.json, from the panels in dashboard-panels.ts.
+ *
  * `bun test/tools/generate.ts` writes them, `--check` writes nothing and fails when one is stale.
  */
 import { fileURLToPath } from "node:url";
+import { dashboard } from "./generate-dashboard.ts";
 import { checkCatalogue, errorsRust, errorsTypeScript, type CatalogueEntry } from "./generate-errors.ts";
 import { checkOps, opsRust, opsTypeScript, type OpEntry } from "./generate-ops.ts";
 
@@ -33,6 +36,7 @@ async function generated(): Promise<Map<string, string>> {
     "core/error_codes.rs": errorsRust(catalogue),
     "src/protocol/ops.generated.ts": opsTypeScript(ops),
     "core/wire/ops.rs": opsRust(ops),
+    "src/metrics/grafana/millrace.json": JSON.stringify(dashboard()),
   };
   const entries = Object.entries(texts).map(async ([path, text]) => [path, await format(path, text)] as const);
   return new Map(await Promise.all(entries));

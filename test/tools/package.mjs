@@ -15,6 +15,8 @@ const FILES = [
   ["dist/millrace", "usr/bin/millrace", 0o755],
   ["src/server/deploy/millrace.service", "usr/lib/systemd/system/millrace.service", 0o644],
   ["src/server/deploy/millrace.toml", "etc/millrace/millrace.toml", 0o640],
+  ["src/metrics/prometheus/alerts.yml", "usr/share/millrace/alerts.yml", 0o644],
+  ["src/metrics/grafana/millrace.json", "usr/share/millrace/grafana.json", 0o644],
   ["src/server/deploy/README.md", "usr/share/doc/millrace/README.md", 0o644],
 ];
 

@@ -163,6 +163,29 @@ export async function installSystemd() {
   if (versionOf("systemd-analyze") === undefined) await installDebian("systemd", { isService: true });
 }
 
+/**
+ * A real Prometheus for the alerts' tests, and its promtool. Unpacked and not installed: its package would add users
+ * and services to this machine. Returns the folder of the two programs.
+ */
+export async function installPrometheus() {
+  const folder = join(root, ".cache/prometheus");
+  const programs = join(folder, "usr/bin");
+  if (versionOf(join(programs, "promtool")) !== undefined) return programs;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const options = { cwd: folder, stdio: ["ignore", 2, 2] };
+  await call("apt-get", ["update", "-qq"], options).catch(() => 1);
+  // Root needs no help to write to its own folder; the user that apt would become has no right to.
+  const download = ["download", "-qq", "-o", "APT::Sandbox::User=root", "prometheus"];
+  await call("apt-get", download, options).catch(() => 1);
+  const file = readdirSync(folder).find((name) => name.endsWith(".deb"));
+  if (file !== undefined) await call("dpkg-deb", ["-x", file, folder], options);
+  if (versionOf(join(programs, "promtool")) === undefined) {
+    throw new Missing("The tests need the Debian package prometheus, and apt-get could not download it.");
+  }
+  return programs;
+}
+
 /** A real PostgreSQL for the inbox's test, which starts a server of its own. */
 export async function installPostgres() {
   const versions = "/usr/lib/postgresql";

@@ -14,6 +14,7 @@ import {
   installChromium,
   installPackages,
   installPostgres,
+  installPrometheus,
   installPython,
   installSystemd,
   installValgrind,
@@ -71,7 +72,7 @@ const PARTS = {
   browser: async () => bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }),
   deploy: async () => {
     await installSystemd();
-    return bunPart(testFiles("deploy"));
+    return bunPart(testFiles("deploy"), { MILLRACE_TEST_PROMETHEUS: await installPrometheus() });
   },
   guards: async () => {
     await installValgrind();
