@@ -95,7 +95,9 @@ function answer(request: Request, path: string, file: ServedFile | undefined): R
 }
 
 function encodingFor(accepted: string): Encoding {
-  const names = accepted.split(",").map((item) => item.split(";q=0")[0] === item.trim() && item.trim());
+  const items = accepted.split(",").map((item) => item.trim().toLowerCase());
+  // A weight of 0 refuses.
+  const names = items.filter((item) => !/;\s*q=0(\.0*)?$/.test(item)).map((item) => item.split(";")[0]);
   if (names.includes("br")) return "br";
   return names.includes("gzip") ? "gzip" : "identity";
 }

@@ -90,10 +90,10 @@ function LiveState(): JSX.Element {
 
 function Who(): JSX.Element | null {
   const who = useStore(whoami);
-  if (who === null || who.kind === "anonymous") return <span class="muted wide">Open to everyone here</span>;
+  if (who === null || who.authentication === "off") return <span class="muted wide">No log-in</span>;
   return (
     <>
-      <span class="muted wide">{who.name}</span>
+      <span class="muted wide">{who.user}</span>
       <button type="button" class="quiet" onClick={() => void logOut()}>
         Log out
       </button>

@@ -7,17 +7,19 @@ export const whoami = new Store<Whoami | null>(null);
 
 /** @throws ApiError, 401 where somebody has to log in. */
 export async function askWhoIAm(): Promise<void> {
-  const body = await get<Whoami>(apiPath(["whoami"]));
-  csrfToken.set(body.csrf ?? null);
-  whoami.set(body);
+  accept(await get<Whoami>(apiPath(["whoami"])));
 }
 
 /** @throws ApiError. */
 export async function logIn(user: string, password: string): Promise<void> {
-  const body = { user, password };
-  await request("POST", apiPath(["login"]), { body, isLogin: true });
-  await askWhoIAm();
+  const { body } = await request<Whoami>("POST", apiPath(["login"]), { body: { user, password }, isLogin: true });
+  accept(body);
   isLoginNeeded.set(false);
+}
+
+function accept(who: Whoami): void {
+  csrfToken.set(who.csrf ?? null);
+  whoami.set(who);
 }
 
 export async function logOut(): Promise<void> {

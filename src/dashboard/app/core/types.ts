@@ -1,11 +1,13 @@
 /** What the broker's HTTP interface answers, as far as the dashboard shows it. Its whole is in /api/v1/openapi.json. */
 
 export interface Whoami {
-  readonly name: string;
+  readonly user: string;
   readonly kind: "anonymous" | "user" | "certificate" | "token" | "internal";
-  readonly namespace?: string;
   readonly roles: readonly string[];
-  readonly csrf?: string | null;
+  /** Whether anybody has to log in. */
+  readonly authentication: "off" | "required";
+  /** Of a session by cookie: every change has to carry it. */
+  readonly csrf?: string;
 }
 
 export type Settings = Readonly<Record<string, unknown>>;

@@ -24,7 +24,7 @@ export function TestTab(): JSX.Element {
   return (
     <Panel title="Who may?">
       <div class="pad">
-        <Form submit="Ask" onSubmit={ask}>
+        <Form submit="Ask" onSubmit={ask} isInline>
           <Field label="User or principal">
             <input name="principal" required autoComplete="off" autoCapitalize="none" spellcheck={false} />
           </Field>

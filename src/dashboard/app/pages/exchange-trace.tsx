@@ -42,7 +42,7 @@ export function TracePanel({ path, exchange, onReached }: TraceProps): JSX.Eleme
   return (
     <Panel title="Where would this message go?" note="nothing is published">
       <div class="pad">
-        <Form submit="Show" onSubmit={ask}>
+        <Form submit="Show" onSubmit={ask} isInline>
           <Field label="Routing key">
             <input name="key" autoComplete="off" spellcheck={false} />
           </Field>

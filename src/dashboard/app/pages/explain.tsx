@@ -74,7 +74,7 @@ export function ExplainPage({ query }: PageProps): JSX.Element {
           { name: "A message of a queue", href: `${linkTo(["explain"])}?queue=`, isOpen: isQueue },
         ]}
       />
-      <Form key={query.toString()} submit="Explain" onSubmit={ask}>
+      <Form key={query.toString()} submit="Explain" onSubmit={ask} isInline>
         <NameField
           label={isQueue ? "Queue" : "Topic"}
           name="name"

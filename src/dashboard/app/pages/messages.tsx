@@ -115,14 +115,14 @@ function columnsOf(open: (row: RecordRow) => void): readonly Column<RecordRow>[]
     {
       title: "Offset",
       cell: (row) => (
-        <button type="button" class="quiet" onClick={() => open(row)}>
+        <button type="button" class="link" onClick={() => open(row)}>
           {whole(row.offset)}
         </button>
       ),
       width: "110px",
     },
     { title: "Partition", cell: ({ partition }) => partition, isFigure: true, width: "80px" },
-    { title: "Time", cell: ({ timestampMs }) => time(timestampMs), isWide: true, width: "160px" },
+    { title: "Time", cell: ({ timestampMs }) => time(timestampMs), isWide: true, width: "178px" },
     { title: "Key", cell: ({ key }) => contentLine(key), width: "18%" },
     { title: "Value", cell: ({ value }) => <span class="mono">{contentLine(value)}</span> },
     { title: "As", cell: ({ value }) => value?.encoding, isWide: true, width: "80px" },
@@ -132,7 +132,7 @@ function columnsOf(open: (row: RecordRow) => void): readonly Column<RecordRow>[]
 function Search({ query, onSearch }: { query: URLSearchParams; onSearch(fields: Fields): void }): JSX.Element {
   const { topic, partition, offset, at, key, as, from } = searchOf(query);
   return (
-    <Form submit="Show" onSubmit={onSearch}>
+    <Form submit="Show" onSubmit={onSearch} isInline>
       <NameField label="Topic" name="topic" kind="topics" value={topic ?? ""} />
       <Field label="Partition">
         <input name="partition" type="number" min="0" defaultValue={partition} placeholder="all" />

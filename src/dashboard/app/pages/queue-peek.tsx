@@ -31,7 +31,7 @@ export function PeekPanel({ space, name }: { space: string; name: string }): JSX
     {
       title: "Number",
       cell: (message) => (
-        <button type="button" class="quiet" onClick={() => setOpened(message)}>
+        <button type="button" class="link" onClick={() => setOpened(message)}>
           {whole(message.number)}
         </button>
       ),
@@ -41,7 +41,7 @@ export function PeekPanel({ space, name }: { space: string; name: string }): JSX
     { title: "Deliveries", cell: ({ deliveries }) => whole(deliveries), isFigure: true, isWide: true, width: "90px" },
     { title: "Key", cell: ({ key }) => contentLine(key), width: "18%" },
     { title: "Value", cell: ({ value }) => <span class="mono">{contentLine(value)}</span> },
-    { title: "Published", cell: ({ timestampMs }) => time(timestampMs), isWide: true, width: "160px" },
+    { title: "Published", cell: ({ timestampMs }) => time(timestampMs), isWide: true, width: "178px" },
   ];
   const last = query.data?.items.at(-1)?.number;
   const actions = (

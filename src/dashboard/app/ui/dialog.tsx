@@ -39,10 +39,19 @@ interface FormProps {
   readonly children?: ComponentChildren;
   /** Stands beside the button. */
   readonly aside?: ComponentChildren;
+  /** A search: narrow fields, and the button behind them. */
+  readonly isInline?: boolean;
 }
 
 /** Fields by their names; an empty one is "". One submission at a time. */
-export function Form({ submit, isDangerous = false, onSubmit, children, aside }: FormProps): JSX.Element {
+export function Form({
+  submit,
+  isDangerous = false,
+  onSubmit,
+  children,
+  aside,
+  isInline = false,
+}: FormProps): JSX.Element {
   const [error, setError] = useState<unknown>();
   const [isBusy, setBusy] = useState(false);
   const run = async (event: SubmitEvent): Promise<void> => {
@@ -60,7 +69,7 @@ export function Form({ submit, isDangerous = false, onSubmit, children, aside }:
     }
   };
   return (
-    <form onSubmit={(event) => void run(event as unknown as SubmitEvent)}>
+    <form class={isInline ? "inline" : ""} onSubmit={(event) => void run(event as unknown as SubmitEvent)}>
       {children}
       <ErrorNote error={error} />
       <footer>

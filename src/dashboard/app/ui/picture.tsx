@@ -3,12 +3,12 @@ import type { JSX } from "preact";
 import { linkTo } from "../core/router.ts";
 import type { Picture, PictureEdge, PictureNode } from "../pages/exchange-picture.ts";
 
-const COLUMN_PX = 300;
+const COLUMN_PX = 330;
 const ROW_PX = 46;
-const NODE_WIDTH_PX = 170;
+const NODE_WIDTH_PX = 196;
 const NODE_HEIGHT_PX = 30;
 const MARGIN_PX = 8;
-const NAME_LETTERS = 22;
+const NAME_LETTERS = 18;
 const LABEL_LETTERS = 18;
 
 interface PictureProps {
@@ -109,6 +109,11 @@ function Node({ node, space, topOf, state }: NodeProps): JSX.Element {
       <text x={x + 14} y={y + NODE_HEIGHT_PX / 2 + 4}>
         {cut(name, NAME_LETTERS)}
       </text>
+      {(kind === "queue" || kind === "topic") && (
+        <text class="kind" x={x + NODE_WIDTH_PX - 10} y={y + NODE_HEIGHT_PX / 2 + 4} text-anchor="end">
+          {kind}
+        </text>
+      )}
     </>
   );
   if (kind === "more") return <g class={`node more ${state}`}>{drawn}</g>;
