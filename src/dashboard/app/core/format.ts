@@ -26,6 +26,11 @@ export function bytes(value: Maybe): string {
   return scaled(value, 1024, [" B", " KiB", " MiB", " GiB", " TiB"]);
 }
 
+/** `12 %` */
+export function percent(share: Maybe): string {
+  return isMissing(share) ? NONE : `${Math.round(share * 100)} %`;
+}
+
 export function perSecond(value: Maybe): string {
   return isMissing(value) ? NONE : `${short(value)}/s`;
 }
@@ -37,7 +42,8 @@ export function bytesPerSecond(value: Maybe): string {
 function scaled(value: number, step: number, units: readonly string[]): string {
   let rest = value;
   let unit = 0;
-  while (Math.abs(rest) >= step && unit < units.length - 1) {
+  // Four digits before the unit changes would be hard to compare: 0.98 MiB, not 1003 KiB.
+  while (Math.abs(rest) >= 1000 && unit < units.length - 1) {
     rest /= step;
     unit += 1;
   }

@@ -132,7 +132,7 @@ export interface Overview {
   readonly startedMs: number;
   readonly threads: number;
   readonly counts: Readonly<
-    Record<"namespaces" | "topics" | "partitions" | "queues" | "exchanges" | "bindings" | "connections", number>
+    Record<"topics" | "partitions" | "queues" | "exchanges" | "bindings" | "connections", number>
   >;
   /** Null until there is a second look to compare with. */
   readonly rates: Rates | null;
@@ -145,7 +145,8 @@ export interface Overview {
     readonly worker: number;
     readonly connections: number;
     readonly requestsInFlight: number;
-    readonly delayP99Ms: number;
+    /** How late its timers run. */
+    readonly delay: { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number };
   }[];
 }
 

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { apiPath } from "../core/api.ts";
-import { ago, bytes, bytesPerSecond, duration, perSecond, short, whole } from "../core/format.ts";
+import { ago, bytes, bytesPerSecond, duration, percent, perSecond, short, whole } from "../core/format.ts";
 import { live } from "../core/live.ts";
 import { useQuery } from "../core/query.ts";
 import { useStore } from "../core/store.ts";
@@ -48,6 +48,7 @@ export function OverviewPage(): JSX.Element {
                   { name: "out", colour: "--line-2", values: values.bytesOut },
                 ]}
                 format={bytesPerSecond}
+                isBytes
               />
               <Chart
                 title="Latency in the broker"
@@ -83,7 +84,11 @@ function Figures({ overview }: { overview: Overview }): JSX.Element {
       <Stat name="Dead letters" value={short(queues["deadLettered"])} />
       <Stat name="Log" value={bytes(storage["logBytes"])} />
       {diskFreeBytes !== null && diskFreeBytes !== undefined && (
-        <Stat name="Disk free" value={bytes(diskFreeBytes)} note={diskBytes ? `of ${bytes(diskBytes)}` : undefined} />
+        <Stat
+          name="Disk free"
+          value={bytes(diskFreeBytes)}
+          note={diskBytes ? percent(diskFreeBytes / diskBytes) : undefined}
+        />
       )}
       <Stat name="Memory" value={bytes(residentBytes)} />
       {failed > 0 && <Stat name="Failed partitions" value={whole(failed)} tone="bad" />}
@@ -121,6 +126,9 @@ function Stages({ stages }: { stages: Readonly<Record<string, StageSummary>> }):
   );
 }
 
+/** A thread whose timers run later than this is busy. */
+const LATE_MS = 50;
+
 type WorkerRow = NonNullable<Overview["workers"]>[number];
 
 const WORKER_COLUMNS: readonly Column<WorkerRow>[] = [
@@ -134,7 +142,7 @@ const WORKER_COLUMNS: readonly Column<WorkerRow>[] = [
   },
   {
     title: "Loop delay p99",
-    cell: ({ delayP99Ms }) => <Badge tone={delayP99Ms > 50 ? "warn" : "good"}>{duration(delayP99Ms)}</Badge>,
+    cell: ({ delay }) => <Badge tone={delay.p99Ms > LATE_MS ? "warn" : "good"}>{duration(delay.p99Ms)}</Badge>,
     isFigure: true,
   },
 ];

@@ -19,13 +19,18 @@ interface ChartProps {
   readonly times: readonly number[];
   readonly lines: readonly Line[];
   format(value: number | null | undefined): string;
+  /** Of bytes: lines stand at powers of two. */
+  readonly isBytes?: boolean;
 }
 
 const HEIGHT_PX = 168;
 const AXIS_PX = 64;
+/** Room for half of the last time. */
+const RIGHT_PX = 26;
+const POWERS_OF_TWO = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const FONT = "11px ui-sans-serif, system-ui, sans-serif";
 
-export function Chart({ title, times, lines, format }: ChartProps): JSX.Element {
+export function Chart({ title, times, lines, format, isBytes = false }: ChartProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const [pointed, setPointed] = useState<number | null>(null);
@@ -34,7 +39,7 @@ export function Chart({ title, times, lines, format }: ChartProps): JSX.Element 
   useEffect(() => {
     const { current } = box;
     if (current === null) return undefined;
-    const options = optionsFor(lines, format, (index) => setPointed(index ?? null));
+    const options = optionsFor({ lines, format, isBytes }, (index) => setPointed(index ?? null));
     const made = new uPlot({ ...options, width: current.clientWidth }, dataOf(times, lines), current);
     plot.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: current.clientWidth, height: HEIGHT_PX }));
@@ -71,8 +76,7 @@ function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.Aligned
 }
 
 function optionsFor(
-  lines: readonly Line[],
-  format: ChartProps["format"],
+  { lines, format, isBytes }: Pick<ChartProps, "lines" | "format" | "isBytes">,
   onPoint: (index: number | null | undefined) => void,
 ): Omit<uPlot.Options, "width"> {
   const style = getComputedStyle(document.documentElement);
@@ -82,7 +86,7 @@ function optionsFor(
   return {
     height: HEIGHT_PX,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, RIGHT_PX, 0, 0],
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
       x: { time: true, range: (_plot, _min, max) => [max - SAMPLES_MAX, max] },
@@ -90,7 +94,14 @@ function optionsFor(
     },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 80, values: "{HH}:{mm}:{ss}" },
-      { ...axis, grid, size: AXIS_PX, space: 34, values: (_plot, splits) => splits.map((value) => format(value)) },
+      {
+        ...axis,
+        grid,
+        size: AXIS_PX,
+        space: 34,
+        ...(isBytes && { incrs: POWERS_OF_TWO }),
+        values: (_plot, splits) => splits.map((value) => format(value)),
+      },
     ],
     series: [
       {},
