@@ -57,6 +57,8 @@ impl ErrorCode {
     pub const CONFIG_FIXED: Self = Self(25);
     /// There is no namespace `name`.
     pub const NAMESPACE_NOT_FOUND: Self = Self(26);
+    /// There is no TLS connection that can be trusted.
+    pub const TLS_FAILED: Self = Self(27);
     /// Topic `topic` does not exist.
     pub const TOPIC_NOT_FOUND: Self = Self(100);
     /// Topic `topic` exists already.
@@ -233,6 +235,7 @@ impl ErrorCode {
             Self::CONNECTION_CLOSED => "connection_closed",
             Self::CONFIG_FIXED => "config_fixed",
             Self::NAMESPACE_NOT_FOUND => "namespace_not_found",
+            Self::TLS_FAILED => "tls_failed",
             Self::TOPIC_NOT_FOUND => "topic_not_found",
             Self::TOPIC_EXISTS => "topic_exists",
             Self::PARTITION_NOT_FOUND => "partition_not_found",

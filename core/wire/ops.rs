@@ -12,6 +12,10 @@ pub const GOODBYE: u8 = 4;
 pub const OK: u8 = 5;
 /// The request with this correlation id failed.
 pub const ERROR: u8 = 6;
+/// The server's message of a log-in that takes several steps; belongs to the HELLO with this correlation id.
+pub const AUTH_CHALLENGE: u8 = 7;
+/// Answers the message of a log-in.
+pub const AUTH_RESPONSE: u8 = 8;
 /// Publishes the one batch that follows the array in the frame.
 pub const PUBLISH: u8 = 10;
 /// Publishes one record, which the broker puts into a batch.

@@ -4,16 +4,18 @@
  *     GET /health/live   200 while the process runs
  *     GET /health/ready  200 when the broker serves; 503 while it recovers or shuts down
  *     GET /metrics       Prometheus text
+ *     /api/v1/login, /logout, /whoami (log-in.ts)
  *     /schemas/...       the schema registry (registry/), whose errors have another form; also at /api/v1/schemas
  *     /api/v1/...        the REST interface (api/)
  *
  * Errors are JSON: {"error": {"code", "name", "message", "action"}}.
  */
-import { MillraceError, toMillraceError } from "../errors/index.ts";
+import { isMillraceError, MillraceError, toMillraceError } from "../errors/index.ts";
 import { exposition, METRICS_CONTENT_TYPE, type MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { errorResponse, plainError } from "./answers.ts";
 import { API_PATH, type ApiHandler } from "./api/index.ts";
+import type { LogInHandler } from "./log-in.ts";
 import type { Phase } from "./phase.ts";
 import { REGISTRY_PATH, type RegistryHandler } from "./registry/index.ts";
 
@@ -21,6 +23,9 @@ export interface AdminOptions {
   readonly phase: () => Phase;
   readonly snapshot: () => Promise<MetricsSnapshot>;
   readonly registry: RegistryHandler;
+  readonly logIn: LogInHandler;
+  /** Whether the sender may read metrics. @throws unauthenticated, unauthorized. */
+  readonly needMetrics: (request: Request, remote: string) => Promise<void>;
   readonly api: ApiHandler;
   readonly logger: Logger;
 }
@@ -35,7 +40,7 @@ export function adminHandler(options: AdminOptions): AdminHandler {
     try {
       return await answer(request, remote, options);
     } catch (error) {
-      options.logger.error("an HTTP request failed", { error, url: request.url });
+      if (!isMillraceError(error)) options.logger.error("an HTTP request failed", { error, url: request.url });
       return errorResponse(toMillraceError(error));
     }
   };
@@ -44,8 +49,10 @@ export function adminHandler(options: AdminOptions): AdminHandler {
 async function answer(request: Request, remote: string, options: AdminOptions): Promise<Response> {
   const { pathname } = new URL(request.url);
   for (const mount of [REGISTRY_PATH, API_SCHEMAS_PATH]) {
-    if (isBelow(pathname, mount)) return options.registry(request, pathname.slice(mount.length));
+    if (isBelow(pathname, mount)) return options.registry(request, pathname.slice(mount.length), remote);
   }
+  const logIn = options.logIn(request, pathname, remote);
+  if (logIn !== undefined) return logIn;
   if (isBelow(pathname, API_PATH)) return options.api(request, remote);
   if (request.method !== "GET" && request.method !== "HEAD") return plainError(405, "only GET is allowed here");
   switch (pathname) {
@@ -55,6 +62,7 @@ async function answer(request: Request, remote: string, options: AdminOptions): 
       return ready(options.phase());
     case "/metrics":
       if (options.phase() === "recovering") return errorResponse(new MillraceError("not_ready"));
+      await options.needMetrics(request, remote);
       return new Response(await exposition(await options.snapshot()), {
         headers: { "content-type": METRICS_CONTENT_TYPE },
       });

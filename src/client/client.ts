@@ -35,7 +35,7 @@ import { Worker, type WorkerHandler, type WorkerOptions } from "./worker.ts";
 
 /** Connects to a broker. Errors: connection_lost, timeout, cancelled, invalid_argument, and what the server refuses with. */
 export async function connect(url: string, options: ClientOptions = {}): Promise<Client> {
-  const client = new Client(parseAddress(url), options);
+  const client = new Client(parseAddress(url, options.tls), options);
   await client.start(options.signal);
   return client;
 }

@@ -1,5 +1,7 @@
 import type { LargePayloads } from "./payloads/payloads.ts";
+import type { Auth } from "./auth.ts";
 import type { SessionOptions } from "./session.ts";
+import type { TlsOptions } from "./transport.ts";
 
 /** Options of a client, with their defaults. */
 
@@ -32,8 +34,10 @@ export interface ClientOptions {
   closeTimeoutMs?: number;
   /** Has large bodies of exchanges and queues go to a store and come back from there. */
   payloads?: LargePayloads;
-  /** Credentials, once the server asks for any. */
-  auth?: Record<string, unknown>;
+  /** Who the client is, for a broker that requires authentication. */
+  auth?: Auth;
+  /** For `millraces://` and `wss://`. */
+  tls?: TlsOptions;
 }
 
 export interface ClientSettings {
@@ -51,7 +55,7 @@ export function settingsOf(options: ClientOptions): ClientSettings {
       clientName: options.clientName ?? "millrace-js",
       heartbeatMs: options.heartbeatMs ?? 10_000,
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
-      auth: options.auth ?? null,
+      auth: options.auth ?? (options.tls?.cert === undefined ? null : { mechanism: "EXTERNAL" }),
     },
     reconnect: {
       enabled: reconnect.enabled ?? true,

@@ -17,6 +17,7 @@ import {
   VERSION_MIN,
 } from "../protocol/index.ts";
 import { asMillraceError, cancelled, clientError, type MillraceError, wireError } from "./errors.ts";
+import { type Auth, LogIn } from "./auth.ts";
 import { every } from "./timing.ts";
 import { type Address, openTransport, type Transport } from "./transport.ts";
 
@@ -66,7 +67,7 @@ export interface SessionOptions {
   clientName: string;
   heartbeatMs: number;
   connectTimeoutMs: number;
-  auth: Record<string, unknown> | null;
+  auth: Auth | null;
 }
 
 export interface SessionHost {
@@ -105,6 +106,8 @@ export class Session {
   private credit = 0;
   private correlation = 0;
   private isReady = false;
+  /** Hears of the server's challenge during the handshake. */
+  private challenged: ((correlation: unknown, challenge: unknown) => void) | null = null;
   private goodbye: MillraceError | null = null;
   private heartbeat: ReturnType<typeof setInterval> | null = null;
   private hasReceived = false;
@@ -143,6 +146,8 @@ export class Session {
   }
 
   private async connect(address: Address, options: SessionOptions, signal: AbortSignal): Promise<void> {
+    const logIn = new LogIn(options.auth);
+    const auth = await logIn.hello();
     this.transport = await openTransport(
       address,
       { onData: (chunk) => this.receive(chunk), onClose: (error) => this.closed(error) },
@@ -154,20 +159,32 @@ export class Session {
       client: options.clientName,
       namespace: options.namespace,
       heartbeatMs: options.heartbeatMs,
-      auth: options.auth,
+      auth,
     };
     await new Promise<void>((resolve, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-      this.call(
-        Op.HELLO,
-        [hello],
-        (result) => {
-          this.welcomed(result as Welcome);
+      this.challenged = (correlation, challenge) => {
+        logIn.answer(challenge).then((answer) => this.send(encodeFrame(Op.AUTH_RESPONSE, correlation, answer)), reject);
+      };
+      const welcomed = (result: unknown): void => {
+        const { auth: proof, ...welcome } = result as Welcome & { auth?: unknown };
+        if (auth === null) {
+          this.welcomed(welcome);
           resolve();
-        },
-        reject,
-      );
+          return;
+        }
+        logIn.welcomed(proof).then(() => {
+          if (!this.isOpen) {
+            reject(this.goodbye ?? clientError("connection_lost", "the connection is closed"));
+            return;
+          }
+          this.welcomed(welcome);
+          resolve();
+        }, reject);
+      };
+      this.call(Op.HELLO, [hello], welcomed, reject);
     });
+    this.challenged = null;
   }
 
   private welcomed(welcome: Welcome): void {
@@ -309,6 +326,8 @@ export class Session {
       const [publisher, correlation, code, name, positions] = args as [number, number, number, string, number[]];
       const error = wireError([code, name, `the message was not routed: ${name}`, false, null]);
       this.host.publisher(publisher)?.returned(correlation, positions, error);
+    } else if (op === Op.AUTH_CHALLENGE) {
+      this.challenged?.(args[0], args[1]);
     } else if (op === Op.PING) {
       this.transport.write(encodeFrame(Op.PONG, args[0]));
     } else if (op === Op.GOODBYE) {

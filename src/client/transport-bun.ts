@@ -1,4 +1,12 @@
-import { type Address, connectFailed, PendingWrites, type Transport, type TransportHandlers } from "./transport.ts";
+import {
+  type Address,
+  connectFailed,
+  notTrusted,
+  PendingWrites,
+  type TlsOptions,
+  type Transport,
+  type TransportHandlers,
+} from "./transport.ts";
 
 /** TCP with Bun's own sockets, which are faster than its node:net. */
 
@@ -13,8 +21,10 @@ interface BunTcp {
   connect(options: {
     hostname: string;
     port: number;
+    tls?: TlsOptions;
     socket: {
       open?(socket: BunSocket): void;
+      handshake?(socket: BunSocket, isDone: boolean, error: Error | null): void;
       data(socket: BunSocket, chunk: Uint8Array): void;
       drain(socket: BunSocket): void;
       close(socket: BunSocket, error?: Error): void;
@@ -87,20 +97,31 @@ export async function openBunTcp(
       handlers.onClose(error);
     }
   };
+  const secured = Promise.withResolvers<void>();
+  // Nobody waits for it where there is no TLS, or the connection fails before.
+  secured.promise.catch(() => undefined);
   let socket: BunSocket;
   try {
     socket = await bun.connect({
       hostname: address.host,
       port: address.port,
+      ...(address.tls === undefined ? {} : { tls: address.tls }),
       socket: {
         open: (opened) => {
           opened.setNoDelay(true);
           transport = new BunTransport(opened);
         },
+        handshake: (_, isDone, error) => {
+          if (isDone) secured.resolve();
+          else secured.reject(notTrusted(address, error?.message ?? "the handshake failed"));
+        },
         // Bun gives a Buffer, whose views would be Buffers too: what readers get is what the types say.
         data: (_, chunk) => handlers.onData(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)),
         drain: () => transport?.drained(),
-        close: (_, error) => close(error ?? failure),
+        close: (_, error) => {
+          secured.reject(connectFailed(address, error ?? failure ?? "the server closed it during the TLS handshake"));
+          close(error ?? failure);
+        },
         error: (_, error) => {
           failure = error;
         },
@@ -115,6 +136,19 @@ export async function openBunTcp(
   }
   const opened = transport ?? new BunTransport(socket);
   transport = opened;
+  if (address.tls !== undefined) {
+    const abort = (): void => secured.reject(signal?.reason as Error);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      await secured.promise;
+    } catch (error) {
+      isReported = true;
+      opened.destroy();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
   if (signal?.aborted) {
     isReported = true;
     opened.destroy();

@@ -1,7 +1,14 @@
 import { builtinModule } from "../protocol/runtime.ts";
-import { type Address, connectFailed, type Transport, type TransportHandlers } from "./transport.ts";
+import {
+  type Address,
+  connectFailed,
+  notTrusted,
+  type TlsOptions,
+  type Transport,
+  type TransportHandlers,
+} from "./transport.ts";
 
-/** TCP with node:net. */
+/** TCP with node:net, and TLS with node:tls. */
 
 interface NodeSocket {
   readonly writableLength: number;
@@ -11,11 +18,11 @@ interface NodeSocket {
   setNoDelay(on: boolean): void;
   on(event: "data", listener: (chunk: Uint8Array) => void): void;
   on(event: "error", listener: (error: Error) => void): void;
-  on(event: "close" | "connect", listener: () => void): void;
+  on(event: "close" | "connect" | "secureConnect", listener: () => void): void;
 }
 
-interface NodeNet {
-  connect(options: { host: string; port: number }): NodeSocket;
+interface NodeConnect {
+  connect(options: { host: string; port: number; servername?: string } & TlsOptions): NodeSocket;
 }
 
 class NodeTransport implements Transport {
@@ -42,12 +49,25 @@ class NodeTransport implements Transport {
   }
 }
 
-async function nodeNet(): Promise<NodeNet> {
-  const found = builtinModule<NodeNet>("node:net");
-  if (found) return found;
+async function nodeModule(module: "net" | "tls"): Promise<NodeConnect> {
   // The name is put together so that bundlers for browsers do not look for it.
-  const name = ["node", "net"].join(":");
-  return (await import(name)) as NodeNet;
+  const name = ["node", module].join(":");
+  return builtinModule<NodeConnect>(name) ?? ((await import(name)) as NodeConnect);
+}
+
+async function begin(address: Address): Promise<NodeSocket> {
+  const { host, port, tls } = address;
+  if (tls === undefined) return (await nodeModule("net")).connect({ host, port });
+  const { serverName, ...options } = tls;
+  // A name, and no address, says which certificate is wanted (RFC 6066).
+  const isName = /[a-z]/i.test(host) && !host.includes(":");
+  const name = serverName ?? (isName ? host : undefined);
+  return (await nodeModule("tls")).connect({
+    host,
+    port,
+    ...options,
+    ...(name === undefined ? {} : { servername: name }),
+  });
 }
 
 export async function openNodeTcp(
@@ -55,18 +75,17 @@ export async function openNodeTcp(
   handlers: TransportHandlers,
   signal?: AbortSignal,
 ): Promise<Transport> {
-  const net = await nodeNet();
-  signal?.throwIfAborted();
+  const socket = await begin(address);
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host: address.host, port: address.port });
     let isOpen = false;
     let failure: Error | null = null;
     const abort = (): void => {
       socket.destroy();
       reject(signal?.reason as Error);
     };
+    if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
-    socket.on("connect", () => {
+    socket.on(address.tls === undefined ? "connect" : "secureConnect", () => {
       isOpen = true;
       signal?.removeEventListener("abort", abort);
       socket.setNoDelay(true);
@@ -80,7 +99,18 @@ export async function openNodeTcp(
     socket.on("close", () => {
       signal?.removeEventListener("abort", abort);
       if (isOpen) handlers.onClose(failure);
-      else reject(connectFailed(address, failure ?? "the socket closed"));
+      else
+        reject(
+          isDistrust(failure)
+            ? notTrusted(address, failure.message)
+            : connectFailed(address, failure ?? "the socket closed"),
+        );
     });
   });
+}
+
+/** Node names what is wrong with a certificate by codes of OpenSSL and of its own. */
+function isDistrust(error: Error | null): error is Error {
+  const code = (error as { code?: string } | null)?.code ?? "";
+  return /^(ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_SSL_)/.test(code);
 }

@@ -1,4 +1,5 @@
-import { type Address, connectFailed, type Transport, type TransportHandlers } from "./transport.ts";
+import { clientError } from "./errors.ts";
+import { type Address, connectFailed, type TlsOptions, type Transport, type TransportHandlers } from "./transport.ts";
 
 /** The same byte stream over a WebSocket; message boundaries carry no meaning. */
 
@@ -13,9 +14,11 @@ interface Socket {
   onmessage: ((event: { data: unknown }) => void) | null;
 }
 
-type SocketClass = new (url: string) => Socket;
+type SocketClass = new (url: string, options?: { tls: TlsOptions }) => Socket;
 
 const NORMAL_CLOSE = 1000;
+const NO_TLS_OPTIONS =
+  "a WebSocket of this runtime takes no TLS options: use NODE_EXTRA_CA_CERTS, the browser's settings, or millraces://";
 const OPEN_FAILED = "the WebSocket could not be opened; a broker has it at /ws of its HTTP port";
 
 class WebSocketTransport implements Transport {
@@ -49,7 +52,13 @@ export function openWebSocket(address: Address, handlers: TransportHandlers, sig
   const Class = (globalThis as { WebSocket?: unknown }).WebSocket as SocketClass | undefined;
   if (!Class) return Promise.reject(connectFailed(address, "this runtime has no WebSocket"));
   return new Promise((resolve, reject) => {
-    const socket = new Class(address.url);
+    const { tls } = address;
+    const hasOptions = tls !== undefined && Object.keys(tls).length > 0;
+    if (hasOptions && !("Bun" in globalThis)) {
+      reject(clientError("unsupported_feature", NO_TLS_OPTIONS));
+      return;
+    }
+    const socket = hasOptions ? new Class(address.url, { tls }) : new Class(address.url);
     socket.binaryType = "arraybuffer";
     let isOpen = false;
     const abort = (): void => {

@@ -14,6 +14,8 @@ export interface Field<T> {
   parse(input: unknown): T | undefined;
   /** The value as a person reads it. */
   format(value: T): string;
+  /** A flag of this setting may stand without a value. */
+  readonly isSwitch?: boolean;
 }
 
 /** The bounds of a number, both included. `none` is a value below them that means "no limit". */
@@ -78,6 +80,20 @@ export function text(value: string, accepts: string, test: (text: string) => boo
     unit: "text",
     accepts,
     parse: (input) => (typeof input === "string" && test(input) ? input : undefined),
-    format: (candidate) => candidate,
+    format: (candidate) => (candidate === "" ? "none" : candidate),
+  };
+}
+
+/** Yes or no; the flag alone means yes. */
+export function yesOrNo(value: boolean, doc: string): Field<boolean> {
+  return {
+    default: value,
+    doc,
+    unit: "text",
+    accepts: "true or false",
+    isSwitch: true,
+    parse: (input) =>
+      input === "true" || input === true ? true : input === "false" || input === false ? false : undefined,
+    format: String,
   };
 }

@@ -1,5 +1,6 @@
 /** Every setting of the broker, with its default, its range and one line of documentation. */
-import { choice, type Field, number, text } from "./field.ts";
+import { exposureFaults } from "./exposure.ts";
+import { choice, type Field, number, text, yesOrNo } from "./field.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -10,9 +11,41 @@ const DAY = 86_400 * SECOND;
 /** A hundred years: far enough for "keep it", and still exact in every unit. */
 const SPAN_MAX = 36_600 * DAY;
 
-/** The broker authenticates nobody yet, so it listens on this machine only. */
-function isLoopback(host: string): boolean {
+/** Only programs of this machine reach it. */
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function isHost(host: string): boolean {
+  return /^[\w.:%-]{1,253}$/.test(host);
+}
+
+/** The path of a file; nothing says that there is none. */
+function file(doc: string): Field<string> {
+  return text("", "a path, or nothing", (path) => !path.includes("\0"), doc);
+}
+
+function word(value: string, doc: string): Field<string> {
+  return text(value, "a text", (candidate) => !/[\p{Cc}]/u.test(candidate), doc);
+}
+
+function areOrigins(list: string): boolean {
+  return originsOf(list).every(
+    (origin) => /^https?:$/.test(URL.parse(origin)?.protocol ?? "") && URL.parse(origin)?.origin === origin,
+  );
+}
+
+/** The origins in a text with commas between them. */
+export function originsOf(list: string): string[] {
+  return list.split(",").flatMap((part) => (part.trim() === "" ? [] : [part.trim()]));
+}
+
+/** Whoever stands between the broker and the issuer could let anybody in, so it is TLS or this machine. */
+function isKeysUrl(url: string): boolean {
+  if (url === "") return true;
+  const parsed = URL.parse(url);
+  const host = parsed?.hostname.replace(/^\[|\]$/g, "") ?? "";
+  return parsed?.protocol === "https:" || (parsed?.protocol === "http:" && isLoopback(host));
 }
 
 const port = { min: 0, max: 65_535 };
@@ -22,9 +55,9 @@ const span = { min: 100, max: SPAN_MAX };
 export const FIELDS = {
   host: text(
     "127.0.0.1",
-    "a loopback address (127.x.x.x, ::1, localhost)",
-    isLoopback,
-    "Address that the listeners bind.",
+    "an address or a host name",
+    isHost,
+    "Address that the listeners bind; one that is not a loopback address needs authentication, or insecure.",
   ),
   port: number("count", 7400, port, "TCP port of the native protocol; 0 takes a free one."),
   httpPort: number("count", 7480, port, "Port of HTTP and of WebSocket at /ws; 0 takes a free one."),
@@ -295,11 +328,29 @@ export const FIELDS = {
     "Transactional ids that one worker thread remembers, least recently used first out.",
   ),
 
-  authentication: choice(
-    "off",
-    ["off", "required"],
-    "Whether clients prove who they are; off gives everybody every right.",
+  authentication: choice("off", ["off", "required"], "Whether peers have to log in; off lets everybody do everything."),
+  insecure: yesOrNo(false, "Serves other machines although nobody has to log in."),
+  adminPasswordFile: file("File with the password of the user admin, who is made at the start if there is none."),
+  tlsCertFile: file("Certificate of all listeners, with its chain, as PEM; read again when it changes and on SIGHUP."),
+  tlsKeyFile: file("Key of tlsCertFile, as PEM without a passphrase."),
+  tlsClientCaFile: file("Certificates (PEM) of those who sign the certificates of clients."),
+  tlsClientAuth: choice(
+    "none",
+    ["none", "optional", "required"],
+    "Whether clients show certificates; optional is of TCP alone, HTTP then asks for none.",
   ),
+  allowedOrigins: text(
+    "",
+    "origins such as https://app.example.com, with commas between",
+    areOrigins,
+    "Origins whose web pages may use the broker, besides its own.",
+  ),
+  jwtIssuer: word("", "The issuer that a token names (iss)."),
+  jwtAudience: word("", "The audience that a token names (aud)."),
+  jwtJwksFile: file("File with the public keys of the issuer (JWKS); read again when it changes."),
+  jwtJwksUrl: text("", "an https URL, or nothing", isKeysUrl, "Address of the public keys of the issuer (JWKS)."),
+  jwtPrincipalClaim: word("sub", "Claim of a token that names its holder; dots lead into a claim."),
+  jwtRolesClaim: word("roles", "Claim with the roles of a token's holder; dots lead into a claim."),
   usersMax: number("count", 10_000, { min: 1, max: 1_000_000 }, "Users of the broker."),
   rolesMax: number("count", 1_000, { min: 1, max: 100_000 }, "Roles of the broker, without the built-in ones."),
   permissionsMax: number(
@@ -364,5 +415,5 @@ export function crossFaults(config: Config, sourceOf: (key: ConfigKey) => string
     const other = ports.slice(0, index).find((earlier) => config[earlier] !== 0 && config[earlier] === config[key]);
     if (other !== undefined) faults.push(`${say(key)} is the same as ${say(other)}: each needs its own`);
   }
-  return faults;
+  return [...faults, ...exposureFaults(config)];
 }

@@ -7,7 +7,7 @@ import type { Field } from "./field.ts";
 import { type Config, CONFIG_KEYS, type ConfigKey, crossFaults, envName, FIELDS, flagName } from "./fields.ts";
 import { envLayer, fileLayer, flagLayer, type Layer, objectLayer, PATHS } from "./layers.ts";
 
-export { type Config, CONFIG_KEYS, type ConfigKey, envName, flagName } from "./fields.ts";
+export { type Config, CONFIG_KEYS, type ConfigKey, envName, flagName, isLoopback, originsOf } from "./fields.ts";
 export { LIVE_KEYS, readChanges } from "./live.ts";
 export { CONFIG_FILES, CONFIG_FLAG } from "./layers.ts";
 
@@ -33,19 +33,19 @@ export interface ConfigInput {
 /** What `millrace config` prints of one setting. */
 export interface ConfigEntry {
   readonly key: ConfigKey;
-  readonly value: string | number;
+  readonly value: string | number | boolean;
   /** The value as a person reads it: `16 MiB`. */
   readonly text: string;
   readonly source: string;
   readonly unit: string;
-  readonly default: string | number;
+  readonly default: string | number | boolean;
   readonly accepts: string;
   readonly doc: string;
   readonly env: string;
   readonly flag: string;
 }
 
-type AnyField = Field<string | number>;
+type AnyField = Field<string | number | boolean>;
 
 function field(key: ConfigKey): AnyField {
   return FIELDS[key] as unknown as AnyField;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, extname, isAbsolute, join, resolve } from "node:path";
 import { nearestName } from "../stdx/index.ts";
-import { CONFIG_KEYS, type ConfigKey, envName, flagName } from "./fields.ts";
+import { CONFIG_KEYS, type ConfigKey, envName, FIELDS, flagName } from "./fields.ts";
 
 /** One value as it was written, and where, in words for errors and for `millrace config`. */
 export interface RawValue {
@@ -54,7 +54,16 @@ export function objectLayer(object: Readonly<Record<string, unknown>>, source: s
 }
 
 /** The settings that are paths. */
-export const PATHS: readonly ConfigKey[] = ["dataDir", "transformsDir", "auditFile"];
+export const PATHS: readonly ConfigKey[] = [
+  "dataDir",
+  "transformsDir",
+  "auditFile",
+  "adminPasswordFile",
+  "tlsCertFile",
+  "tlsKeyFile",
+  "tlsClientCaFile",
+  "jwtJwksFile",
+];
 
 function placed(key: string, input: unknown, folder: string): unknown {
   if (!(PATHS as readonly string[]).includes(key) || typeof input !== "string" || input === "") return input;
@@ -97,8 +106,10 @@ export function flagLayer(words: readonly string[], cwd: string): FlagLayer {
     const key = KEY_OF_FLAG.get(flag);
     // A value may begin with one dash (-1 for no limit), never with two.
     const next = words[index + 1];
-    const hasNext = flag.startsWith("--") && inline === undefined && next !== undefined && !next.startsWith("--");
-    const input = hasNext ? next : inline;
+    const isSwitch = key !== undefined && "isSwitch" in FIELDS[key];
+    const canBeValue = next !== undefined && (isSwitch ? /^(true|false)$/.test(next) : !next.startsWith("--"));
+    const hasNext = flag.startsWith("--") && inline === undefined && canBeValue;
+    const input = hasNext ? next : (inline ?? (isSwitch ? "true" : undefined));
     if (hasNext) index++;
     if (key === undefined && flag !== CONFIG_FLAG) {
       faults.push(`${flag} is no flag${hint(flag, [...KEY_OF_FLAG.keys(), CONFIG_FLAG])}`);

@@ -178,6 +178,14 @@ export const ERRORS = {
     message: "there is no namespace {name}",
     action: "Check the name, or declare it: millrace namespace create.",
   },
+  tls_failed: {
+    code: 27,
+    http: 502,
+    retryable: false,
+    message: "there is no TLS connection that can be trusted",
+    action:
+      "Give the client the certificate of who signs the server's (tls.ca, --tls-ca), and use a host name that is in the server's certificate.",
+  },
   topic_not_found: {
     code: 100,
     http: 404,

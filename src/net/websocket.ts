@@ -1,12 +1,13 @@
 /** The native protocol over WebSocket: the same byte stream, whose cuts into messages mean nothing. */
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 import type { Connection } from "./connection.ts";
-import type { Transport } from "./transport.ts";
+import type { Peer, Transport } from "./transport.ts";
 import type { WorkerLoop } from "./worker-loop.ts";
 
 export interface WebSocketState {
   connection: Connection | undefined;
   remote: string;
+  peer: Peer;
 }
 
 /** sendBinary queues without a limit of its own, so nothing is sent while this much is queued. */
@@ -16,11 +17,13 @@ const CLOSE_PROTOCOL = 1003;
 class WebSocketTransport implements Transport {
   readonly kind = "ws";
   readonly remote: string;
+  readonly peer: Peer;
   readonly #socket: ServerWebSocket<WebSocketState>;
 
   constructor(socket: ServerWebSocket<WebSocketState>) {
     this.#socket = socket;
     this.remote = socket.data.remote;
+    this.peer = socket.data.peer;
   }
 
   write(bytes: Uint8Array, start: number, length: number): number {

@@ -105,9 +105,7 @@ export class WorkerLoop implements ConnectionHost {
       ? { error: "shutting_down" as const, message: "the broker has stopped" }
       : this.#options.refusal();
     if (refusal !== undefined) {
-      const frame = this.#options.goodbye(refusal.error, refusal.message);
-      transport.write(frame, 0, frame.length);
-      transport.end();
+      this.refuse(transport, refusal.error, refusal.message);
       return undefined;
     }
     const connection = new Connection(this.#engine.connectionOpen(), transport, this);
@@ -116,6 +114,13 @@ export class WorkerLoop implements ConnectionHost {
     this.#options.connectionCount.add();
     connection.handler = this.#options.accept(connection);
     return connection;
+  }
+
+  /** Says why a socket is not taken in, and closes it. */
+  refuse(transport: Transport, error: ErrorName, message: string): void {
+    const frame = this.#options.goodbye(error, message);
+    transport.write(frame, 0, frame.length);
+    transport.end();
   }
 
   /** Takes in one chunk of a connection. */

@@ -13,6 +13,10 @@ export const Op = {
   OK: 5,
   /** The request with this correlation id failed. */
   ERROR: 6,
+  /** The server's message of a log-in that takes several steps; belongs to the HELLO with this correlation id. */
+  AUTH_CHALLENGE: 7,
+  /** Answers the message of a log-in. */
+  AUTH_RESPONSE: 8,
   /** Publishes the one batch that follows the array in the frame. */
   PUBLISH: 10,
   /** Publishes one record, which the broker puts into a batch. */

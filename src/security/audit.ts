@@ -8,11 +8,14 @@
  */
 import { appendFileSync } from "node:fs";
 import type { Logger } from "../stdx/index.ts";
+import type { Refusal } from "./authenticator.ts";
 import type { Operation } from "./operations.ts";
 import type { Principal } from "./principal.ts";
 import type { Resource } from "./rules.ts";
 
 export interface Audit {
+  /** Somebody could not log in. */
+  logInRefused(refusal: Refusal): void;
   refused(principal: Principal, operation: Operation, resource: Resource): void;
   /** @param error by name, of an act that was allowed and failed. */
   acted(
@@ -21,7 +24,7 @@ export interface Audit {
   ): void;
 }
 
-export const noAudit: Audit = { refused: () => undefined, acted: () => undefined };
+export const noAudit: Audit = { logInRefused: () => undefined, refused: () => undefined, acted: () => undefined };
 
 /** Refusals of a principal that are written at once, and then so many a second. */
 const REFUSALS_BURST = 20;
@@ -52,6 +55,16 @@ export class AuditLog implements Audit {
     this.#options = options;
   }
 
+  /** Held to a rate for each address, whatever names are tried from there. */
+  logInRefused({ user = "", address, mechanism, reason }: Refusal): void {
+    const leftOut = this.#take({ name: `address ${address}` });
+    if (leftOut === undefined) return;
+    const more = leftOut > 0 ? { leftOut } : {};
+    const principal: Principal = { name: user.slice(0, NAME_LENGTH_MAX), kind: "anonymous", namespace: "", roles: [] };
+    const outcome = { resources: [], outcome: "refused", error: "unauthenticated" };
+    this.#write(principal, { event: "refused", operation: "connect", ...outcome, address, mechanism, reason, ...more });
+  }
+
   refused(principal: Principal, operation: Operation, resource: Resource): void {
     const leftOut = this.#take(principal);
     if (leftOut === undefined) return;
@@ -76,7 +89,7 @@ export class AuditLog implements Audit {
   }
 
   /** How many were left out before this refusal; undefined where it is left out itself. */
-  #take({ name }: Principal): number | undefined {
+  #take({ name }: Pick<Principal, "name">): number | undefined {
     const nowMs = this.#options.now();
     const bucket = this.#buckets.get(name) ?? { tokens: REFUSALS_BURST, atMs: nowMs, leftOut: 0 };
     this.#buckets.delete(name);

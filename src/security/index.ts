@@ -46,6 +46,7 @@ export {
   type Refusal,
   type ScramExchange,
 } from "./authenticator.ts";
+export { isScramMechanism, type ScramMechanism } from "../stdx/index.ts";
 export { HttpLogins, type LoggedIn, type WhoAmI } from "./http.ts";
 export { isOriginAllowed, type OriginRules } from "./origins.ts";
 export { type TokenSettings, Tokens } from "./tokens.ts";

@@ -2,16 +2,16 @@
 import { type ApiHandler, apiHandler } from "../admin/index.ts";
 import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
-import { anonymous } from "../security/index.ts";
+import type { Authenticate } from "./http.ts";
 import type { HttpOptions } from "./http.ts";
 
 const OPS: Readonly<Record<string, number>> = Op;
 
-export function restApi({ phase, logger, runtime }: HttpOptions): ApiHandler {
+export function restApi({ phase, logger, runtime }: HttpOptions, authenticate: Authenticate): ApiHandler {
   return apiHandler({
     phase,
     logger,
-    authenticate: () => Promise.resolve(anonymous("")),
+    authenticate,
     invoke: async (by, name, fields) => {
       const worker = runtime();
       const op = OPS[name];

@@ -5,9 +5,11 @@ import { type Config, configOf } from "../config/index.ts";
 import { openEngineAside } from "../log/native.ts";
 import { createLogger, type LogLevel, type Logger } from "../stdx/index.ts";
 import type { RecoveryReport } from "../log/engine.ts";
-import { ConnectionCount } from "../net/index.ts";
+import { ConnectionCount, readTls, type TlsMaterial } from "../net/index.ts";
+import { Certificates } from "./certificates.ts";
 import { engineOptions } from "./engine-options.ts";
 import { type HttpListener, listenHttp } from "./http.ts";
+import { checkLogins, newSecret } from "./logins.ts";
 import { Runtime } from "./runtime.ts";
 import { Thread } from "./threads.ts";
 import { VERSION } from "./version.ts";
@@ -46,6 +48,7 @@ export class Broker implements AsyncDisposable {
   /** Resolves when the broker has stopped; rejects when one of its threads failed, which stops it too. */
   readonly closed: Promise<void>;
   readonly #parts: Parts;
+  readonly #certificates: Certificates | undefined;
   readonly #close = Promise.withResolvers<void>();
   #stopping: Promise<void> | undefined;
 
@@ -60,6 +63,7 @@ export class Broker implements AsyncDisposable {
     // Nobody has to listen.
     this.closed.catch(() => undefined);
     for (const thread of parts.threads) thread.onFailure = (error) => this.#fail(error);
+    this.#certificates = parts.tls === undefined ? undefined : watchCertificates(parts, parts.tls);
   }
 
   /**
@@ -97,8 +101,19 @@ export class Broker implements AsyncDisposable {
     loop.turnSoon();
   }
 
+  /**
+   * Reads the certificates again, as it happens by itself when their files change; connections that are open stay.
+   *
+   * @returns whether there was anything new.
+   * @throws invalid_config when they cannot be used; the old ones stay.
+   */
+  reloadCertificates(): boolean {
+    return this.#certificates?.reload() ?? false;
+  }
+
   /** Refuses new work, finishes what is in flight, says goodbye to clients, syncs, and leaves the clean mark. */
   stop(): Promise<void> {
+    this.#certificates?.close();
     this.#stopping ??= shutDown(this.#parts).finally(() => this.#close.resolve());
     return this.#stopping;
   }
@@ -134,12 +149,15 @@ interface Parts {
   readonly http: HttpListener;
   readonly connectionCount: ConnectionCount;
   readonly threads: readonly Thread[];
+  readonly tls: TlsMaterial | undefined;
+  readonly secret: Uint8Array;
 }
 
 async function launch(startup: Startup, build: (parts: Parts, port: number) => Broker): Promise<Broker> {
   const { config, logger } = startup;
   const phase: BrokerPhase = { current: "recovering" };
   let runtime: Runtime | undefined;
+  const tls = readTls(config, Date.now());
   // Health is answered from here on; everything else when recovery is done.
   const http = listenHttp({
     config,
@@ -148,6 +166,7 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
     logger,
     version: VERSION,
     phase: adminPhase(phase),
+    tls,
     runtime: () => runtime,
   });
   const threads: Thread[] = [];
@@ -155,11 +174,13 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
     const manualClock = startup.manualClockMs !== null;
     const engine = await openEngineAside(engineOptions(config, startup.manualClockMs));
     const connectionCount = new ConnectionCount();
-    runtime = new Runtime({ engine, config, logger, serverName: SERVER_NAME, manualClock, connectionCount });
-    const parts: Parts = { config, connectionCount, logger, phase, runtime, http, threads };
+    const secret = newSecret();
+    runtime = new Runtime({ engine, config, logger, serverName: SERVER_NAME, manualClock, connectionCount, secret });
+    const parts: Parts = { config, connectionCount, logger, phase, runtime, http, threads, tls, secret };
     logRecovery(engine.recovery(), logger);
-    const port = runtime.listen(config.port);
-    runtime.startTransforms(port, startup.transformCommand);
+    await checkLogins(config, runtime);
+    const port = runtime.listen(config.port, tls);
+    runtime.startTransforms(startup.transformCommand);
     await startThreads(startup, parts, port);
     phase.current = "ready";
     logger.info("serving", {
@@ -201,10 +222,25 @@ async function startThreads(startup: Startup, parts: Parts, port: number): Promi
         logLevel: startup.logLevel,
         manualClock: startup.manualClockMs !== null,
         connections: parts.connectionCount.shared,
+        tls: parts.tls,
+        secret: parts.secret,
       },
       "serving",
     );
   }
+}
+
+function watchCertificates({ config, logger, runtime, http, threads }: Parts, current: TlsMaterial): Certificates {
+  return new Certificates({
+    config,
+    logger,
+    current,
+    onChanged(tls) {
+      http.replaceTls(tls);
+      runtime.replaceTls(tls);
+      for (const thread of threads) thread.tell({ type: "certificates", tls });
+    },
+  });
 }
 
 async function shutDown(parts: Parts): Promise<void> {

@@ -5,8 +5,9 @@
 import type { Server } from "bun";
 import {
   adminHandler,
-  type ApiHandler,
   errorResponse,
+  type LogInHandler,
+  logInHandler,
   type Phase,
   plainError,
   type RegistryHandler,
@@ -15,11 +16,13 @@ import {
 import type { Schemas } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { dashboardHandler } from "../dashboard/index.ts";
-import { MillraceError } from "../errors/index.ts";
+import { MillraceError, toMillraceError } from "../errors/index.ts";
 import type { MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
-import { type WebSocketState, webSocketHandlers } from "../net/index.ts";
+import { httpTls, type TlsMaterial, type WebSocketState, webSocketHandlers } from "../net/index.ts";
+import type { Authorizer, HttpLogins, Principal, Resource } from "../security/index.ts";
 import { restApi } from "./api.ts";
+import { type Listen, Replaceable } from "./replaceable.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface HttpOptions {
@@ -28,6 +31,7 @@ export interface HttpOptions {
   readonly registryPort: number;
   readonly logger: Logger;
   readonly version: string;
+  readonly tls: TlsMaterial | undefined;
   readonly phase: () => Phase;
   /** There once the phase has been `ready`. */
   readonly runtime: () => Runtime | undefined;
@@ -36,27 +40,36 @@ export interface HttpOptions {
 export interface HttpListener {
   readonly port: number;
   readonly registryPort: number;
+  /** From now on, new connections see this certificate. */
+  replaceTls(tls: TlsMaterial): void;
   stop(): Promise<void>;
 }
 
 const WS_PATH = "/ws";
+const BROKER: Resource = { kind: "broker", namespace: "", name: "" };
 /** `\u0061` for one byte. */
 const ESCAPED_BYTES_MAX = 6;
 const OTHER_BODY_BYTES_MAX = 1024 * 1024;
+
+/** Who sends a request. @param remote address of the peer. @throws unauthenticated, unauthorized, limit_exceeded. */
+export type Authenticate = (request: Request, remote: string) => Promise<Principal>;
 
 /** @throws EADDRINUSE and its like, as Bun gives them. */
 export function listenHttp(options: HttpOptions): HttpListener {
   const { logger, phase } = options;
   const schemas = (): Schemas | undefined => (phase() === "recovering" ? undefined : options.runtime()?.schemas);
-  const registry = guarded(
-    registryHandler({ schemas, phase, authorizer: () => options.runtime()?.access.authorizer, logger }),
-  );
-  const admin = listenAdmin(options, registry);
+  const authorizer = (): Authorizer | undefined => options.runtime()?.access.authorizer;
+  const registry = registryHandler({ schemas, phase, authenticate: authenticator(options), authorizer, logger });
+  const admin = new Replaceable(adminListener(options, registry), options.port, options.tls);
   try {
-    const own = listenRegistry(options, registry);
+    const own = new Replaceable(registryListener(options, registry), options.registryPort, options.tls);
     return {
-      port: admin.port ?? 0,
-      registryPort: own.port ?? 0,
+      port: admin.port,
+      registryPort: own.port,
+      replaceTls(tls) {
+        admin.replace(tls);
+        own.replace(tls);
+      },
       stop: async () => void (await Promise.all([admin.stop(true), own.stop(true)])),
     };
   } catch (error) {
@@ -65,40 +78,52 @@ export function listenHttp(options: HttpOptions): HttpListener {
   }
 }
 
-function listenAdmin(options: HttpOptions, registry: RegistryHandler): Server<WebSocketState> {
+function adminListener(options: HttpOptions, registry: RegistryHandler): Listen<Server<WebSocketState>> {
   const { config, logger, phase } = options;
+  const authenticate = authenticator(options);
   const admin = adminHandler({
     phase,
     logger,
     registry,
-    api: guardedApi(restApi(options)),
+    logIn: logInOf(options),
+    needMetrics: async (request, remote) => {
+      const principal = await authenticate(request, remote);
+      required(options.runtime()).access.authorizer.authorize(principal, "metrics.read", BROKER);
+    },
+    api: restApi(options, authenticate),
     snapshot: () => snapshotOf(required(options.runtime()), options.version),
   });
   const dashboard = dashboardHandler();
-  return Bun.serve<WebSocketState>({
-    ...common(options),
-    port: options.port,
-    fetch: (request, self) => {
-      const { pathname } = new URL(request.url);
-      if (pathname === WS_PATH) return upgrade(request, self, phase());
-      return dashboard(request, pathname) ?? admin(request, self.requestIP(request)?.address ?? "");
-    },
-    websocket: webSocketHandlers(() => required(options.runtime()).loop, config.frameBytesMax),
-  });
+  const websocket = webSocketHandlers(() => required(options.runtime()).loop, config.frameBytesMax);
+  return (port, tls) =>
+    Bun.serve<WebSocketState>({
+      ...common(options, tls),
+      port,
+      fetch: (request, self) => {
+        const { pathname } = new URL(request.url);
+        if (pathname === WS_PATH) return upgraded(request, self, options);
+        return dashboard(request, pathname) ?? admin(request, self.requestIP(request)?.address ?? "");
+      },
+      websocket,
+    });
 }
 
-function listenRegistry(options: HttpOptions, registry: RegistryHandler): Server<undefined> {
-  return Bun.serve({
-    ...common(options),
-    port: options.registryPort,
-    fetch: (request) => registry(request, new URL(request.url).pathname),
-  });
+function registryListener(options: HttpOptions, registry: RegistryHandler): Listen<Server<undefined>> {
+  return (port, tls) =>
+    Bun.serve({
+      ...common(options, tls),
+      port,
+      fetch: (request, self) =>
+        registry(request, new URL(request.url).pathname, self.requestIP(request)?.address ?? ""),
+    });
 }
 
-function common({ config, logger }: HttpOptions) {
+function common({ config, logger }: HttpOptions, tls: TlsMaterial | undefined) {
   return {
     hostname: config.host,
-    reusePort: config.threads > 1,
+    // Listeners of other threads, or the next one with another certificate, have the same port.
+    reusePort: config.threads > 1 || tls !== undefined,
+    ...(tls === undefined ? {} : { tls: httpTls(tls) }),
     development: false,
     // A schema's text in a JSON body, where each of its bytes may be escaped.
     maxRequestBodySize: config.schemaBytesMax * ESCAPED_BYTES_MAX + OTHER_BODY_BYTES_MAX,
@@ -109,42 +134,39 @@ function common({ config, logger }: HttpOptions) {
   } as const;
 }
 
-/** Refuses pages of other machines, as for WebSockets. */
-function guarded(registry: RegistryHandler): RegistryHandler {
-  return (request, path) => {
-    if (isLocalOrigin(request.headers.get("origin"))) return registry(request, path);
-    return Promise.resolve(plainError(403, "pages of other machines may not use the registry"));
-  };
+function authenticator({ runtime, tls }: HttpOptions): Authenticate {
+  const isEncrypted = tls !== undefined;
+  return async (request, address) => required(runtime()).logins.http.authenticate(request, { address, isEncrypted });
 }
 
-/** The same for the REST interface: a page can send some requests without asking. */
-function guardedApi(api: ApiHandler): ApiHandler {
-  return (request, remote) => {
-    if (isLocalOrigin(request.headers.get("origin"))) return api(request, remote);
-    return Promise.resolve(plainError(403, "pages of other machines may not use the API"));
+function logInOf({ config, logger, phase, runtime, tls }: HttpOptions): LogInHandler {
+  const logins = (): HttpLogins => {
+    if (phase() === "stopping") throw new MillraceError("shutting_down");
+    return required(runtime()).logins.http;
   };
+  const isRequired = config.authentication === "required";
+  return logInHandler({ logins, isRequired, isEncrypted: tls !== undefined, logger });
 }
 
-function upgrade(request: Request, server: Server<WebSocketState>, phase: Phase): Response | undefined {
+function upgraded(request: Request, server: Server<WebSocketState>, options: HttpOptions): Response | undefined {
+  try {
+    return upgrade(request, server, options);
+  } catch (error) {
+    return errorResponse(toMillraceError(error));
+  }
+}
+
+/** Who connects logs in by its HELLO, so no cookie of a page counts here; which pages may connect is decided by origin. */
+function upgrade(request: Request, server: Server<WebSocketState>, options: HttpOptions): Response | undefined {
+  const phase = options.phase();
   if (phase !== "ready")
     return errorResponse(new MillraceError(phase === "recovering" ? "not_ready" : "shutting_down"));
-  if (!isLocalOrigin(request.headers.get("origin"))) {
-    return plainError(403, "pages of other machines may not connect; the broker authenticates nobody yet");
-  }
+  required(options.runtime()).logins.http.needOrigin(request);
   const address = server.requestIP(request);
-  const data: WebSocketState = { connection: undefined, remote: `${address?.address}:${address?.port}` };
+  const peer = { address: address?.address ?? "", isEncrypted: options.tls !== undefined, isInternal: false };
+  const data: WebSocketState = { connection: undefined, remote: `${address?.address}:${address?.port}`, peer };
   if (server.upgrade(request, { data })) return undefined;
   return plainError(426, "this path takes WebSocket connections");
-}
-
-/**
- * A browser sends the origin of its page with every WebSocket handshake, and asks nobody: without this check any web
- * page could talk to a broker on the loopback interface. Programs send no origin.
- */
-function isLocalOrigin(origin: string | null): boolean {
-  if (origin === null) return true;
-  const host = URL.parse(origin)?.hostname ?? "";
-  return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 /** What the broker counts, of all its threads. */

@@ -48,7 +48,7 @@ import type { Config } from "../config/index.ts";
 import { ERRORS } from "../errors/index.ts";
 import { DelayMeter, type TopicCounters, type WorkerGauges } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
-import { type ConnectionCount, listenTcp, type TcpListener, WorkerLoop } from "../net/index.ts";
+import { type ConnectionCount, type TlsMaterial, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
 import { AccessState } from "../security/index.ts";
 import {
@@ -65,6 +65,8 @@ import { snapshotOf } from "./http.ts";
 import { Overview } from "./overview.ts";
 import { Settings } from "./settings.ts";
 import { VERSION } from "./version.ts";
+import { type Logins, openLogins } from "./logins.ts";
+import { openListeners, type TcpListeners } from "./tcp-listeners.ts";
 import { hostTransforms, type TransformHosting } from "./transforms.ts";
 import { type Pressure, Watermarks } from "./watermarks.ts";
 import { within } from "./within.ts";
@@ -78,6 +80,8 @@ export interface RuntimeOptions {
   readonly manualClock: boolean;
   /** Of all threads. */
   readonly connectionCount: ConnectionCount;
+  /** Of this broker, see logins.ts. */
+  readonly secret: Uint8Array;
 }
 
 const SWEEP_MS = 50;
@@ -100,6 +104,8 @@ export class Runtime {
   readonly schemas: Schemas;
   /** Who may do what. */
   readonly access: OpenAccess;
+  /** Who is there. */
+  readonly logins: Logins;
   readonly #options: RuntimeOptions;
   readonly #metadata: MetadataLog;
   readonly #topics: Topics;
@@ -121,7 +127,7 @@ export class Runtime {
   readonly #sweepers: Timer[];
   /** Of the first worker. */
   readonly #watermarks: Watermarks | undefined;
-  #listener: TcpListener | undefined;
+  #listeners: TcpListeners | undefined;
   /** Of the first worker, from the moment there is a port. */
   #hosting: TransformHosting | undefined;
   #isLive = false;
@@ -142,6 +148,14 @@ export class Runtime {
       others: [accessState],
     });
     this.access = openAccess(accessState, { log: this.#metadata, config, logger, now: () => engine.now() });
+    const { access, mailroom: threads } = this;
+    this.logins = openLogins({
+      config,
+      state: accessState,
+      audit: access.audit,
+      mailroom: threads,
+      secret: options.secret,
+    });
     this.#topics = new Topics(engine, this.#metadata, config);
     this.#spaces = new Spaces(engine, this.#metadata, spaceLogConfig(config));
     this.#definitions = new Definitions(engine, this.#metadata, { spaces: this.#spaces, limits: config });
@@ -263,17 +277,25 @@ export class Runtime {
   }
 
   /** @returns the port. */
-  listen(port: number): number {
+  listen(port: number, tls: TlsMaterial | undefined): number {
     const { config, logger } = this.#options;
-    this.#listener = listenTcp({ host: config.host, port, reusePort: config.threads > 1, loop: this.loop, logger });
-    return this.#listener.port;
+    const ownSecret = this.engine.worker === 0 ? this.logins.authenticator.internalSecret : undefined;
+    this.#listeners = openListeners({ config, logger, loop: this.loop, port, tls, ownSecret });
+    return this.#listeners.port;
+  }
+
+  /** From now on, new connections see this certificate. */
+  replaceTls(tls: TlsMaterial): void {
+    if (!this.#isStopping) this.#listeners?.replaceTls(tls);
   }
 
   /** Begins to run the transforms, as the first worker does. @param command runs a worker's process. */
-  startTransforms(port: number, command: readonly string[]): void {
+  startTransforms(command: readonly string[]): void {
     const { config, logger } = this.#options;
     const { mailroom, groups } = this;
-    this.#hosting = hostTransforms({ config, logger, mailroom, groups, port, command });
+    const own = this.#listeners?.own;
+    if (own === undefined) throw new Error("transforms are started when the broker listens");
+    this.#hosting = hostTransforms({ config, logger, mailroom, groups, own, command });
     for (const transform of this.#metadata.state.transforms.all()) {
       this.#hosting.apply({ type: "transform_put", transform });
     }
@@ -317,7 +339,7 @@ export class Runtime {
   /** Takes no new connections and no new work. */
   refuse(): void {
     this.#isStopping = true;
-    this.#listener?.stop();
+    this.#listeners?.stop();
     for (const connection of this.loop.connections()) connection.pause();
   }
 
@@ -341,7 +363,7 @@ export class Runtime {
   /** Ends everything but the engine. */
   close(): void {
     this.#isStopping = true;
-    this.#listener?.stop();
+    this.#listeners?.stop();
     for (const connection of [...this.loop.connections()]) connection.terminate();
     this.loop.stop();
     for (const sweeper of this.#sweepers) clearInterval(sweeper);
@@ -403,6 +425,7 @@ export class Runtime {
       limits: config,
       logger,
       ...this.access,
+      authenticator: this.logins.authenticator,
       serverName,
       monotonicMs,
       turnSoon: () => this.loop.turnSoon(),

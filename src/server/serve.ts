@@ -38,6 +38,7 @@ export async function serve(words: readonly string[]): Promise<number> {
       ...(isCompiled() ? { transformCommand: [process.execPath, "transform-worker"] } : {}),
     });
     supervisor.ready(`serving ${config.host}:${broker.port}, HTTP ${broker.httpPort}`);
+    process.on("SIGHUP", () => reloadCertificates(broker));
     await Promise.race([stopped, broker.closed]);
     supervisor.stopping();
     await broker.stop();
@@ -67,6 +68,15 @@ function firstSignal(): Promise<void> {
     process.on("SIGTERM", take);
     process.on("SIGINT", take);
   });
+}
+
+/** What is wrong with new certificates is no reason to end. */
+function reloadCertificates(broker: Broker): void {
+  try {
+    broker.reloadCertificates();
+  } catch (error) {
+    process.stderr.write(`millrace: ${(error as Error).message}\n`);
+  }
 }
 
 /** What the command line's own words for failures do not cover. @throws everything else. */

@@ -1,6 +1,7 @@
 /** The other threads of a broker: messages between the first worker and each of them, and how they are started. */
 import type { Config } from "../config/index.ts";
 import { type ErrorName, MillraceError } from "../errors/index.ts";
+import type { TlsMaterial } from "../net/index.ts";
 import type { LogLevel } from "../stdx/index.ts";
 import { within } from "./within.ts";
 
@@ -18,7 +19,12 @@ export type ToThread =
       readonly logLevel: LogLevel;
       readonly manualClock: boolean;
       readonly connections: SharedArrayBuffer;
+      readonly tls: TlsMaterial | undefined;
+      /** Of this broker, see logins.ts. */
+      readonly secret: Uint8Array;
     }
+  /** New connections see this certificate. */
+  | { readonly type: "certificates"; readonly tls: TlsMaterial }
   /** Finish what is in flight, say goodbye. */
   | { readonly type: "drain"; readonly timeoutMs: number }
   /** End; the thread closes itself. */
@@ -64,6 +70,11 @@ export class Thread {
     });
     this.#worker.postMessage(message);
     return (await promise) as Extract<FromThread, { type: T }>;
+  }
+
+  /** Sends a message that has no answer. */
+  tell(message: Extract<ToThread, { type: "certificates" }>): void {
+    this.#worker.postMessage(message);
   }
 
   /** Ends the thread; by force when it does not end by itself. */

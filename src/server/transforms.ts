@@ -12,6 +12,7 @@ import {
 import type { Config } from "../config/index.ts";
 import { isMillraceError } from "../errors/index.ts";
 import type { Logger } from "../stdx/index.ts";
+import type { OwnAddress } from "./tcp-listeners.ts";
 import { groupOf, type Stored, TransformHost, type TrialMessage } from "../transforms/index.ts";
 
 export interface HostingOptions {
@@ -19,8 +20,7 @@ export interface HostingOptions {
   readonly logger: Logger;
   readonly mailroom: Mailroom;
   readonly groups: Groups;
-  /** Of the native protocol. */
-  readonly port: number;
+  readonly own: OwnAddress;
   readonly command: readonly string[];
 }
 
@@ -34,9 +34,9 @@ const FORGET_MS = 20_000;
 const STOP_MS = 5_000;
 const FORGET_RETRY_MS = 500;
 
-export function hostTransforms({ config, logger, mailroom, groups, port, command }: HostingOptions): TransformHosting {
+export function hostTransforms({ config, logger, mailroom, groups, own, command }: HostingOptions): TransformHosting {
   const host = new TransformHost({
-    url: `millrace://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`,
+    ...own,
     folder: config.transformsDir,
     command,
     logger,

@@ -19,12 +19,12 @@ function post(message: FromThread): void {
 }
 
 function serve(message: Extract<ToThread, { type: "serve" }>): Serving {
-  const { config, version, serverName, manualClock } = message;
+  const { config, version, serverName, manualClock, secret } = message;
   const logger = createLogger(message.logLevel, (line) => post({ type: "log", line }), { worker: message.worker });
   const engine = attachEngine(message.engineId, message.worker);
   const connectionCount = new ConnectionCount(message.connections);
-  const runtime = new Runtime({ engine, config, logger, serverName, manualClock, connectionCount });
-  runtime.listen(message.port);
+  const runtime = new Runtime({ engine, config, logger, serverName, manualClock, connectionCount, secret });
+  runtime.listen(message.port, message.tls);
   let isStopping = false;
   const http = listenHttp({
     config,
@@ -32,6 +32,7 @@ function serve(message: Extract<ToThread, { type: "serve" }>): Serving {
     registryPort: message.registryPort,
     logger,
     version,
+    tls: message.tls,
     phase: () => (isStopping ? "stopping" : "ready"),
     runtime: () => runtime,
   });
@@ -60,6 +61,10 @@ export function runThread(): void {
       case "serve":
         serving = serve(message);
         return post({ type: "serving" });
+      case "certificates":
+        serving?.runtime.replaceTls(message.tls);
+        serving?.http.replaceTls(message.tls);
+        return;
       case "drain":
         await serving?.runtime.drain(message.timeoutMs);
         return post({ type: "drained" });

@@ -11,6 +11,8 @@ export interface Hello {
   readonly client: string;
   readonly namespace: string;
   readonly heartbeatMs: number;
+  /** Who the peer says it is (log-in.ts); nil for nobody. */
+  readonly auth: unknown;
 }
 
 /** What a client may ask for by name. */
@@ -43,12 +45,13 @@ export function parseHello(args: readonly unknown[], heartbeatMs: number): Hello
     features: wanted.filter((feature) => FEATURES.includes(feature)),
     client: (optional(fields["client"], "client", asText) ?? "").slice(0, CLIENT_LENGTH_MAX),
     namespace,
+    auth: fields["auth"],
     heartbeatMs: asked === 0 ? heartbeatMs : Math.min(Math.max(asked, HEARTBEAT_MS_MIN), heartbeatMs),
   };
 }
 
-/** The result of HELLO's OK. */
-export function welcome(hello: Hello, session: Session): Record<string, unknown> {
+/** The result of HELLO's OK. @param proof of the broker, where the mechanism has one. */
+export function welcome(hello: Hello, session: Session, proof?: Uint8Array): Record<string, unknown> {
   const { limits, serverName } = session.services;
   return {
     version: hello.version,
@@ -56,6 +59,7 @@ export function welcome(hello: Hello, session: Session): Record<string, unknown>
     server: serverName,
     namespace: hello.namespace,
     principal: session.principal.name,
+    ...(proof === undefined ? {} : { auth: proof }),
     connection: session.serial,
     heartbeatMs: hello.heartbeatMs,
     publishCreditBytes: limits.publishCreditBytes,

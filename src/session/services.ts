@@ -16,7 +16,7 @@ import type {
   Views,
 } from "../broker/index.ts";
 import type { Logger } from "../stdx/index.ts";
-import type { Access, Audit, Authorizer } from "../security/index.ts";
+import type { Access, Audit, Authenticator, Authorizer } from "../security/index.ts";
 import type { Connections } from "./connections.ts";
 import type { SessionHub } from "./hub.ts";
 import type { AnyOperation } from "./operation.ts";
@@ -62,6 +62,7 @@ export interface SessionServices {
   readonly operations: ReadonlyMap<number, AnyOperation>;
   readonly limits: SessionLimits;
   readonly logger: Logger;
+  readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   /** Users, roles and rules. */
   readonly access: Access;

@@ -3,6 +3,7 @@
  * not pass here; the core handles them.
  *
  *     1 HELLO [1, corr, {version: [min, max], features, client, namespace, heartbeatMs, auth}] -> OK
+ *     7 AUTH_CHALLENGE [7, corr, data]   8 AUTH_RESPONSE [8, corr, data]     between HELLO and its OK (log-in.ts)
  *     2 PING [2, token]   3 PONG [3, token]   4 GOODBYE [4, code, message]     both ways
  *     5 OK [5, corr, result]   6 ERROR [6, corr, code, name, message, retryable, details]
  */
@@ -14,7 +15,8 @@ import type { Operation as Permission, Principal, Resource } from "../security/i
 import { anonymous } from "../security/index.ts";
 import type { Caller } from "./caller.ts";
 import { type GroupSubscription, requireGroup } from "./group-subscription.ts";
-import { parseHello, welcome } from "./handshake.ts";
+import { type Hello, parseHello, welcome } from "./handshake.ts";
+import { type LoggedIn, LogIn } from "./log-in.ts";
 import type { Running } from "./operation.ts";
 import type { SessionServices } from "./services.ts";
 import type { Subscription } from "./subscriptions.ts";
@@ -55,6 +57,8 @@ export class Session implements Caller, ConnectionHandler {
   readonly #connection: Connection;
   readonly #openedMs: number;
   #isOpen = false;
+  /** Between HELLO and its answer. */
+  #handshake: { readonly correlation: number; readonly hello: Hello; readonly logIn: LogIn } | undefined;
   #saidGoodbye = false;
   #inFlight = 0;
   #heartbeatMs = 0;
@@ -204,6 +208,11 @@ export class Session implements Caller, ConnectionHandler {
         this.goodbye("timeout", `no HELLO within ${handshakeTimeoutMs} ms`);
       return;
     }
+    const { expiresAtMs } = this.principal;
+    if (expiresAtMs !== undefined && Date.now() >= expiresAtMs) {
+      this.goodbye("unauthenticated", "the token has expired: log in with a new one");
+      return;
+    }
     const silentMs = nowMs - this.#heardMs;
     if (silentMs > SILENT_INTERVALS_MAX * this.#heartbeatMs) {
       this.goodbye("heartbeat_missed", `nothing was heard for ${Math.round(silentMs)} ms`);
@@ -214,7 +223,8 @@ export class Session implements Caller, ConnectionHandler {
   }
 
   #dispatch(op: number, args: unknown[]): void {
-    if (!this.#isOpen && op !== Op.HELLO && op !== Op.GOODBYE) {
+    const isOfHandshake = op === Op.HELLO || op === Op.GOODBYE || op === Op.AUTH_RESPONSE;
+    if (!this.#isOpen && !isOfHandshake) {
       this.goodbye("handshake_required", "the first frame must be HELLO");
       return;
     }
@@ -239,6 +249,7 @@ export class Session implements Caller, ConnectionHandler {
       throw new MillraceError("malformed_frame", `op ${op} has no correlation id`);
     }
     if (op === Op.HELLO) this.#hello(correlation, rest);
+    else if (op === Op.AUTH_RESPONSE) this.#respond(correlation, rest);
     else this.#run(op, correlation, rest);
   }
 
@@ -286,27 +297,70 @@ export class Session implements Caller, ConnectionHandler {
   }
 
   #hello(correlation: number, args: unknown[]): void {
-    if (this.#isOpen) {
-      this.#refuse(correlation, new MillraceError("protocol_error", "the handshake is done already"));
+    if (this.#isOpen || this.#handshake !== undefined) {
+      this.#refuse(correlation, new MillraceError("protocol_error", "the handshake is done or under way already"));
       return;
     }
     try {
-      const hello = parseHello(args, this.services.limits.heartbeatMs);
-      this.principal = anonymous(hello.namespace);
-      this.authorize("connect", { kind: "namespace", namespace: hello.namespace, name: "" });
-      this.services.namespaces.require(hello.namespace);
-      if (this.services.isStopping()) throw new MillraceError("shutting_down");
-      this.namespace = hello.namespace;
-      this.clientName = hello.client;
-      this.#heartbeatMs = hello.heartbeatMs;
-      this.#countForQuotas(true);
-      this.#isOpen = true;
-      this.#pingedMs = this.services.monotonicMs();
-      this.send(encodeOk(correlation, welcome(hello, this)));
+      const { authenticator, limits } = this.services;
+      const { peer } = this.#connection.transport;
+      const hello = parseHello(args, limits.heartbeatMs);
+      const logIn = new LogIn(authenticator, peer);
+      this.#handshake = { correlation, hello, logIn };
+      if (authenticator.isRequired || peer.isInternal) void this.#begin(logIn, hello);
+      else this.#welcome({ identity: anonymous(hello.namespace) });
     } catch (error) {
-      this.#refuse(correlation, error);
-      const fault = toMillraceError(error);
-      this.goodbye(fault.codeName, fault.message);
+      this.#reject(correlation, error);
     }
+  }
+
+  async #begin(logIn: LogIn, { auth }: Hello): Promise<void> {
+    try {
+      const step = await logIn.begin(auth);
+      if (this.#connection.isClosing || this.#handshake === undefined) return;
+      if (step instanceof Uint8Array) this.send(encodeFrame(Op.AUTH_CHALLENGE, this.#handshake.correlation, step));
+      else this.#welcome(step);
+    } catch (error) {
+      if (this.#handshake !== undefined) this.#reject(this.#handshake.correlation, error);
+    }
+  }
+
+  #respond(correlation: number, [data]: unknown[]): void {
+    try {
+      const handshake = this.#handshake;
+      if (handshake === undefined || handshake.correlation !== correlation) {
+        throw new MillraceError("protocol_error", "there is no log-in that this belongs to");
+      }
+      this.#welcome(handshake.logIn.respond(data));
+    } catch (error) {
+      if (this.#isOpen) this.#refuse(correlation, error);
+      else this.#reject(correlation, error);
+    }
+  }
+
+  /** The handshake is done. @throws what the peer may not do. */
+  #welcome({ identity, final }: LoggedIn): void {
+    const handshake = this.#handshake;
+    if (handshake === undefined) return;
+    const { hello, correlation } = handshake;
+    this.principal = { ...identity, namespace: hello.namespace };
+    this.authorize("connect", { kind: "namespace", namespace: hello.namespace, name: "" });
+    this.services.namespaces.require(hello.namespace);
+    if (this.services.isStopping()) throw new MillraceError("shutting_down");
+    this.namespace = hello.namespace;
+    this.clientName = hello.client;
+    this.#heartbeatMs = hello.heartbeatMs;
+    this.#countForQuotas(true);
+    this.#handshake = undefined;
+    this.#isOpen = true;
+    this.#pingedMs = this.services.monotonicMs();
+    this.send(encodeOk(correlation, welcome(hello, this, final)));
+  }
+
+  /** Refuses the handshake, which ends the connection. */
+  #reject(correlation: number, error: unknown): void {
+    this.#refuse(correlation, error);
+    const fault = toMillraceError(error);
+    this.goodbye(fault.codeName, fault.codeName === "internal" ? "internal error" : fault.message);
   }
 }

@@ -11,6 +11,7 @@ export {
   equalBytes,
   exclusiveOr,
   hashOf,
+  isScramMechanism,
   newNonce,
   preparePassword,
   readClientFinal,

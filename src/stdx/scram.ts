@@ -10,6 +10,10 @@
 export const SCRAM_MECHANISMS = ["SCRAM-SHA-256", "SCRAM-SHA-512"] as const;
 export type ScramMechanism = (typeof SCRAM_MECHANISMS)[number];
 
+export function isScramMechanism(text: string): text is ScramMechanism {
+  return (SCRAM_MECHANISMS as readonly string[]).includes(text);
+}
+
 /** Fewer would be cheap to guess (RFC 7677, section 4), more let a hostile server keep its clients busy. */
 export const SCRAM_ITERATIONS_MIN = 4096;
 export const SCRAM_ITERATIONS_MAX = 10_000_000;

@@ -13,6 +13,8 @@ import { Running, type Status, type Stored } from "./running.ts";
 export interface HostOptions {
   /** Of the broker, as its own workers reach it. */
   readonly url: string;
+  /** What its processes log in with; null where nobody has to. */
+  readonly secret: string | null;
   /** Absolute path of `transformsDir`. */
   readonly folder: string;
   /** Program and arguments that run worker.ts. */
@@ -130,12 +132,12 @@ export class TransformHost {
   }
 
   #spawn({ namespace, name, definition }: Stored, onMessage: (message: FromWorker) => void): WorkerProcess {
-    const { url, folder, command, logger, stopMs } = this.#options;
+    const { url, secret, folder, command, logger, stopMs } = this.#options;
     this.#scratch ??= mkdtempSync(join(tmpdir(), "millrace-transforms-"));
     return new WorkerProcess({
       command,
       scratch: this.#scratch,
-      assignment: { namespace, name, definition, url, folder },
+      assignment: { namespace, name, definition, url, secret, folder },
       stopMs,
       onMessage,
       onLine: (line) => logger.info(line, { transform: name, namespace }),

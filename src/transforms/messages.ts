@@ -31,6 +31,8 @@ export interface Assignment {
   readonly definition: Definition;
   /** Of the broker, over loopback. */
   readonly url: string;
+  /** To log in with there; null where nobody has to. */
+  readonly secret: string | null;
   /** Absolute path of the functions' folder. */
   readonly folder: string;
   /** File that the process keeps its place in, see progress.ts. */

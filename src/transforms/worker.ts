@@ -29,13 +29,14 @@ function tell(message: FromWorker): void {
 }
 
 async function load(assignment: Assignment): Promise<Loaded> {
-  const { definition, name, namespace, url, folder, progressFile } = assignment;
+  const { definition, name, namespace, url, secret, folder, progressFile } = assignment;
   const progress = new ProgressWriter(progressFile);
   // A step that does not yield keeps the connection silent for its time.
   const heartbeatMs = Math.max(HEARTBEAT_MS, definition.timeoutMs ?? 0);
   // A lost connection is the end: the next process begins at what is committed.
   const reconnect = { enabled: false };
-  const client = await connect(url, { namespace, clientName: `transform/${name}`, heartbeatMs, reconnect });
+  const auth = secret === null ? {} : { auth: { mechanism: "INTERNAL", secret } as const };
+  const client = await connect(url, { namespace, clientName: `transform/${name}`, heartbeatMs, reconnect, ...auth });
   const sources: StepSources = {
     function: (step) => loadFunction(folder, step, name),
     jsonToAvro: async (step) => jsonToAvro(client, new SchemaStore(client.schemas), step),

@@ -2,15 +2,22 @@
 import { expect, test } from "bun:test";
 import { type Phase, registryHandler } from "../../src/admin/index.ts";
 import type { Schemas } from "../../src/broker/index.ts";
-import { AccessState, Authorizer, noAudit } from "../../src/security/index.ts";
+import { AccessState, anonymous, Authorizer, noAudit, type Principal } from "../../src/security/index.ts";
 import { createLogger } from "../../src/stdx/index.ts";
 
 async function ask(options: { phase: Phase; schemas?: Schemas; isOpen?: boolean; lines?: string[] }): Promise<unknown> {
   const { phase, schemas, isOpen = true, lines = [] } = options;
   const logger = createLogger("info", (line) => lines.push(line));
   const authorizer = new Authorizer({ state: new AccessState(), isOpen, audit: noAudit });
-  const handler = registryHandler({ phase: () => phase, schemas: () => schemas, authorizer: () => authorizer, logger });
-  const response = await handler(new Request("http://localhost/subjects"), "/subjects");
+  const authenticate = (): Promise<Principal> => Promise.resolve(anonymous("default"));
+  const handler = registryHandler({
+    phase: () => phase,
+    schemas: () => schemas,
+    authorizer: () => authorizer,
+    authenticate,
+    logger,
+  });
+  const response = await handler(new Request("http://localhost/subjects"), "/subjects", "127.0.0.1");
   return { status: response.status, body: await response.json() };
 }
 

@@ -76,9 +76,9 @@ describe("where values come from", () => {
 
   test("every key can be set by its variable and by its flag", () => {
     const given = configEntries(loadConfig({ cwd: folder() }));
-    for (const { key, value: standard } of given) {
+    for (const { key, value } of given) {
       // An empty variable counts as not set.
-      const value = standard === "" ? "/somewhere" : standard;
+      if (value === "") continue;
       const env = { [envName(key)]: String(value) };
       const flags = [flagName(key), String(value)];
       expect(loadConfig({ cwd: "/nowhere", env }).sources[key]).toBe(`environment ${envName(key)}`);
@@ -96,7 +96,11 @@ describe("what is refused", () => {
     ["port", "70000"],
     ["port", "tcp://10.1.2.3:7400"],
     ["port", "1.5"],
-    ["host", "0.0.0.0"],
+    ["host", "two words"],
+    ["allowedOrigins", "app.example.com"],
+    ["allowedOrigins", "https://app.example.com/path"],
+    ["jwtJwksUrl", "http://id.example.com/keys"],
+    ["insecure", "perhaps"],
     ["storage", "tape"],
     ["frameBytesMax", "16 MB B"],
     ["sessionTimeoutMs", "99"],
@@ -164,4 +168,38 @@ test("the list in the README is the list of settings", async () => {
     const row = readme.split("\n").find((line) => line.startsWith(`| ${key} `)) ?? `no row for ${key}`;
     expect(row.split("|").map((cell) => cell.trim())).toEqual(["", key, standard, accepts, doc, ""]);
   }
+});
+
+describe("serving other machines", () => {
+  const files = { tlsCertFile: "/c", tlsKeyFile: "/k" };
+  const keys = { jwtJwksFile: "/j", jwtIssuer: "i", jwtAudience: "a" };
+  test.each([
+    ["an open address without log-ins", { host: "0.0.0.0" }, /nobody has to log in: set authentication to required/],
+    ["an open IPv6 address", { host: "::" }, /nobody has to log in/],
+    ["a certificate without its key", { tlsCertFile: "/c" }, /go together/],
+    ["certificates of clients without TLS", { tlsClientAuth: "required", tlsClientCaFile: "/a" }, /needs tlsCertFile/],
+    ["certificates of clients without who signs them", { ...files, tlsClientAuth: "optional" }, /tlsClientCaFile/],
+    ["who signs them without asking for them", { ...files, tlsClientCaFile: "/a" }, /of no use/],
+    ["tokens for anybody", { ...keys, jwtAudience: "" }, /need jwtIssuer and jwtAudience/],
+    ["keys from two places", { ...keys, jwtJwksUrl: "https://id.example.com/keys" }, /exclude each other/],
+    ["an issuer without keys", { jwtIssuer: "i" }, /of no use without/],
+  ] as const)("%s is refused with what to do", (_, options, reason) => {
+    const lines = faultsOf(() => configOf(options, "/"));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(reason);
+  });
+
+  test.each([
+    { host: "0.0.0.0", authentication: "required" },
+    { host: "10.0.0.1", insecure: true },
+    { ...files, tlsClientAuth: "optional", tlsClientCaFile: "/a" },
+    keys,
+  ] as const)("%j is accepted", (options) => expect(configOf(options, "/").config).toMatchObject(options));
+
+  test("a switch may stand without a value, and takes no other word for one", () => {
+    const { config } = loadConfig({ cwd: "/nowhere", flags: ["--insecure", "--host", "0.0.0.0"] });
+    expect([config.insecure, config.host]).toEqual([true, "0.0.0.0"]);
+    expect(loadConfig({ cwd: "/nowhere", flags: ["--insecure", "false"] }).config.insecure).toBe(false);
+    expect(loadConfig({ cwd: "/nowhere", flags: ["--insecure=true"] }).config.insecure).toBe(true);
+  });
 });

@@ -7,6 +7,7 @@ import type { Transport } from "../../src/net/transport.ts";
 class FakeTransport implements Transport {
   kind: "tcp" | "ws" = "tcp";
   readonly remote = "test";
+  readonly peer = { address: "127.0.0.1", isEncrypted: false, isInternal: false };
   readonly sent: number[] = [];
   room = 0;
   writes = 0;

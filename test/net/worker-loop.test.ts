@@ -8,6 +8,7 @@ import { createLogger } from "../../src/stdx/index.ts";
 class FullTransport implements Transport {
   readonly kind = "tcp";
   readonly remote = "test";
+  readonly peer = { address: "127.0.0.1", isEncrypted: false, isInternal: false };
   writes = 0;
   state: "open" | "ended" | "terminated" = "open";
 

@@ -1,6 +1,7 @@
 /** How errors look in the registry's HTTP interface: `{"error_code", "message"}`, as Confluent's clients expect. */
 import { ERRORS, type ErrorName, MillraceError, toMillraceError } from "../../errors/index.ts";
 import { CODE } from "../../schema/index.ts";
+import { headersOf } from "../answers.ts";
 import { HttpFault } from "../http-fault.ts";
 
 export const CONTENT_TYPE = "application/vnd.schemaregistry.v1+json";
@@ -24,7 +25,7 @@ export function faultResponse(error: unknown): Response {
   const given = fault.details?.["registryCode"];
   const code = typeof given === "number" ? given : (CODES[fault.codeName] ?? codeOf(fault));
   const message = fault.codeName === "internal" ? ERRORS.internal.message : fault.message;
-  return answer(statusOf(code), code, message);
+  return answer(statusOf(code), code, message, headersOf(fault.details));
 }
 
 function codeOf({ httpStatus }: MillraceError): number {
@@ -36,6 +37,9 @@ function statusOf(code: number): number {
   return code >= 1000 ? Math.floor(code / 100) : code;
 }
 
-function answer(status: number, code: number, message: string): Response {
-  return Response.json({ error_code: code, message }, { status, headers: { "content-type": CONTENT_TYPE } });
+function answer(status: number, code: number, message: string, headers: Record<string, string> = {}): Response {
+  return Response.json(
+    { error_code: code, message },
+    { status, headers: { ...headers, "content-type": CONTENT_TYPE } },
+  );
 }

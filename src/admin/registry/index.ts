@@ -5,7 +5,7 @@
 import type { Schemas } from "../../broker/index.ts";
 import { isMillraceError, MillraceError } from "../../errors/index.ts";
 import { DEFAULT_NAMESPACE, splitSubject } from "../../schema/index.ts";
-import { anonymous, type Authorizer } from "../../security/index.ts";
+import type { Authorizer, Principal } from "../../security/index.ts";
 import type { Logger } from "../../stdx/index.ts";
 import type { Phase } from "../phase.ts";
 import { HttpFault } from "../http-fault.ts";
@@ -19,13 +19,15 @@ export interface RegistryOptions {
   /** There while the broker is ready. */
   readonly schemas: () => Schemas | undefined;
   readonly phase: () => Phase;
+  /** Who sends the request. @param remote address of the peer. @throws unauthenticated, unauthorized. */
+  readonly authenticate: (request: Request, remote: string) => Promise<Principal>;
   /** There once the phase has been `ready`. */
   readonly authorizer: () => Authorizer | undefined;
   readonly logger: Logger;
 }
 
-/** @param path of the request below the place where the registry is mounted. */
-export type RegistryHandler = (request: Request, path: string) => Promise<Response>;
+/** @param path of the request below the place where the registry is mounted. @param remote address of the peer. */
+export type RegistryHandler = (request: Request, path: string, remote: string) => Promise<Response>;
 
 /** Where the registry is mounted on the port of the other HTTP paths. */
 export const REGISTRY_PATH = "/schemas";
@@ -39,9 +41,9 @@ const BODY_TYPES = [
 
 export function registryHandler(options: RegistryOptions): RegistryHandler {
   const router = new Router(ROUTES);
-  return async (request, path) => {
+  return async (request, path, remote) => {
     try {
-      return await answer(router, options, request, path);
+      return await answer(router, options, request, { path, remote });
     } catch (error) {
       const isExpected = error instanceof HttpFault || isMillraceError(error);
       if (!isExpected) options.logger.error("a request of the registry failed", { error, url: request.url });
@@ -54,12 +56,13 @@ async function answer(
   router: Router<Route>,
   options: RegistryOptions,
   request: Request,
-  path: string,
+  { path, remote }: { path: string; remote: string },
 ): Promise<Response> {
   const schemas = options.schemas();
   if (options.phase() === "stopping") throw new MillraceError("shutting_down");
   const authorizer = options.authorizer();
   if (schemas === undefined || authorizer === undefined) throw new MillraceError("not_ready");
+  const principal = await options.authenticate(request, remote);
   const { namespace, words } = placeOf(path);
   const method = request.method === "HEAD" ? "GET" : request.method;
   const found = router.find(method, words);
@@ -67,7 +70,7 @@ async function answer(
   if ("methods" in found) throw new HttpFault(405, `HTTP 405 Method Not Allowed: ${found.methods.join(", ")} are`);
   const { route, variables } = found;
   const name = variables[0] ?? "";
-  authorizer.authorize(anonymous(namespace), route.permission, { kind: "subject", namespace, name });
+  authorizer.authorize({ ...principal, namespace }, route.permission, { kind: "subject", namespace, name });
   const body = await bodyOf(request);
   const query = new URL(request.url).searchParams;
   const result = await route.run(schemas, { words: variables, query, namespace, body });
