@@ -7,10 +7,11 @@ import type { HttpOptions } from "./http.ts";
 
 const OPS: Readonly<Record<string, number>> = Op;
 
-export function restApi({ phase, logger, runtime }: HttpOptions, authenticate: Authenticate): ApiHandler {
+export function restApi({ phase, logger, runtime, version }: HttpOptions, authenticate: Authenticate): ApiHandler {
   return apiHandler({
     phase,
     logger,
+    version,
     authenticate,
     invoke: async (by, name, fields) => {
       const worker = runtime();

@@ -2,30 +2,29 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { ERRORS } from "../../src/errors/index.ts";
 import type { Broker } from "../../src/server/index.ts";
+import { Api } from "./api-kit.ts";
 import { dial, failureOf, RawConnection, startBroker, THREADS, until } from "./harness.ts";
 
 let broker: Broker;
-let base = "";
+let api: Api;
 beforeAll(async () => {
   broker = await startBroker();
-  base = `http://127.0.0.1:${broker.httpPort}/api/v1`;
+  api = await Api.open(broker.httpPort);
 });
 afterAll(() => broker.stop());
 
 interface Row {
   readonly id: string;
   readonly client: string;
-  readonly namespace: string;
 }
 
 async function connections(query = ""): Promise<{ items: Row[]; next?: string }> {
-  return (await (await fetch(`${base}/connections${query}`)).json()) as { items: Row[]; next?: string };
+  return (await api.shown(`/connections${query}`)) as unknown as { items: Row[]; next?: string };
 }
 
-async function patch(changes: Record<string, unknown>): Promise<[number, Record<string, never>]> {
-  const headers = { "content-type": "application/json" };
-  const response = await fetch(`${base}/config`, { method: "PATCH", headers, body: JSON.stringify(changes) });
-  return [response.status, (await response.json()) as Record<string, never>];
+async function patch(changes: Record<string, unknown>): Promise<[number, Record<string, unknown>]> {
+  const { status, body } = await api.ask("PATCH", "/config", changes);
+  return [status, body];
 }
 
 test("connections of all threads are listed in pages, narrowed, and closed with the reason", async () => {
@@ -43,11 +42,11 @@ test("connections of all threads are listed in pages, narrowed, and closed with 
   const few = (await connections("?namespace=few")).items;
   expect(few.map(({ client }) => client).sort()).toEqual(["c0", "c1", "c2"]);
   const id = few.find(({ client }) => client === "c1")?.id ?? "";
-  expect((await fetch(`${base}/connections/${id}?reason=test`, { method: "DELETE" })).status).toBe(204);
+  expect((await api.ask("DELETE", `/connections/${id}?reason=test`)).status).toBe(204);
   expect(await raws[1]?.goodbye()).toBe(ERRORS.connection_closed.code);
   await until("it is gone", async () => (await connections("?namespace=few")).items.length === 2);
-  expect((await fetch(`${base}/connections/${id}`, { method: "DELETE" })).status).toBe(404);
-  expect((await fetch(`${base}/connections/none`, { method: "DELETE" })).status).toBe(404);
+  expect((await api.ask("DELETE", `/connections/${id}`)).status).toBe(404);
+  expect((await api.ask("DELETE", "/connections/none")).status).toBe(404);
   for (const raw of raws) raw.end();
   await until("all are gone", async () => (await connections()).items.length === 0);
 });
@@ -57,7 +56,7 @@ test("the overview counts what there is and what has flowed, and in a second loo
   await client.topics.create("seen", { partitions: 2 });
   for (let at = 0; at < 10; at += 1) await client.producer("seen").send({ value: "x" });
   const overview = async (): Promise<Record<string, Record<string, number>>> =>
-    (await (await fetch(`${base}/overview`)).json()) as Record<string, Record<string, number>>;
+    (await api.ask("GET", "/overview")).body as Record<string, Record<string, number>>;
   expect(await overview()).toMatchObject({
     threads: THREADS,
     counts: { topics: 1, partitions: 2, connections: 1 },
@@ -91,7 +90,7 @@ test("events show what was asked for each second with rates, and say what cannot
   await client.topics.create("watched");
   const stop = new AbortController();
   const query = "topics=overview,topic:default/watched,queue:default/nowhere";
-  const response = await fetch(`${base}/events?${query}`, { signal: stop.signal });
+  const response = await fetch(`${api.base}/events?${query}`, { signal: stop.signal });
   expect(response.headers.get("content-type")).toBe("text/event-stream");
   const seen = new Map<string, Record<string, unknown>[]>();
   await client.producer("watched").send({ value: "x" });
@@ -108,13 +107,13 @@ test("events show what was asked for each second with rates, and say what cannot
     topic: "queue:default/nowhere",
     error: { name: "queue_not_found" },
   });
-  expect((await fetch(`${base}/events?topics=planet:default/x`)).status).toBe(400);
+  expect((await fetch(`${api.base}/events?topics=planet:default/x`)).status).toBe(400);
 });
 
 test("a limit is changed while the broker runs, on all threads; what only the start reads is refused", async () => {
   await using client = await dial(broker);
-  const { items } = (await (await fetch(`${base}/config`)).json()) as { items: { key: string; value: number }[] };
-  const topics = items.find(({ key }) => key === "topicsMax")?.value;
+  const { items } = await api.shown("/config");
+  const topics = items.find(({ key }) => key === "topicsMax")?.["value"];
   const [status, body] = await patch({ topicsMax: 1 });
   expect(status).toBe(200);
   expect(body["items"]).toContainEqual(expect.objectContaining({ key: "topicsMax", value: 1, isChanged: true }));
@@ -124,7 +123,7 @@ test("a limit is changed while the broker runs, on all threads; what only the st
   }
   expect(await patch({ topicsMax: null })).toMatchObject([200, {}]);
   await client.topics.create("one-more");
-  const after = (await (await fetch(`${base}/config`)).json()) as { items: unknown[] };
+  const after = await api.shown("/config");
   expect(after.items).toContainEqual(expect.objectContaining({ key: "topicsMax", value: topics, isChanged: false }));
   expect(await patch({ threads: 4 })).toMatchObject([409, { error: { name: "config_fixed" } }]);
   expect(await patch({ topicsMax: "many" })).toMatchObject([400, { error: { name: "invalid_config" } }]);

@@ -1,39 +1,19 @@
 /** The REST interface over the wire, on one broker. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Broker } from "../../src/server/index.ts";
+import { type Answered, Api, errorOf, type Shown } from "./api-kit.ts";
 import { startBroker } from "./harness.ts";
 
 let broker: Broker;
+let api: Api;
 beforeAll(async () => {
   broker = await startBroker();
+  api = await Api.open(broker.httpPort);
 });
 afterAll(() => broker.stop());
 
-interface Answered {
-  readonly status: number;
-  readonly headers: Headers;
-  // What a test reads of an answer differs from test to test.
-  readonly body: Record<string, unknown>;
-}
-
-async function ask(
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<Answered> {
-  const response = await fetch(`http://127.0.0.1:${broker.httpPort}/api/v1${path}`, {
-    method,
-    headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
-    ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === "" ? {} : JSON.parse(text) };
-}
-
-function errorOf({ status, body }: Answered): unknown {
-  return [status, (body["error"] as Record<string, unknown> | undefined)?.["name"]];
-}
+const ask = (...args: Parameters<Api["ask"]>): Promise<Answered> => api.ask(...args);
+const shown = (path: string): Promise<Shown> => api.shown(path);
 
 test("PUT of a topic makes it once, finds it alike, and refuses to find it different", async () => {
   const made = await ask("PUT", "/topics/default/put%2Fonce", { partitions: 2, config: { retentionMs: 60_000 } });
@@ -120,17 +100,6 @@ test("what a route does not know is refused by name, and so are other types and 
   expect((await ask("GET", "/topics/default/%ff")).status).toBe(400);
   expect((await ask("GET", "/topics", undefined, { origin: "https://example.org" })).status).toBe(403);
 });
-
-interface Shown {
-  readonly items: Record<string, unknown>[];
-  readonly next?: string;
-}
-
-async function shown(path: string): Promise<Shown> {
-  const { status, body } = await ask("GET", path);
-  expect(status).toBe(200);
-  return body as unknown as Shown;
-}
 
 test("records of a topic are browsed from both ends, by time and by key, each once over all pages", async () => {
   await ask("PUT", "/topics/default/browsed", { partitions: 3 });

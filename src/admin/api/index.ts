@@ -17,6 +17,8 @@ import { SHAPES } from "./shapes.ts";
 export interface ApiOptions {
   readonly phase: () => Phase;
   readonly logger: Logger;
+  /** Of the broker. */
+  readonly version: string;
   /** Runs an operation of the session by its name. @throws what ERROR would carry. */
   readonly invoke: (
     by: { principal: Principal; namespace: string | undefined },
@@ -40,7 +42,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 export function apiHandler(options: ApiOptions): ApiHandler {
-  const router = new Router<Route>(routes());
+  const router = new Router<Route>(routes(options.version));
   const shapes = new Shapes(SHAPES);
   return async (request, remote) => {
     try {

@@ -115,6 +115,10 @@ export function listOf(items: Shape): Shape {
   return { type: "array", items };
 }
 
+export function nullable(shape: Shape): Shape {
+  return { anyOf: [shape, { type: "null" }] };
+}
+
 /** An object with these properties, of which all but the optional ones are there. */
 export function object(properties: Readonly<Record<string, Shape>>, optional: readonly string[] = []): Shape {
   const required = Object.keys(properties).filter((name) => !optional.includes(name));

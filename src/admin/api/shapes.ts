@@ -1,9 +1,11 @@
 /** The shapes of answers, by name: `components.schemas` of the OpenAPI document. */
-import { flag, listOf, object, ref, settings, type Shape, text, timeMs, whole } from "./route.ts";
-
-const nullable = (shape: Shape): Shape => ({ anyOf: [shape, { type: "null" }] });
+import { flag, listOf, nullable, object, ref, settings, type Shape, text, timeMs, whole } from "./route.ts";
 
 const figures: Shape = { type: "object", additionalProperties: { type: "number" } };
+
+const settingValue: Shape = {
+  anyOf: [{ type: "string" }, { type: "integer" }, { type: "boolean" }, listOf(text)],
+};
 
 /** Figures that grow with versions of the broker. */
 const open = (shape: Shape): Shape => ({ ...shape, additionalProperties: true });
@@ -48,6 +50,7 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   Exchange: open(
     object({ namespace: text, name: text, type: text, config: settings, bindings: whole, createdMs: timeMs }),
   ),
+  ExchangeDefinition: object({ namespace: text, name: text, type: text, config: settings }),
   Binding: open(
     object(
       {
@@ -127,10 +130,10 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   Setting: open(
     object({
       key: text,
-      value: { type: ["string", "integer"] },
+      value: settingValue,
       text,
       unit: text,
-      default: { type: ["string", "integer"] },
+      default: settingValue,
       accepts: text,
       doc: text,
       isLive: { ...flag, description: "whether PATCH /config changes it" },

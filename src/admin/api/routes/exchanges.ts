@@ -131,7 +131,7 @@ export const exchangeRoutes: readonly Route[] = [
     summary: "Declares an exchange, or finds that it is there alike",
     ops: ["EXCHANGE_DECLARE", "EXCHANGE_LIST"],
     body: bodyOf({ type: text, config: settings }, ["type"]),
-    answer: ref("Exchange"),
+    answer: ref("ExchangeDefinition"),
     alsoAnswers: { 201: "it is new" },
     isConditional: true,
     run: declare,

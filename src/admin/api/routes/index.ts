@@ -1,5 +1,7 @@
 /** The table of all routes. What can be done over the native protocol can be done here by adding a line. */
+import { openApi } from "../openapi.ts";
 import type { Route } from "../route.ts";
+import { SHAPES } from "../shapes.ts";
 import { brokerRoutes } from "./broker.ts";
 import { exchangeRoutes } from "./exchanges.ts";
 import { groupRoutes } from "./groups.ts";
@@ -11,8 +13,9 @@ import { scheduleRoutes } from "./schedules.ts";
 import { topicRoutes } from "./topics.ts";
 import { transformRoutes } from "./transforms.ts";
 
-export function routes(): readonly Route[] {
-  return [
+/** @param version of the broker. */
+export function routes(version: string): readonly Route[] {
+  const table: Route[] = [
     ...brokerRoutes(),
     ...topicRoutes,
     ...queueRoutes,
@@ -23,5 +26,15 @@ export function routes(): readonly Route[] {
     ...quotaRoutes,
     ...scheduleRoutes,
     ...transformRoutes,
+    {
+      method: "GET",
+      path: "/openapi.json",
+      tag: "broker",
+      summary: "This document",
+      ops: [],
+      answer: { type: "object" },
+      run: () => openApi(table, SHAPES, version),
+    },
   ];
+  return table;
 }

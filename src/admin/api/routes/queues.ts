@@ -1,9 +1,24 @@
 /** Queues. */
+import { contentOf, ContentReader } from "../content.ts";
 import { heedConditions, ifThere, put, tagged } from "../entity.ts";
 import { namedPageQuery, page, pageFields, pageOf } from "../page.ts";
-import { type Ask, bodyOf, type Fields, flag, object, operation, ref, type Route, settings, whole } from "../route.ts";
+import {
+  type Ask,
+  bodyOf,
+  type Fields,
+  flag,
+  nullable,
+  object,
+  operation,
+  ref,
+  type Route,
+  settings,
+  text,
+  whole,
+} from "../route.ts";
 
 const PATH = "/queues/{namespace}/{name}";
+const SESSION = `${PATH}/sessions/{session}`;
 const tag = "queues";
 const body = bodyOf({ config: settings });
 
@@ -18,6 +33,12 @@ async function describe(ask: Ask): Promise<Fields> {
 async function lookup(ask: Ask): Promise<Fields | undefined> {
   const queue = await ifThere(() => describe(ask));
   return queue && definitionOf(ask, queue);
+}
+
+const STATE_BYTES_MAX = 64 * 1024;
+
+async function sessionShape({ state }: Fields, ask: Ask): Promise<Fields> {
+  return { state: await new ContentReader(ask, STATE_BYTES_MAX).read(state as Uint8Array | null) };
 }
 
 export const queueRoutes: readonly Route[] = [
@@ -100,5 +121,38 @@ export const queueRoutes: readonly Route[] = [
     summary: "Drops what waits in a queue",
     op: "QUEUE_PURGE",
     answer: object({ purged: whole }),
+  }),
+  operation({
+    method: "GET",
+    path: SESSION,
+    tag,
+    summary: "Shows the state of a session of an ordered queue",
+    op: "QUEUE_SESSION",
+    answer: object({ state: nullable(ref("Content")) }),
+    shape: sessionShape,
+  }),
+  operation({
+    method: "PUT",
+    path: SESSION,
+    tag,
+    summary: "Sets the state of a session of an ordered queue",
+    op: "QUEUE_SESSION",
+    body: bodyOf({ value: text, json: {}, base64: text }),
+    answer: object({ state: nullable(ref("Content")) }),
+    fields: ({ path, body: given }) => ({
+      name: path["name"],
+      session: path["session"],
+      state: contentOf(given) ?? "",
+    }),
+    shape: sessionShape,
+  }),
+  operation({
+    method: "DELETE",
+    path: SESSION,
+    tag,
+    summary: "Removes the state of a session of an ordered queue",
+    op: "QUEUE_SESSION",
+    fields: ({ path }) => ({ name: path["name"], session: path["session"], remove: true }),
+    shape: () => undefined,
   }),
 ];
