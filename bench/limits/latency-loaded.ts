@@ -17,8 +17,7 @@ import { ask, BATCHES, produceOnce } from "./throughput.ts";
 const MB = 1e6;
 const US_PER_MS = 1e3;
 /** Between asking for a run and its first message, so that everybody is ready. */
-const LEAD_US = 500_000;
-const QUICK_LEAD_US = 200_000;
+const LEAD_US = 1_000_000;
 /**
  * What was freed before a run (a file that was dropped, memory that was touched) the machine's host takes back within some
  * seconds, which stalls whatever runs meanwhile. A run beside a reader waits until that is over. One that stores needs
@@ -80,14 +79,13 @@ async function besides<T extends { readonly fromUs: number; readonly toUs: numbe
     (await child.request(message)) as LatencyResult;
   await request(receiver, { op: "listen", ...flow });
   const { quick } = stage.context;
-  const leadUs = quick ? QUICK_LEAD_US : LEAD_US;
   if (isStoring) stage.warm(stage.sizes.burstBytes);
   if (!quick) await Bun.sleep(isStoring ? WARM_SETTLE_MS : SETTLE_MS);
   const cast = { server, load: [sender, receiver, neighbour], touchBytes: 0 };
   const [sent, done] = await stage.run(title, cast, async () => {
-    const startUs = nowUs() + leadUs;
+    const startUs = nowUs() + LEAD_US;
     // The neighbour begins when the messages have begun, and ends with them.
-    const worked = Bun.sleep((leadUs / US_PER_MS) * 1.1).then(() => work(seconds));
+    const worked = Bun.sleep((LEAD_US / US_PER_MS) * 1.1).then(() => work(seconds));
     const [sent] = await Promise.all([
       request(sender, { op: "send", startUs, ...flow }),
       request(receiver, { op: "wait", startUs }),

@@ -48,13 +48,20 @@ function unitFiles() {
   return testFiles("").filter(isUnit);
 }
 
-function bunPart(files, env = {}, testMsMax = TEST_MS_MAX, more = []) {
-  const args = ["test", `--timeout=${testMsMax}`, ...more, ...files];
+/** @param filesAtOnce how many files run side by side, each in a process of its own */
+function bunPart(files, env = {}, testMsMax = TEST_MS_MAX, filesAtOnce = 1) {
+  const parallel = filesAtOnce > 1 ? [`--parallel=${filesAtOnce}`] : [];
+  const args = ["test", `--timeout=${testMsMax}`, ...parallel, ...files];
   return { runner: "bun", command: bun, args, env, isEmpty: files.length === 0 };
 }
 
 function cargoPart(args, env = {}) {
   return { runner: "cargo", command: "cargo", args, env, isEmpty: false };
+}
+
+function integrationPart(threads) {
+  // The long form has tests that fill the machine by themselves.
+  return bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: threads }, TEST_MS_MAX, isLong ? 1 : 2);
 }
 
 const LOOM = { RUSTFLAGS: "--cfg loom", CARGO_TARGET_DIR: join(root, "target/loom") };
@@ -65,9 +72,9 @@ const PARTS = {
   // Tests run unoptimised enough to keep overflow checks and debug assertions, which the release build has not.
   rust: async () => cargoPart(["test", "--workspace", "--no-fail-fast"]),
   loom: async () => cargoPart(["test", "--release", "-p", "millrace-core", "--lib", "ring::loom"], LOOM),
-  unit: async () => bunPart(unitFiles(), {}, isLong ? TEST_MS_MAX : UNIT_TEST_MS_MAX, ["--parallel=2"]),
-  integration: async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "1" }),
-  "integration-2": async () => bunPart(testFiles("integration"), { MILLRACE_TEST_THREADS: "2" }),
+  unit: async () => bunPart(unitFiles(), {}, isLong ? TEST_MS_MAX : UNIT_TEST_MS_MAX, 2),
+  integration: async () => integrationPart("1"),
+  "integration-2": async () => integrationPart("2"),
   crash: async () => bunPart(testFiles("crash")),
   browser: async () => bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }),
   deploy: async () => {
