@@ -16,6 +16,7 @@ import { type Config, configOf } from "../../src/config/index.ts";
 import { runCli } from "./run-cli.ts";
 
 const GIB = 2 ** 30;
+const DAY_MS = 86_400_000;
 const CONFIG = configOf({ dataDir: "/data", transformsDir: "/transforms" }, "/").config;
 const FOLDER: Machine["dataDir"] = {
   path: "/data",
@@ -50,6 +51,8 @@ const GOOD: Machine = {
   newestMs: 1_000_000,
   temporary: { ...FOLDER, path: "/tmp", existing: "/tmp", isExecutable: true },
   listeners: [{ name: "port", port: 7400, state: "free" }],
+  certificate: undefined,
+  secrets: [],
   nowMs: 1_000_000,
 };
 
@@ -106,6 +109,13 @@ test.each<[what: string, machine: Partial<Machine>, expected: [string, string][]
   ["few inodes", folder({ freeFiles: 50 }), [["inodes", "warn"]]],
   ["a slow disk", folder({ syncMs: 40 }), [["disk sync", "warn"]]],
   ["a disk that takes nothing", folder({ syncMs: undefined }), [["disk sync", "fail"]]],
+  ["a certificate that is gone", { certificate: { path: "/c", untilMs: undefined } }, [["certificate", "fail"]]],
+  ["a certificate that has expired", { certificate: { path: "/c", untilMs: 999_999 } }, [["certificate", "fail"]]],
+  ["a certificate that soon expires", { certificate: { path: "/c", untilMs: 5 * DAY_MS } }, [["certificate", "warn"]]],
+  ["a certificate that is good for long", { certificate: { path: "/c", untilMs: 90 * DAY_MS } }, []],
+  ["a key that is gone", { secrets: [{ path: "/k", mode: undefined }] }, [["secret file", "fail"]]],
+  ["a key that everybody may read", { secrets: [{ path: "/k", mode: 0o644 }] }, [["secret file", "warn"]]],
+  ["a key that the group may read", { secrets: [{ path: "/k", mode: 0o640 }] }, []],
   ["files of the future", { newestMs: 2_000_000 }, [["clock went back", "fail"]]],
   [
     "programs that may not run",
@@ -119,6 +129,11 @@ test.each<[what: string, machine: Partial<Machine>, expected: [string, string][]
 test("a broker in memory has no disk to look at, and more threads than processors are told", () => {
   expect(told(folder({ fileSystem: "tmpfs", freeBytes: 0 }), { storage: "memory" })).toEqual([]);
   expect(told({ processors: 2 }, { threads: 4 })).toEqual([["processors", "warn"]]);
+});
+
+test("a broker that serves everybody without log-ins is told", () => {
+  expect(told({}, { insecure: true })).toEqual([["log-ins", "warn"]]);
+  expect(told({}, { insecure: true, authentication: "required" })).toEqual([]);
 });
 
 test("what cannot be read is told, and ends nothing", () => {

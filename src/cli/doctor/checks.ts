@@ -3,6 +3,7 @@ import type { Config } from "../../config/index.ts";
 import { roundBytes, roundMs } from "../units.ts";
 import type { ListenerState } from "./listeners.ts";
 import type { Folder, Machine } from "./machine.ts";
+import type { SecretFile } from "./secrets.ts";
 
 export interface Finding {
   readonly check: string;
@@ -31,6 +32,9 @@ const SYNC_MS_MAX = 10;
 /** MADV_POPULATE_READ, by which pages are fetched before the loop touches them. */
 const KERNEL_MIN = [5, 14] as const;
 const CLOCK_STEP_MS_MAX = 1000;
+const DAY_MS = 86_400_000;
+const CERTIFICATE_DAYS_MIN = 21;
+const OTHERS_READ = 0o004;
 
 const SLOW_CLOCKS: ReadonlySet<string> = new Set(["hpet", "acpi_pm", "jiffies", "refined-jiffies"]);
 const MEMORY_FILE_SYSTEMS: ReadonlySet<string> = new Set(["tmpfs", "ramfs", "devtmpfs"]);
@@ -55,6 +59,9 @@ export function diagnose(machine: Machine, config: Config): Finding[] {
     processors(machine, config),
     kernel(machine),
     ...machine.listeners.map((each) => listener(each, config)),
+    ...exposure(config),
+    ...certificate(machine),
+    ...machine.secrets.map(secret),
   ];
 }
 
@@ -270,4 +277,29 @@ function listener({ name, port, state }: ListenerState, { host }: Config): Findi
   if (state === "EADDRNOTAVAIL")
     return fail(check, `${host} is no address of this machine`, "set host to one of `ip address`");
   return fail(check, `${where}: ${state}`, "set host and port to what this machine can listen on");
+}
+
+function exposure({ insecure, authentication }: Config): Finding[] {
+  if (!insecure || authentication === "required") return [];
+  const advice = "authentication = required, and adminPasswordFile or another way to log in";
+  return [warn("log-ins", "insecure: whoever reaches the ports may do everything", advice)];
+}
+
+function certificate({ certificate: found, nowMs }: Machine): Finding[] {
+  const check = "certificate";
+  if (found === undefined) return [];
+  if (found.untilMs === undefined)
+    return [fail(check, `${found.path} cannot be read`, "check tlsCertFile, and whose the file is")];
+  const leftMs = found.untilMs - nowMs;
+  const days = Math.floor(leftMs / DAY_MS);
+  if (leftMs <= 0) return [fail(check, `${found.path} has expired`, "renew it: clients refuse it")];
+  if (days >= CERTIFICATE_DAYS_MIN) return [ok(check, `${days} d left`)];
+  return [warn(check, `${days} d left`, `renew ${found.path}; it is read again while the broker runs`)];
+}
+
+function secret({ path, mode }: SecretFile): Finding {
+  const check = "secret file";
+  if (mode === undefined) return fail(check, `${path} cannot be looked at`, "check the setting, and whose the file is");
+  if ((mode & OTHERS_READ) === 0) return ok(check, path);
+  return warn(check, `${path} may be read by everybody`, `chmod o-rwx ${path}`);
 }

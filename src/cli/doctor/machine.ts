@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import type { Config } from "../../config/index.ts";
 import { clockState, type ClockState } from "./clock.ts";
 import { type ListenerState, probeListeners } from "./listeners.ts";
+import { type Certificate, certificateOf, type SecretFile, secretOf } from "./secrets.ts";
 import { isExecutableFolder, isWritableFolder, syncMsOf } from "./probe.ts";
 
 export interface Machine {
@@ -34,6 +35,10 @@ export interface Machine {
   readonly newestMs: number | undefined;
   readonly temporary: Folder & { readonly isExecutable: boolean };
   readonly listeners: readonly ListenerState[];
+  /** Of tlsCertFile; undefined where there is none. */
+  readonly certificate: Certificate | undefined;
+  /** Files of the settings that nobody else may read. */
+  readonly secrets: readonly SecretFile[];
   readonly nowMs: number;
 }
 
@@ -83,6 +88,8 @@ export async function readMachine(config: Config, pid: string): Promise<Machine>
     newestMs: newestMs(config.dataDir),
     temporary: temporaryFolder(),
     listeners: await probeListeners(config),
+    certificate: config.tlsCertFile === "" ? undefined : certificateOf(config.tlsCertFile),
+    secrets: [config.tlsKeyFile, config.adminPasswordFile].filter((path) => path !== "").map(secretOf),
     nowMs: Date.now(),
   };
 }
