@@ -1,6 +1,7 @@
 import { type Client, connect } from "../client/index.ts";
 import { isMillraceError } from "../errors/index.ts";
 import { CliError, EXIT, type Failure, failureLine } from "./exit.ts";
+import { type CredentialOptions, credentialsOf } from "./credentials.ts";
 import type { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { type Cell, fields, table } from "./table.ts";
@@ -8,7 +9,7 @@ import { durationOf } from "./units.ts";
 
 /** What every command works with: the options that all have, the streams, and the connection. */
 
-export interface GlobalOptions {
+export interface GlobalOptions extends CredentialOptions {
   url?: string;
   namespace?: string;
   timeout?: string;
@@ -76,8 +77,16 @@ export class Context {
 
   private async connect(): Promise<Client> {
     const { url } = this;
+    const { auth, tls } = await credentialsOf(this.options, this.env);
+    // The environment is there for all addresses; what the command line says has to fit the one that is asked for.
+    const isAsked = this.options.tlsCa !== undefined || this.options.tlsCert !== undefined;
+    const hasTls = tls !== undefined && (isAsked || /^(millraces|wss):/.test(url));
     try {
-      return await connect(url, this.clientOptions);
+      return await connect(url, {
+        ...this.clientOptions,
+        ...(auth === undefined ? {} : { auth }),
+        ...(hasTls ? { tls } : {}),
+      });
     } catch (error) {
       if (!isMillraceError(error, "connection_lost", "timeout")) throw error;
       const action = "start the broker with `millrace serve`, or give its address with --url or MILLRACE_URL";

@@ -35,6 +35,7 @@ const EXIT_OF_ERROR: ReadonlyMap<string, number> = new Map([
   ["transform_not_found", EXIT.notFound],
   ["namespace_not_found", EXIT.notFound],
   ["bad_expression", EXIT.usage],
+  ["tls_failed", EXIT.unreachable],
   ["schedule_never", EXIT.usage],
 ]);
 

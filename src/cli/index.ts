@@ -36,6 +36,9 @@ Environment:
   MILLRACE_URL        address of the broker (--url)
   MILLRACE_PORT       port of the broker on this machine, where no address is given
   MILLRACE_NAMESPACE  namespace (--namespace)
+  MILLRACE_LOGIN, MILLRACE_LOGIN_PASSWORD_FILE, MILLRACE_TOKEN_FILE,
+  MILLRACE_TLS_CA, MILLRACE_TLS_CERT, MILLRACE_TLS_KEY
+                      credentials and certificates (--login, --token-file, --tls-ca and so on)
   NO_COLOR            no colours
 `;
 
@@ -99,6 +102,12 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
     .version(manifest.version, "-V, --version")
     .option("--url <url>", "address of the broker, such as millrace://127.0.0.1:7400 or ws://127.0.0.1:7480/ws")
     .option("--namespace <name>", "namespace of topics, queues, exchanges and groups")
+    .option("--login <user>", "log in as this user; the password is asked for")
+    .option("--login-password-file <file>", "read the password from a file")
+    .option("--token-file <file>", "log in by the JSON Web Token in a file")
+    .option("--tls-ca <file>", "who signs the broker's certificate (PEM), for millraces:// and wss://")
+    .option("--tls-cert <file>", "own certificate (PEM), shown to the broker; with --tls-key")
+    .option("--tls-key <file>", "key of --tls-cert (PEM)")
     .option("--timeout <duration>", "how long to wait for the broker to answer", "10s")
     .option("--json", "print JSON, errors too")
     .exitOverride()

@@ -1,5 +1,6 @@
 /** The Millrace client: Bun, Node and browsers. README.md shows how to use it. */
 
+export type { Auth, Secret } from "./auth.ts";
 export { Client, type ClientState, connect } from "./client.ts";
 export { Consumer, type ConsumerOptions, type From } from "./consumer.ts";
 export { type AckLevel, Delivery, type PublishResult } from "./delivery.ts";
@@ -77,6 +78,7 @@ export {
   type SubjectSummary,
 } from "./schemas.ts";
 export type { SessionLimits, Welcome } from "./session.ts";
+export type { TlsOptions } from "./transport.ts";
 export type { Message, SubscriptionOptions } from "./subscription.ts";
 export {
   type AlteredTopic,

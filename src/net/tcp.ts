@@ -139,9 +139,9 @@ function encrypted({ loop, logger, handshakeTimeoutMs }: TcpOptions, { clientAut
       const hasShown = certificate !== undefined && Object.keys(certificate).length > 0;
       const name = hasShown && socket.authorized ? certificateName(certificate) : undefined;
       const transport = new TcpTransport(socket, { isEncrypted: true, isInternal: false, certificateName: name });
+      const reason = hasShown ? `is not accepted: ${fault?.message}` : "is missing";
       const isWrong = clientAuth !== "none" && !socket.authorized && (hasShown || clientAuth === "required");
-      if (isWrong)
-        loop.refuse(transport, "unauthenticated", `the client certificate is not accepted: ${fault?.message}`);
+      if (isWrong) loop.refuse(transport, "unauthenticated", `the client certificate ${reason}`);
       else socket.data = { connection: loop.attach(transport) };
     },
     close(socket) {

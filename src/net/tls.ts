@@ -47,11 +47,10 @@ export function readTls(files: TlsFiles, nowMs: number): TlsMaterial | undefined
   return { cert, key, clientCa, clientAuth: files.tlsClientAuth, validToMs };
 }
 
-/** What `Bun.listen` takes; who shows no certificate or a wrong one is found out at the handshake. */
-export function tcpTls({ cert, key, clientCa, clientAuth }: TlsMaterial) {
-  const base = { cert, key };
-  if (clientCa === undefined) return base;
-  return { ...base, ca: clientCa, requestCert: true, rejectUnauthorized: clientAuth === "required" };
+/** What `Bun.listen` takes. Who shows no certificate or a wrong one is let through to the handshake's end, to be told why not. */
+export function tcpTls({ cert, key, clientCa }: TlsMaterial) {
+  if (clientCa === undefined) return { cert, key };
+  return { cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: false };
 }
 
 /** What `Bun.serve` takes. It cannot tell a wrong certificate from none, so it asks for one only where it must be right. */
