@@ -21,7 +21,7 @@ interface BunTcp {
   connect(options: {
     hostname: string;
     port: number;
-    tls?: TlsOptions;
+    tls?: TlsOptions | true;
     socket: {
       open?(socket: BunSocket): void;
       handshake?(socket: BunSocket, isDone: boolean, error: Error | null): void;
@@ -105,7 +105,8 @@ export async function openBunTcp(
     socket = await bun.connect({
       hostname: address.host,
       port: address.port,
-      ...(address.tls === undefined ? {} : { tls: address.tls }),
+      // Options that are empty would mean no TLS to Bun.
+      ...(address.tls === undefined ? {} : { tls: Object.keys(address.tls).length === 0 ? true : address.tls }),
       socket: {
         open: (opened) => {
           opened.setNoDelay(true);

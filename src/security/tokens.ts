@@ -39,7 +39,7 @@ const ALGORITHMS = [
 export const TOKEN_LENGTH_MAX = 16 * 1024;
 const JWKS_BYTES_MAX = 1024 * 1024;
 const ROLES_MAX = 100;
-/** Clocks of two machines differ a little. */
+/** Clocks of two machines differ a little; for the beginning of a token, since what has ended would end its session at once. */
 const CLOCK_TOLERANCE_S = 5;
 const FETCH_TIMEOUT_MS = 5000;
 /** A token by an unknown key asks for the keys again, but not more often than this. */
@@ -104,8 +104,10 @@ export class Tokens {
   #holder(payload: JWTPayload): TokenHolder {
     const name = claimAt(payload, this.#settings.jwtPrincipalClaim);
     if (!isPrincipalName(name)) throw refused(`the token's ${this.#settings.jwtPrincipalClaim} is no name`);
+    const expiresAtMs = Number(payload.exp) * 1000;
+    if (expiresAtMs <= Date.now()) throw refused("the token has expired");
     const roles = rolesIn(claimAt(payload, this.#settings.jwtRolesClaim));
-    return { name, roles, expiresAtMs: Number(payload.exp) * 1000 };
+    return { name, roles, expiresAtMs };
   }
 
   #load(): Promise<Jose> {

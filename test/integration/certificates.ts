@@ -49,7 +49,9 @@ export class Certificates implements Disposable {
     const subject = commonName === "" ? "/" : `/CN=${commonName}`;
     await openssl(["req", ...KEY, "-keyout", this.path(`${name}.key`), "-out", request, "-subj", subject]);
     await writeFile(extensions, `subjectAltName=${altNames}\n`);
-    const signer = ["-CA", this.path(`${by}.pem`), "-CAkey", this.path(`${by}.key`), "-CAcreateserial"];
+    // A serial of its own: those in a file would be fought over by certificates that are made at the same time.
+    const serial = ["-set_serial", `0x${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`];
+    const signer = ["-CA", this.path(`${by}.pem`), "-CAkey", this.path(`${by}.key`), ...serial];
     const sign = ["x509", "-req", "-in", request, ...signer, "-days", String(days), "-extfile", extensions];
     await openssl([...sign, "-out", this.path(`${name}.pem`)]);
   }
