@@ -53,7 +53,7 @@ export class Visit implements AsyncDisposable {
   async go(place: string, heading?: string): Promise<void> {
     await this.page.goto(`${this.#origin}/#/${place}`);
     if (heading !== undefined) await this.heading(heading);
-    await this.page.waitForFunction("document.querySelector('.waiting') === null");
+    await this.page.locator(".waiting").first().waitFor({ state: "detached" });
   }
 
   heading(name: string): Promise<void> {
@@ -64,7 +64,7 @@ export class Visit implements AsyncDisposable {
     return this.page.getByRole("button", { name, exact: true }).click();
   }
 
-  async fill(fields: Readonly<Record<string, string>>): Promise<void> {
+  async enter(fields: Readonly<Record<string, string>>): Promise<void> {
     for (const [label, text] of Object.entries(fields)) {
       await this.page.getByLabel(label, { exact: true }).fill(text);
     }

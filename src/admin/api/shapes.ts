@@ -172,6 +172,9 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   Transform: open(object({ namespace: text, name: text, definition: settings, state: text, counters: settings })),
   Transaction: open(object({ namespace: text, txn: text, ageMs: { type: "number" }, timeoutMs: whole })),
   GroupRow: open(object({ namespace: text, group: text, state: text, members: whole })),
+  TopicReader: open(
+    object({ namespace: text, group: text, state: text, members: whole, lag: whole, lagMs: nullable(whole) }),
+  ),
   GroupOffset: object({
     topic: text,
     partition: whole,

@@ -90,7 +90,7 @@ function Shell(): JSX.Element {
       </a>
       <Top onMenu={() => setMenuOpen(!isMenuOpen)} isMenuOpen={isMenuOpen} onHelp={() => setHelpOpen(true)} />
       <Side isOpen={isMenuOpen} current={page} />
-      <main ref={main} tabIndex={-1}>
+      <main id="main" ref={main} tabIndex={-1}>
         <Page key={place} words={words.slice(1)} query={query} />
       </main>
       {isHelpOpen && <HelpDialog shortcuts={shortcuts} onClose={() => setHelpOpen(false)} />}

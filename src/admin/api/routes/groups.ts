@@ -1,4 +1,5 @@
 /** Consumer groups. */
+import { ifThere } from "../entity.ts";
 import { namedPageQuery, pageByName, pageOf } from "../page.ts";
 import {
   type Ask,
@@ -38,7 +39,36 @@ function groupShape({ members, offsets, ...group }: Fields, { namespace }: Ask):
   return { namespace, ...group, members: rows, offsets: offsetRows(offsets) };
 }
 
+/** Groups that are asked for their offsets to find those of a topic. */
+const READERS_MAX = 1000;
+
+/** A group knows its topics, and a topic not its groups. */
+async function readers(ask: Ask): Promise<unknown> {
+  const { groups } = await ask.call("GROUP_LIST");
+  const found = await Promise.all((groups as Fields[]).slice(0, READERS_MAX).map((group) => readerOf(ask, group)));
+  return { items: found.filter((reader) => reader !== undefined) };
+}
+
+async function readerOf(ask: Ask, row: Fields): Promise<Fields | undefined> {
+  const { group } = row;
+  const answer = await ifThere(() => ask.call("GROUP_OFFSETS", { group }));
+  const offsets = offsetRows(answer?.["offsets"] ?? []).filter(({ topic }) => topic === ask.path["name"]);
+  if (offsets.length === 0) return undefined;
+  const ages = offsets.flatMap(({ lagMs }) => (typeof lagMs === "number" ? [lagMs] : []));
+  const lag = offsets.reduce((total, each) => total + Number(each["lag"]), 0);
+  return { namespace: ask.namespace, ...row, lag, lagMs: ages.length === 0 ? null : Math.max(...ages) };
+}
+
 export const groupRoutes: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/topics/{namespace}/{name}/groups",
+    tag,
+    summary: "Lists the groups that have read from a topic, with their lag in it",
+    ops: ["GROUP_LIST", "GROUP_OFFSETS"],
+    answer: object({ items: listOf(ref("TopicReader")) }),
+    run: readers,
+  },
   operation({
     method: "GET",
     path: "/groups",

@@ -56,7 +56,7 @@ export function Chart({ title, times, lines, format, isBytes = false }: ChartPro
   return (
     <figure class="chart">
       <figcaption>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <ul>
           {figures.map(({ name, colour, text }) => (
             <li key={name}>
@@ -69,6 +69,12 @@ export function Chart({ title, times, lines, format, isBytes = false }: ChartPro
       <div ref={box} role="img" aria-label={`${title} over the last minutes`} />
     </figure>
   );
+}
+
+/** uPlot has no `max` where there are no samples yet. */
+function lastMinutes(max: number | null): [number, number] {
+  const end = max === null || max === 0 ? Date.now() / 1000 : max;
+  return [end - SAMPLES_MAX, end];
 }
 
 function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.AlignedData {
@@ -89,7 +95,7 @@ function optionsFor(
     padding: [8, RIGHT_PX, 0, 0],
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
-      x: { time: true, range: (_plot, _min, max) => [max - SAMPLES_MAX, max] },
+      x: { time: true, range: (_plot, _min, max) => lastMinutes(max) },
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
     axes: [

@@ -91,11 +91,13 @@ interface FieldProps {
 
 export function Field({ label, hint, isWide = false, children }: FieldProps): JSX.Element {
   return (
-    <label class={`field ${isWide ? "full" : ""}`}>
-      <span>{label}</span>
-      {children}
+    <div class={`field ${isWide ? "full" : ""}`}>
+      <label>
+        <span>{label}</span>
+        {children}
+      </label>
       {hint !== undefined && <small>{hint}</small>}
-    </label>
+    </div>
   );
 }
 

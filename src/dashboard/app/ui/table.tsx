@@ -45,6 +45,10 @@ export function Table<T>(props: TableProps<T>): JSX.Element {
   const rows = useMemo(() => sorted(props.rows, columns, order), [props.rows, columns, order]);
   const box = useRef<HTMLDivElement>(null);
   const { first, last, follow } = useWindow(box, rows.length);
+  const reorder = (next: Order | null): void => {
+    setOrder(next);
+    box.current?.scrollTo(0, 0);
+  };
   if (props.rows.length === 0) return <p class="empty">{empty}</p>;
   return (
     <div
@@ -65,7 +69,7 @@ export function Table<T>(props: TableProps<T>): JSX.Element {
         <thead>
           <tr>
             {columns.map((column, index) => (
-              <Heading key={column.title} column={column} index={index} order={order} onOrder={setOrder} />
+              <Heading key={column.title} column={column} index={index} order={order} onOrder={reorder} />
             ))}
           </tr>
         </thead>

@@ -1,0 +1,205 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import type { Browser } from "playwright-core";
+import { connect } from "../../src/client/index.ts";
+import { until } from "../until.ts";
+import { CHROMIUM, launch, Visit } from "./dashboard-kit.ts";
+import { Busy } from "./dashboard-load.ts";
+
+/** What can be done by the dashboard, in Chromium, and what the broker has to say about it. */
+
+describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
+  let busy: Busy;
+  let browser: Browser;
+  let visit: Visit;
+
+  beforeAll(async () => {
+    [busy, browser] = await Promise.all([Busy.start(), launch()]);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await busy?.[Symbol.asyncDispose]();
+  });
+
+  beforeEach(async () => {
+    visit = await Visit.open(browser, busy.broker.httpPort);
+  });
+
+  afterEach(async () => {
+    expect(visit.faults).toEqual([]);
+    await visit[Symbol.asyncDispose]();
+  });
+
+  test("a topic is made, gets a message, shows it decoded, and goes when its name is typed", async () => {
+    const { page } = visit;
+    await visit.go("topics", "Topics");
+    await visit.button("New topic");
+    await visit.enter({ Name: "a/b c.d", Partitions: "3" });
+    await visit.button("Create");
+    // Names with slashes and spaces are refused by the broker, and the dialog says so.
+    await page.getByRole("alert").waitFor();
+    await visit.enter({ Name: "made" });
+    await visit.button("Create");
+    await visit.heading("made");
+    expect((await busy.client.topics.describe("made")).partitions).toBe(3);
+
+    await page.getByRole("link", { name: "Publish", exact: true }).first().click();
+    await visit.go("publish/topic?name=made", "Publish a message");
+    await visit.enter({ Key: "k1", Value: '{"text": "<b>not bold</b>"}', Headers: '{"source": "page"}' });
+    await page.getByLabel("Value is").selectOption("json");
+    await visit.button("Publish");
+    await visit.sees(/It is record 0 of partition/);
+
+    await visit.go("messages?topic=made&key=k1", "Browse messages");
+    await visit.button("0");
+    await visit.sees('"text": "<b>not bold</b>"');
+    await visit.sees('"source": "page"');
+    await visit.shoot("message");
+
+    await visit.go("topics/default/made", "made");
+    await visit.button("Delete");
+    await visit.enter({ "Type made to go on": "mad" });
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("alert").waitFor();
+    await visit.enter({ "Type made to go on": "made" });
+    await dialog.getByRole("button", { name: "Delete", exact: true }).click();
+    await visit.heading("Topics");
+    expect((await busy.client.topics.list()).map(({ name }) => name)).not.toContain("made");
+  });
+
+  test("settings change, and a change that somebody else made meanwhile is not overwritten", async () => {
+    const { page } = visit;
+    await visit.go("topics/default/orders", "orders");
+    await visit.button("Change");
+    const text = page.getByLabel("Settings as JSON");
+    const settings = JSON.parse(await text.inputValue()) as Record<string, unknown>;
+    await busy.client.topics.alter("orders", { segmentMs: 1_000_000 });
+    await text.fill(JSON.stringify({ ...settings, messageBytesMax: 12_345 }));
+    const submit = page.getByRole("dialog").getByRole("button", { name: "Change", exact: true });
+    await submit.click();
+    await page.getByRole("dialog").getByRole("alert").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+    // What is shown comes with its tag each second; the dialog takes the one that it opens with.
+    await visit.sees("1000000");
+    await visit.button("Change");
+    await text.fill(JSON.stringify({ ...settings, segmentMs: 1_000_000, messageBytesMax: 12_345 }));
+    await submit.click();
+    await visit.sees("The settings are changed");
+    expect((await busy.client.topics.describe("orders")).config.messageBytesMax).toBe(12_345);
+  });
+
+  test("messages of a queue are shown without being taken, tried for a redrive, moved, and purged", async () => {
+    const { client } = busy;
+    const { page } = visit;
+    await client.queue("failed").declare({ deadLetter: { exchange: "", routingKey: "failed.dead" } });
+    await client.queue("failed.dead").declare();
+    for (const id of [1, 2, 3]) await client.queue("failed").publish(JSON.stringify({ id }), { headers: { id } });
+    const rejecter = client.queue("failed").consume((message) => message.reject(), { autoAck: false });
+    const ready = async (name: string) => (await client.queue(name).describe()).counts.ready;
+    await until("all are dead", async () => (await ready("failed.dead")) === 3);
+    await rejecter.close();
+
+    await visit.go("queues/default/failed.dead", "failed.dead");
+    await visit.sees('{"id":3}');
+    expect(await ready("failed.dead")).toBe(3);
+    await visit.button("Redrive");
+    await visit.enter({ "Only where": 'header("id") > 1' });
+    await visit.button("Show what would move");
+    await visit.sees(/2 messages would move/);
+    await visit.shoot("redrive");
+    expect(await ready("failed.dead")).toBe(3);
+    await visit.button("Move them");
+    await visit.sees("2 messages moved");
+    expect([await ready("failed"), await ready("failed.dead")]).toEqual([2, 1]);
+
+    await visit.button("Purge");
+    await page.getByRole("dialog").getByRole("button", { name: "Purge", exact: true }).click();
+    await visit.sees("1 message dropped");
+    expect(await ready("failed.dead")).toBe(0);
+  });
+
+  test("an exchange is bound, shown as a picture, and unbound", async () => {
+    const { page } = visit;
+    await busy.client.exchange("mail").declare("topic");
+    await visit.go("exchanges/default/mail", "mail");
+    await visit.sees("Nothing is bound to it yet.");
+    await visit.button("Bind");
+    await page.getByLabel("Name", { exact: true }).fill("dead");
+    await page.getByRole("dialog").getByLabel("Routing key").fill("mail.*.bounced");
+    await page.getByRole("dialog").getByRole("button", { name: "Bind", exact: true }).click();
+    await page.getByRole("link", { name: "queue dead" }).waitFor();
+    await visit.button("Unbind dead");
+    await page.getByRole("dialog").getByRole("button", { name: "Unbind", exact: true }).click();
+    await visit.sees("Nothing is bound to it yet.");
+  });
+
+  test("versions of a schema stand side by side, and a schema is checked before it is registered", async () => {
+    const { page } = visit;
+    await visit.go("schemas/default/prices-value", "prices-value");
+    await visit.sees(/^\+ .*"venue"/m);
+    const schema = page.getByRole("textbox", { name: "Schema" });
+    const fields = [
+      { name: "symbol", type: "string" },
+      { name: "venue", type: "string", default: "" },
+    ];
+    const next = (more: object): string => JSON.stringify({ type: "record", name: "Price", fields: [...fields, more] });
+    await schema.fill(next({ name: "size", type: "int" }));
+    await visit.button("Check");
+    await page.locator(".note.bad", { hasText: "size" }).waitFor();
+    await schema.fill(next({ name: "size", type: "int", default: 0 }));
+    await visit.button("Check");
+    await visit.sees(/^It could/);
+    await visit.button("Register it");
+    await visit.sees("Version 3, schema 3");
+  });
+
+  test("a connection is closed, and its client hears why", async () => {
+    const { page } = visit;
+    await using other = await connect(`millrace://127.0.0.1:${busy.broker.port}`, { clientName: "closable" });
+    await visit.go("connections", "Connections");
+    await page.getByPlaceholder("Filter by name").fill("closable");
+    await page.getByRole("button", { name: /^Close closable/ }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Close it" }).click();
+    await visit.sees("The connection is closed");
+    // It connects again by itself; the dashboard shows the new connection.
+    expect(await other.topics.list()).not.toEqual([]);
+  });
+
+  test("the keyboard is enough: pages by two keys, the filter, rows by arrows, the list of shortcuts", async () => {
+    const { page } = visit;
+    const { keyboard } = page;
+    await visit.go("", "Overview");
+    await keyboard.press("g");
+    await keyboard.press("t");
+    await visit.heading("Topics");
+    await visit.sees("orders");
+    await keyboard.press("/");
+    await keyboard.type("pri");
+    await visit.sees("1 of 2");
+    await page.getByRole("searchbox").fill("");
+    await page.getByRole("link", { name: "orders", exact: true }).focus();
+    await keyboard.press("ArrowDown");
+    await page.locator("a:focus", { hasText: "prices" }).waitFor();
+    await visit.shoot("focus");
+    await keyboard.press("Enter");
+    await visit.heading("prices");
+    await keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+    await visit.shoot("shortcuts");
+    await keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.goBack();
+    await visit.heading("Topics");
+  });
+
+  test("figures move while it is open, and say so when the broker is gone", async () => {
+    await using own = await Busy.start();
+    await using window = await Visit.open(browser, own.broker.httpPort);
+    await window.go("", "Overview");
+    await window.page.locator(".state", { hasText: "Live" }).waitFor();
+    await window.page.locator(".chart", { hasText: /Messages.*in [1-9]/ }).waitFor();
+    await own[Symbol.asyncDispose]();
+    await window.page.locator(".state.bad").waitFor();
+  });
+});

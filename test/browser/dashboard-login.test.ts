@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { Broker } from "../../src/server/index.ts";
+import { temporaryFolder } from "../integration/harness.ts";
+import { axeFaults, CHROMIUM, launch, Visit } from "./dashboard-kit.ts";
+
+/** The dashboard of a broker where everybody has to log in. */
+
+const PASSWORD = "correct horse battery staple";
+
+describe.skipIf(CHROMIUM === undefined)("a dashboard with log-in", () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let broker: Broker;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    const adminPasswordFile = join(folder.path, "password");
+    await Bun.write(adminPasswordFile, PASSWORD);
+    const settings = { port: 0, httpPort: 0, registryPort: 0, storage: "memory", authentication: "required" } as const;
+    [broker, browser] = await Promise.all([Broker.start({ ...settings, adminPasswordFile }), launch()]);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await broker?.stop();
+    await folder?.[Symbol.asyncDispose]();
+  });
+
+  test("shows nothing before the right password, changes things after it, and forgets at the log-out", async () => {
+    await using visit = await Visit.open(browser, broker.httpPort);
+    const { page } = visit;
+    await visit.go("topics");
+    await page.getByRole("button", { name: "Log in" }).waitFor();
+    expect(await axeFaults(visit)).toEqual([]);
+    await visit.shoot("login");
+    await visit.enter({ User: "admin", Password: "wrong" });
+    await visit.button("Log in");
+    await page.getByRole("alert").waitFor();
+    await visit.enter({ Password: PASSWORD });
+    await visit.button("Log in");
+    await visit.heading("Topics");
+    await visit.sees("admin");
+
+    // A change carries the session's CSRF value; without it the broker refuses.
+    await visit.button("New topic");
+    await visit.enter({ Name: "behind" });
+    await visit.button("Create");
+    await visit.heading("behind");
+    const status = "fetch('/api/v1/topics/default/forged', { method: 'PUT' }).then(({ status }) => status)";
+    expect(await page.evaluate<number>(status)).toBe(403);
+    expect(await page.evaluate<string>("document.cookie")).toBe("");
+
+    // The session is the browser's, not the page's.
+    await page.reload();
+    await visit.heading("behind");
+    await visit.button("Log out");
+    await page.getByRole("button", { name: "Log in" }).waitFor();
+    await page.reload();
+    await page.getByRole("button", { name: "Log in" }).waitFor();
+    expect(visit.faults).toEqual([]);
+  });
+});

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Browser } from "playwright-core";
+import { axeFaults, CHROMIUM, launch, overhang, PHONE, Visit } from "./dashboard-kit.ts";
+import { Busy } from "./dashboard-load.ts";
+
+/** Every page of the dashboard, in Chromium, against a broker that is at work. */
+
+/** Addresses with the heading that the page has and something that it shows. */
+const PAGES: readonly (readonly [place: string, heading: string, shows: string | RegExp])[] = [
+  ["", "Overview", /started .* ago/],
+  ["topics", "Topics", "orders"],
+  ["topics/default/orders", "orders", "billing"],
+  ["groups", "Consumer groups", "billing"],
+  ["groups/default/billing", "billing", "connected"],
+  ["schemas", "Schemas", "prices-value"],
+  ["schemas/default/prices-value", "prices-value", "Version 2, schema 2"],
+  ["queues", "Queues", "waiting"],
+  ["queues/default/waiting", "waiting", "order.paid"],
+  ["exchanges", "Exchanges", "everybody"],
+  ["exchanges/default/events", "events", "everybody"],
+  ["messages?topic=orders", "Browse messages", "customer-1"],
+  ["publish/exchange", "Publish a message", "Routing key"],
+  ["connections", "Connections", "millrace-js"],
+  ["access/users", "Access", "New user"],
+  ["access/permissions", "Access", "New rule"],
+  ["access/test", "Access", "Wants to"],
+];
+
+// `npm test` installs Chromium and names it; alone, this file runs where it is named.
+describe.skipIf(CHROMIUM === undefined)("every page of the dashboard", () => {
+  let busy: Busy;
+  let browser: Browser;
+  let visit: Visit;
+
+  beforeAll(async () => {
+    [busy, browser] = await Promise.all([Busy.start(), launch()]);
+    visit = await Visit.open(browser, busy.broker.httpPort);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await busy?.[Symbol.asyncDispose]();
+  });
+
+  for (const [place, heading, shows] of PAGES) {
+    test(`${place === "" ? "the overview" : place} shows what is there and can be used by everybody, in both themes`, async () => {
+      await visit.go(place, heading);
+      await visit.sees(shows);
+      expect(await axeFaults(visit)).toEqual([]);
+      await visit.shoot(`light ${place.replaceAll(/\W+/g, " ")}`);
+      await visit.page.keyboard.press("t");
+      await visit.page.waitForSelector(":root[data-theme=dark]");
+      expect(await axeFaults(visit, ["color-contrast"])).toEqual([]);
+      await visit.shoot(`dark ${place.replaceAll(/\W+/g, " ")}`);
+      await visit.page.keyboard.press("t");
+      await visit.page.waitForSelector(":root[data-theme=light]");
+      expect(visit.faults).toEqual([]);
+    });
+  }
+
+  test("fits a phone: nothing has to be scrolled sideways, and the navigation opens by a button", async () => {
+    await using phone = await Visit.open(browser, busy.broker.httpPort, PHONE);
+    for (const [place, heading, shows] of PAGES) {
+      await phone.go(place, heading);
+      await phone.sees(shows);
+      expect({ place, overhang: await overhang(phone) }).toEqual({ place, overhang: 0 });
+      await phone.shoot(`phone ${place.replaceAll(/\W+/g, " ")}`);
+    }
+    await phone.button("Navigation");
+    await phone.shoot("phone navigation");
+    expect(await axeFaults(phone)).toEqual([]);
+    await phone.page.getByRole("link", { name: "Queues", exact: true }).click();
+    await phone.heading("Queues");
+    expect(await phone.page.getByRole("link", { name: "Topics", exact: true }).isVisible()).toBe(false);
+    expect(phone.faults).toEqual([]);
+  });
+});
