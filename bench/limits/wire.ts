@@ -61,10 +61,10 @@ export class Wire {
     return wire;
   }
 
-  /** To a broker, with the handshake. */
-  static async open(port: number): Promise<Wire> {
+  /** To a broker, with the handshake. @param ca who signs its certificate, where it speaks TLS. */
+  static async open(port: number, ca?: string): Promise<Wire> {
     const wire = new Wire(false);
-    await wire.#connect(port);
+    await wire.#connect(port, ca);
     const hello = {
       version: [1, 1],
       features: [],
@@ -78,12 +78,22 @@ export class Wire {
     return wire;
   }
 
-  async #connect(port: number): Promise<void> {
+  async #connect(port: number, ca?: string): Promise<void> {
     const data = (_: Socket, chunk: Uint8Array): void => this.#data(chunk);
     const drain = (): void => this.#step();
     const close = (): void => this.#fail(new Error("the connection was closed"));
-    this.#socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data, drain, close } });
+    const secured = Promise.withResolvers<void>();
+    const handshake = (_: Socket, isDone: boolean, error: Error | null): void =>
+      isDone ? secured.resolve() : secured.reject(error ?? new Error("no TLS handshake"));
+    const tls = ca === undefined ? {} : { tls: { ca } };
+    this.#socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      ...tls,
+      socket: { data, drain, close, handshake },
+    });
     this.#socket.setNoDelay(true);
+    if (ca !== undefined) await secured.promise;
   }
 
   request(op: number, ...args: unknown[]): Promise<unknown> {

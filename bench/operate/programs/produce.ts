@@ -12,6 +12,8 @@ export interface ProduceRequest {
   readonly recordBytes: number;
   readonly batchBytes: number;
   readonly acks: number;
+  /** Who signs the broker's certificate (PEM), where it speaks TLS. */
+  readonly ca?: string;
 }
 
 /** Of all connections: bytes of frames, and the time to the last ack. */
@@ -25,11 +27,15 @@ const FRAMES = 16;
 async function produce(request: ProduceRequest): Promise<ProduceResult> {
   const unit = batchUnit({ ...request, writeBytes: request.batchBytes, partitions: 1, frames: FRAMES });
   const { count } = unitsFor(unit, request.bytes);
-  await using client = await connect(`millrace://127.0.0.1:${request.port}`);
+  const { ca } = request;
+  const place = `127.0.0.1:${request.port}`;
+  await using client = await (ca === undefined
+    ? connect(`millrace://${place}`)
+    : connect(`millraces://${place}`, { tls: { ca } }));
   const wires: Wire[] = [];
   for (let n = 0; n < request.connections; n += 1) {
     await client.topics.create(`produce-${n}`);
-    const wire = await Wire.open(request.port);
+    const wire = await Wire.open(request.port, ca);
     await wire.openPublisher(`produce-${n}`);
     wires.push(wire);
   }
