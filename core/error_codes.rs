@@ -59,6 +59,8 @@ impl ErrorCode {
     pub const NAMESPACE_NOT_FOUND: Self = Self(26);
     /// There is no TLS connection that can be trusted.
     pub const TLS_FAILED: Self = Self(27);
+    /// It has been changed since.
+    pub const REVISION_CONFLICT: Self = Self(28);
     /// Topic `topic` does not exist.
     pub const TOPIC_NOT_FOUND: Self = Self(100);
     /// Topic `topic` exists already.
@@ -236,6 +238,7 @@ impl ErrorCode {
             Self::CONFIG_FIXED => "config_fixed",
             Self::NAMESPACE_NOT_FOUND => "namespace_not_found",
             Self::TLS_FAILED => "tls_failed",
+            Self::REVISION_CONFLICT => "revision_conflict",
             Self::TOPIC_NOT_FOUND => "topic_not_found",
             Self::TOPIC_EXISTS => "topic_exists",
             Self::PARTITION_NOT_FOUND => "partition_not_found",

@@ -11,6 +11,7 @@ import {
 } from "../routing/index.ts";
 import { checkName, type Definitions, exchangeId, requireQueue } from "./definitions.ts";
 import type { MetadataState } from "./metadata-state.ts";
+import { checkRevision, revisionOf } from "./revision.ts";
 import { compilePattern, patternFault } from "../stdx/index.ts";
 import { checkQuotas } from "./quotas.ts";
 import {
@@ -40,6 +41,7 @@ export interface QueueDescription {
   readonly name: string;
   readonly config: QueueConfig;
   readonly createdMs: number;
+  readonly revision: string;
   readonly counts: Partial<QueueCounts>;
 }
 
@@ -111,13 +113,19 @@ export class Queues {
    * Changes a queue's configuration. What is in the queue stays as it is: limits apply from the next message on.
    *
    * @param change a merge patch: nil takes a key back to its default, keys of a map change by themselves.
-   * @throws queue_not_found, queue_exclusive, invalid_config (also for keys that cannot change), schedule_never,
+   * @throws queue_not_found, queue_exclusive, revision_conflict, invalid_config (also for keys that cannot change), schedule_never,
    *   exchange_not_found (deadLetter), dead_letter_loop.
    */
-  async alter(namespace: string, name: string, change: Fields, owner: string): Promise<void> {
+  async alter(
+    namespace: string,
+    name: string,
+    change: Fields,
+    { owner, revision }: { owner: string; revision?: string | undefined },
+  ): Promise<void> {
     await this.#definitions.change((state) => {
       const before = requireQueue(state, namespace, name);
       checkAccess(before, owner);
+      checkRevision(revision, before, `the queue "${name}"`);
       const config = alterQueueConfig(before.config, change);
       const { deadLetter } = config;
       const deadLetterExchange = deadLetter === undefined ? null : exchangeId(state, namespace, deadLetter.exchange);
@@ -131,11 +139,12 @@ export class Queues {
   async delete(
     namespace: string,
     name: string,
-    options: { ifEmpty?: boolean; ifUnused?: boolean; owner: string },
+    options: { ifEmpty?: boolean; ifUnused?: boolean; owner: string; revision?: string | undefined },
   ): Promise<void> {
     await this.#definitions.change((state) => {
       const queue = requireQueue(state, namespace, name);
       checkAccess(queue, options.owner);
+      checkRevision(options.revision, queue, `the queue "${name}"`);
       const { ready = 0, inFlight = 0, delayed = 0, deferred = 0, consumers = 0 } = this.#counts(queue);
       const messages = ready + inFlight + delayed + deferred;
       if (options.ifEmpty === true && messages > 0) {
@@ -181,7 +190,8 @@ export class Queues {
   describe(namespace: string, name: string): QueueDescription {
     const queue = requireQueue(this.#definitions.state, namespace, name);
     const { config, createdMs } = queue;
-    return { name, config: shownQueueConfig(config), createdMs, counts: this.#counts(queue) };
+    const revision = revisionOf(queue);
+    return { name, config: shownQueueConfig(config), createdMs, revision, counts: this.#counts(queue) };
   }
 
   /** Queues by name order. `after` is the last name of the page before, `next` that of this one. */

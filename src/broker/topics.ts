@@ -11,6 +11,7 @@ import {
   topicTombstone,
 } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
+import { checkRevision, revisionOf } from "./revision.ts";
 import { compilePattern, patternFault } from "../stdx/index.ts";
 import { checkQuotas } from "./quotas.ts";
 import { unboundRecords } from "./routing-state.ts";
@@ -36,7 +37,17 @@ export interface TopicDescription {
   /** Every key with the value in force. */
   readonly config: TopicSettings;
   readonly createdMs: number;
+  readonly revision: string;
   readonly offsets: readonly (PartitionInfo & { readonly partition: number })[];
+}
+
+export interface TopicFigures {
+  readonly records: number;
+  readonly bytes: number;
+  readonly recordsIn: number;
+  readonly bytesIn: number;
+  readonly recordsOut: number;
+  readonly bytesOut: number;
 }
 
 export interface TopicSummary {
@@ -154,7 +165,12 @@ export class Topics {
   /** Changes settings (null goes back to the broker's default) and adds partitions. */
   async alter(
     namespace: string,
-    request: { name: string; partitions: number | undefined; config: Record<string, unknown> },
+    request: {
+      name: string;
+      partitions: number | undefined;
+      config: Record<string, unknown>;
+      revision?: string | undefined;
+    },
   ): Promise<void> {
     const { name } = request;
     const unset = Object.keys(request.config).filter((key) => request.config[key] === null);
@@ -163,6 +179,7 @@ export class Topics {
     await this.#metadata.change((state) => {
       const topic = state.topic(namespace, name);
       if (topic === undefined) throw notFound(name);
+      checkRevision(request.revision, topic, `the topic "${name}"`);
       const partitions = request.partitions ?? topic.partitions;
       this.#checkPartitions(partitions);
       if (partitions < topic.partitions) {
@@ -179,10 +196,12 @@ export class Topics {
     this.require(namespace, name);
   }
 
-  async delete(namespace: string, name: string): Promise<void> {
+  /** @param revision of the topic that is meant. @throws topic_not_found, revision_conflict. */
+  async delete(namespace: string, name: string, revision?: string): Promise<void> {
     await this.#metadata.change((state) => {
       const topic = state.topic(namespace, name);
       if (topic === undefined) throw notFound(name);
+      checkRevision(revision, topic, `the topic "${name}"`);
       const bound = unboundRecords(state.routing, { kind: "topic", id: topic.id });
       return [...bound, topicTombstone(topic)];
     });
@@ -194,7 +213,8 @@ export class Topics {
       partition,
       ...this.#engine.partition(topic.id, partition),
     }));
-    return { name, partitions: topic.partitions, config: this.configOf(topic), createdMs: topic.createdMs, offsets };
+    const { partitions, createdMs } = topic;
+    return { name, partitions, config: this.configOf(topic), createdMs, revision: revisionOf(topic), offsets };
   }
 
   /** Topics by name order. `after` is the last name of the page before. */
@@ -211,6 +231,23 @@ export class Topics {
     return found
       .slice(0, Math.min(request.limit ?? LIST_LIMIT_MAX, LIST_LIMIT_MAX))
       .map(({ name, partitions }) => ({ name, partitions }));
+  }
+
+  /** What a topic holds and what has flowed since the start, over all of its partitions. */
+  figures(topic: Topic): TopicFigures {
+    const sum = { records: 0, bytes: 0, recordsIn: 0, bytesIn: 0, recordsOut: 0, bytesOut: 0 };
+    this.#ensure(topic);
+    for (let partition = 0; partition < topic.partitions; partition += 1) {
+      const info = this.#engine.partition(topic.id, partition);
+      // Offsets that compaction took count too.
+      sum.records += info.highWatermark - info.startOffset;
+      sum.bytes += info.bytes;
+      sum.recordsIn += info.recordsIn;
+      sum.bytesIn += info.bytesIn;
+      sum.recordsOut += info.recordsOut;
+      sum.bytesOut += info.bytesOut;
+    }
+    return sum;
   }
 
   /** The settings in force. */

@@ -186,6 +186,13 @@ export const ERRORS = {
     action:
       "Give the client the certificate of who signs the server's (tls.ca, --tls-ca), and use a host name that is in the server's certificate.",
   },
+  revision_conflict: {
+    code: 28,
+    http: 412,
+    retryable: false,
+    message: "it has been changed since",
+    action: "Look at it again, and decide anew.",
+  },
   topic_not_found: {
     code: 100,
     http: 404,

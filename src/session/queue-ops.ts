@@ -72,7 +72,8 @@ const declare = define({
     if (queue.owner !== null) session?.ownQueues.add(queue.id);
     // The connection may have gone meanwhile, and then nobody removes its queue for it.
     if (queue.owner !== null && session?.isClosed === true) await queueLife.connectionClosed([queue.id]);
-    return { created, name: request.name, config: queues.describe(namespace, request.name).config };
+    const { config, revision } = queues.describe(namespace, request.name);
+    return { created, name: request.name, config, revision };
   },
 });
 
@@ -81,14 +82,19 @@ const alter = define({
   permission: "queue.alter",
   parse(args) {
     const fields = fieldsAt(args, 0);
-    return { name: asText(fields["name"], "name"), config: asSettings(fields["config"], "config") };
+    return {
+      name: asText(fields["name"], "name"),
+      config: asSettings(fields["config"], "config"),
+      revision: optional(fields["revision"], "revision", asText),
+    };
   },
   resources: ({ name }, caller) => [queueResource(caller, name)],
-  async run(caller, { name, config }) {
+  async run(caller, { name, config: change, revision: wanted }) {
     const { namespace, owner, services } = caller;
-    await services.queues.alter(namespace, name, config, owner);
+    await services.queues.alter(namespace, name, change, { owner, revision: wanted });
     services.turnSoon();
-    return { name, config: services.queues.describe(namespace, name).config };
+    const { config, revision } = services.queues.describe(namespace, name);
+    return { name, config, revision };
   },
 });
 
@@ -121,6 +127,7 @@ const remove = define({
       name: asText(fields["name"], "name"),
       ifEmpty: optional(fields["ifEmpty"], "ifEmpty", asBoolean) ?? false,
       ifUnused: optional(fields["ifUnused"], "ifUnused", asBoolean) ?? false,
+      revision: optional(fields["revision"], "revision", asText),
     };
   },
   resources: ({ name }, caller) => [queueResource(caller, name)],

@@ -2,13 +2,13 @@
  * Topics.
  *
  *     30 TOPIC_CREATE   [30, corr, {name, partitions, config: {}, ifNotExists?: bool}] -> {created: bool, partitions}
- *     31 TOPIC_ALTER    [31, corr, {name, partitions?, config?}]  a setting of nil goes back to the broker's default -> {}
+ *     31 TOPIC_ALTER    [31, corr, {name, partitions?, config?, revision?}]  a setting of nil goes back to the broker's default -> {}
  *     32 TOPIC_DESCRIBE [32, corr, {name}] -> {name, partitions, config, createdMs, offsets: [{partition, startOffset, ...}]}
- *     33 TOPIC_DELETE   [33, corr, {name}] -> {}
- *     34 TOPIC_LIST     [34, corr, {pattern?, limit?, after?}] -> {topics: [{name, partitions}], next: str|nil}  `next` is the `after` of the next page
+ *     33 TOPIC_DELETE   [33, corr, {name, revision?}] -> {}
+ *     34 TOPIC_LIST     [34, corr, {pattern?, limit?, after?, figures?: bool}] -> {topics: [{name, partitions, records?, ...}], next: str|nil}  `next` is the `after` of the next page
  *     52 OFFSETS        [52, corr, {topic, partitions?, at: "earliest"|"latest"|{timestamp}}] -> {offsets: [[partition, offset, timestamp|nil]]}
  */
-import type { Topic } from "../broker/index.ts";
+import { revisionOf, type Topic, type TopicFigures, type Topics, type TopicSummary } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
 import {
   asBoolean,
@@ -38,6 +38,11 @@ export function partitionList(value: unknown, field: string): number[] {
   return asList(value, field, PARTITIONS_MAX, asPartition);
 }
 
+function definitionOf(topics: Topics, topic: Topic): Fields {
+  const { name, partitions } = topic;
+  return { name, partitions, config: topics.configOf(topic), revision: revisionOf(topic) };
+}
+
 const create = define({
   op: Op.TOPIC_CREATE,
   permission: "topic.create",
@@ -55,7 +60,7 @@ const create = define({
     const { topics } = caller.services;
     const created = await topics.create(caller.namespace, { ...request, createdBy: caller.principal.name });
     const topic = topics.require(caller.namespace, request.name);
-    return { created, name: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
+    return { created, ...definitionOf(topics, topic) };
   },
 });
 
@@ -68,6 +73,7 @@ const alter = define({
       name: asText(fields["name"], "name"),
       partitions: optional(fields["partitions"], "partitions", (value, field) => asInteger(value, field, 1)),
       config: { ...optional(fields["config"], "config", settings) },
+      revision: optional(fields["revision"], "revision", asText),
     };
   },
   resources: ({ name }, caller) => [topicResource(caller, name)],
@@ -75,7 +81,7 @@ const alter = define({
     const { topics } = caller.services;
     await topics.alter(caller.namespace, request);
     const topic = topics.require(caller.namespace, request.name);
-    return { name: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
+    return definitionOf(topics, topic);
   },
 });
 
@@ -90,10 +96,16 @@ const describe = define({
 const remove = define({
   op: Op.TOPIC_DELETE,
   permission: "topic.delete",
-  parse: (args) => ({ name: asText(fieldsAt(args, 0)["name"], "name") }),
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      name: asText(fields["name"], "name"),
+      revision: optional(fields["revision"], "revision", asText),
+    };
+  },
   resources: ({ name }, caller) => [topicResource(caller, name)],
-  async run(caller, { name }) {
-    await caller.services.topics.delete(caller.namespace, name);
+  async run(caller, { name, revision }) {
+    await caller.services.topics.delete(caller.namespace, name, revision);
     return {};
   },
 });
@@ -107,6 +119,7 @@ const list = define({
       pattern: optional(fields["pattern"], "pattern", asText),
       limit: optional(fields["limit"], "limit", (value, field) => asInteger(value, field, 1)) ?? LIST_LIMIT,
       after: optional(fields["after"], "after", asText),
+      withFigures: optional(fields["figures"], "figures", asBoolean) ?? false,
     };
   },
   resources: (_, caller) => [namespaceResource(caller)],
@@ -114,9 +127,16 @@ const list = define({
     const limit = Math.min(request.limit, LIST_LIMIT);
     const found = caller.services.topics.list(caller.namespace, { ...request, limit: limit + 1 });
     const page = found.slice(0, limit);
-    return { topics: page, next: found.length > limit ? (page.at(-1)?.name ?? null) : null };
+    const rows = request.withFigures ? page.map((row) => withFigures(caller, row)) : page;
+    return { topics: rows, next: found.length > limit ? (page.at(-1)?.name ?? null) : null };
   },
 });
+
+/** Of a topic that was deleted meanwhile there are none. */
+function withFigures({ namespace, services }: Caller, row: TopicSummary): TopicSummary & Partial<TopicFigures> {
+  const topic = services.topics.find(namespace, row.name);
+  return topic === undefined ? row : { ...row, ...services.topics.figures(topic) };
+}
 
 type At = "earliest" | "latest" | { readonly timestamp: number };
 

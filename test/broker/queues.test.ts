@@ -185,9 +185,11 @@ describe("fair sharing", () => {
       "q",
       { durable: true, fairShare: true, weights: { a: 4, "b.c": 2 } },
     ]);
-    await broker.queues.alter(NS, "q", { weights: { a: null, d: 3 } }, "a");
+    await broker.queues.alter(NS, "q", { weights: { a: null, d: 3 } }, { owner: "a" });
     expect(broker.queues.describe(NS, "q").config.weights).toEqual({ "b.c": 2, d: 3 });
-    await refused("invalid_config", () => broker.queues.alter(NS, "q", { fairShare: null, weights: null }, "a"));
+    await refused("invalid_config", () =>
+      broker.queues.alter(NS, "q", { fairShare: null, weights: null }, { owner: "a" }),
+    );
   });
 
   test("is refused with what contradicts it", async () => {
@@ -201,7 +203,7 @@ describe("fair sharing", () => {
 
 describe("altering a queue", () => {
   const alter = (change: Record<string, unknown>, owner = "a"): Promise<void> =>
-    broker.queues.alter(NS, "q", change, owner);
+    broker.queues.alter(NS, "q", change, { owner });
 
   test("changes the named keys, also within a map, and nil takes one back to its default", async () => {
     await broker.exchange("dead", "fanout");
@@ -245,9 +247,9 @@ describe("altering a queue", () => {
     await refused("invalid_config", () => alter({ leaseMs: null }));
     await refused("exchange_not_found", () => alter({ deadLetter: { exchange: "no" } }));
     await refused("dead_letter_loop", () => alter({ deadLetter: { exchange: "", routingKey: "q" } }));
-    await refused("queue_not_found", () => broker.queues.alter(NS, "no", {}, "a"));
+    await refused("queue_not_found", () => broker.queues.alter(NS, "no", {}, { owner: "a" }));
     await broker.queue("mine", { exclusive: true }, "b");
-    await refused("queue_exclusive", () => broker.queues.alter(NS, "mine", {}, "a"));
+    await refused("queue_exclusive", () => broker.queues.alter(NS, "mine", {}, { owner: "a" }));
     expect(broker.queues.describe(NS, "q").config).toMatchObject({ leaseMs: 100, leaseWarningMs: 10 });
   });
 

@@ -237,3 +237,16 @@ test("quotas, schedules and transforms are set, shown, listed and removed", asyn
   expect((await shown("/transforms")).items).toEqual([]);
   expect((await shown("/transactions")).items).toEqual([]);
 });
+
+test("of many changes under the same If-Match one wins", async () => {
+  for (const kind of ["topics", "queues"]) {
+    const made = await ask("PUT", `/${kind}/default/raced`, {});
+    const tag = made.headers.get("etag") ?? "";
+    const changes = Array.from({ length: 20 }, (_, index) => {
+      const config = kind === "topics" ? { retentionMs: 60_000 + index } : { lengthMax: 1 + index };
+      return ask("PATCH", `/${kind}/default/raced`, { config }, { "if-match": tag });
+    });
+    const statuses = (await Promise.all(changes)).map(({ status }) => status);
+    expect(statuses.toSorted()).toEqual([200, ...Array.from({ length: 19 }, () => 412)]);
+  }
+});

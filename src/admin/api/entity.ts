@@ -8,19 +8,32 @@ export type Lookup = (ask: Ask) => Promise<Fields | undefined>;
 
 /** An entity with the tag of its definition. */
 export function tagged(entity: Fields, definition: Fields): Answer {
-  return new Answer(entity, { headers: { etag: etagOf(definition) } });
+  return new Answer(entity, { headers: { etag: tagOf(definition) } });
 }
 
-/** Heeds If-Match and If-None-Match. @throws 412. */
+/** Where the broker numbers what changes, its own word counts. */
+function tagOf(definition: Fields): string {
+  const { revision } = definition;
+  return typeof revision === "string" ? `"${revision}"` : etagOf(definition);
+}
+
+/** The one revision that If-Match names, for the operation to look at in the same step in which it changes something. */
+export function wantedRevision({ request }: Ask): { revision?: string } {
+  const [, revision] = /^\s*"([^",]+)"\s*$/.exec(request.headers.get("if-match") ?? "") ?? [];
+  return revision === undefined ? {} : { revision };
+}
+
+/** Heeds If-Match and If-None-Match; to what is not there only PUT does anything. @throws 412. */
 export async function heedConditions(ask: Ask, lookup: Lookup): Promise<void> {
   if (!isConditional(ask.request)) return;
   const definition = await lookup(ask);
-  checkConditions(ask.request, definition === undefined ? undefined : etagOf(definition));
+  if (definition === undefined && ask.request.method !== "PUT") return;
+  checkConditions(ask.request, definition === undefined ? undefined : tagOf(definition));
 }
 
 /** The answer to a PUT: 201 with the place of what is new, 200 for what was there. */
 export function put(ask: Ask, isNew: boolean, definition: Fields): Answer {
-  const headers: Record<string, string> = { etag: etagOf(definition) };
+  const headers: Record<string, string> = { etag: tagOf(definition) };
   if (isNew) headers["location"] = new URL(ask.request.url).pathname;
   return new Answer(definition, { status: isNew ? 201 : 200, headers });
 }

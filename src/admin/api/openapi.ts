@@ -52,8 +52,18 @@ export function openApi(routes: readonly Route[], shapes: Readonly<Record<string
 function pathParameters(path: string): Fields {
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
   if (names.length === 0) return {};
-  const schema = { type: "string", minLength: 1 };
-  return { parameters: names.map((name) => ({ name, in: "path", required: true, schema })) };
+  const schemaOf = (name: string): Shape =>
+    path.startsWith("/exchanges") && name === "name" ? EXCHANGE : pathWord(name);
+  return { parameters: names.map((name) => ({ name, in: "path", required: true, schema: schemaOf(name) })) };
+}
+
+// What names hold (src/broker/names.ts), as far as a pattern can say it.
+const NAME: Shape = { type: "string", pattern: "^[A-Za-z0-9._/:-]+$", minLength: 1, maxLength: 249 };
+const EXCHANGE: Shape = { anyOf: [NAME, { const: "(default)" }] };
+
+function pathWord(name: string): Shape {
+  if (name === "kind") return { type: "string", enum: ["namespace", "user"] };
+  return ["namespace", "name", "group"].includes(name) ? NAME : { type: "string", minLength: 1 };
 }
 
 function operationOf(route: Route): Fields {

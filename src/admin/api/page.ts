@@ -14,9 +14,11 @@ export const pageQuery: Readonly<Record<string, Shape>> = {
 
 /** The query of lists within a namespace, which can be narrowed by a pattern over names. */
 export const namedPageQuery: Readonly<Record<string, Shape>> = {
-  namespace: { type: "string", default: "default" },
+  namespace: { type: "string", default: "default", pattern: "^[A-Za-z0-9._/:-]+$", maxLength: 249 },
   pattern: {
     type: "string",
+    minLength: 1,
+    maxLength: 249,
     description: "`*` is one word of the name, `#` any number; words are split at `.` and `/`",
   },
   ...pageQuery,

@@ -7,6 +7,8 @@ import type { Fields, Route, Shape } from "./route.ts";
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const ERRORS_SHOWN = 3;
+/** What follows recurses over the body. */
+const DEPTH_MAX = 64;
 const JSON_TYPES: Readonly<Record<string, readonly string[]>> = {
   PATCH: ["application/json", "application/merge-patch+json"],
 };
@@ -118,9 +120,36 @@ function parsed(bytes: Uint8Array): unknown {
   } catch {
     throw new MillraceError("invalid_argument", "the body is not UTF-8");
   }
+  if (isDeeper(content, DEPTH_MAX)) {
+    throw new MillraceError("invalid_argument", `the body is nested deeper than ${DEPTH_MAX}`);
+  }
   try {
     return JSON.parse(content);
   } catch (error) {
     throw new MillraceError("invalid_argument", `the body is no JSON: ${(error as Error).message}`);
   }
 }
+
+/** Whether a JSON text nests objects and arrays deeper than this. */
+function isDeeper(text: string, depthMax: number): boolean {
+  let depth = 0;
+  let inText = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text.charCodeAt(at);
+    if (inText) {
+      if (char === BACKSLASH) at += 1;
+      else if (char === QUOTE) inText = false;
+    } else if (char === QUOTE) inText = true;
+    else if (char === BRACKET || char === BRACE) {
+      depth += 1;
+      if (depth > depthMax) return true;
+    } else if (char === BRACKET + 2 || char === BRACE + 2) depth -= 1;
+  }
+  return false;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** `[` and `{`; what closes them is two further. */
+const BRACKET = 0x5b;
+const BRACE = 0x7b;

@@ -101,9 +101,9 @@ export function without(fields: Fields, names: readonly string[]): Fields {
 // Shapes that many routes use.
 
 export const text: Shape = { type: "string" };
-export const whole: Shape = { type: "integer", minimum: 0 };
+export const whole: Shape = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
 export const flag: Shape = { type: "boolean" };
-export const timeMs: Shape = { type: "integer", minimum: 0, description: "milliseconds since 1970-01-01T00:00Z" };
+export const timeMs: Shape = { ...whole, description: "milliseconds since 1970-01-01T00:00Z" };
 export const settings: Shape = { type: "object", additionalProperties: true };
 
 /** A reference to a shape of shapes.ts. */

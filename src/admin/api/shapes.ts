@@ -14,7 +14,22 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   Error: object({
     error: object({ code: whole, name: text, message: text, action: text, retryable: flag }, ["action", "retryable"]),
   }),
-  TopicRow: open(object({ namespace: text, name: text, partitions: whole })),
+  TopicRow: open(
+    object(
+      {
+        namespace: text,
+        name: text,
+        partitions: whole,
+        records: { ...whole, description: "offsets from the first to the last; compaction may have taken some" },
+        bytes: whole,
+        recordsIn: whole,
+        bytesIn: whole,
+        recordsOut: whole,
+        bytesOut: whole,
+      },
+      ["records", "bytes", "recordsIn", "bytesIn", "recordsOut", "bytesOut"],
+    ),
+  ),
   Partition: open(
     object({
       partition: whole,
@@ -38,15 +53,25 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
       partitions: whole,
       config: settings,
       createdMs: timeMs,
+      revision: text,
       offsets: listOf(ref("Partition")),
     }),
   ),
-  TopicDefinition: object({ namespace: text, name: text, partitions: whole, config: settings }),
+  TopicDefinition: object({ namespace: text, name: text, partitions: whole, config: settings, revision: text }),
   Offset: object({ partition: whole, offset: whole, timestampMs: nullable(timeMs) }),
   QueueCounts: { type: "object", additionalProperties: { type: "number" } },
   QueueRow: open(object({ namespace: text, name: text, counts: ref("QueueCounts") })),
-  Queue: open(object({ namespace: text, name: text, config: settings, createdMs: timeMs, counts: ref("QueueCounts") })),
-  QueueDefinition: object({ namespace: text, name: text, config: settings }),
+  Queue: open(
+    object({
+      namespace: text,
+      name: text,
+      config: settings,
+      createdMs: timeMs,
+      revision: text,
+      counts: ref("QueueCounts"),
+    }),
+  ),
+  QueueDefinition: object({ namespace: text, name: text, config: settings, revision: text }),
   Exchange: open(
     object({ namespace: text, name: text, type: text, config: settings, bindings: whole, createdMs: timeMs }),
   ),

@@ -17,6 +17,7 @@ import {
 } from "../route.ts";
 
 const PATH = "/exchanges/{namespace}/{name}";
+const EXCHANGE_TYPES = ["direct", "fanout", "topic", "headers", "consistent-hash"];
 const tag = "exchanges";
 
 function definitionOf({ namespace }: Ask, { name, type, config }: Fields): Fields {
@@ -130,7 +131,7 @@ export const exchangeRoutes: readonly Route[] = [
     tag,
     summary: "Declares an exchange, or finds that it is there alike",
     ops: ["EXCHANGE_DECLARE", "EXCHANGE_LIST"],
-    body: bodyOf({ type: text, config: settings }, ["type"]),
+    body: bodyOf({ type: { type: "string", enum: EXCHANGE_TYPES }, config: settings }, ["type"]),
     answer: ref("ExchangeDefinition"),
     alsoAnswers: { 201: "it is new" },
     isConditional: true,

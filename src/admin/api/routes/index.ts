@@ -5,10 +5,12 @@ import { SHAPES } from "../shapes.ts";
 import { brokerRoutes } from "./broker.ts";
 import { exchangeRoutes } from "./exchanges.ts";
 import { groupRoutes } from "./groups.ts";
-import { messageRoutes } from "./messages.ts";
 import { namespaceRoutes } from "./namespaces.ts";
+import { publishRoutes } from "./publishing.ts";
+import { queueMessageRoutes } from "./queue-messages.ts";
 import { queueRoutes } from "./queues.ts";
 import { quotaRoutes } from "./quotas.ts";
+import { recordRoutes } from "./records.ts";
 import { scheduleRoutes } from "./schedules.ts";
 import { topicRoutes } from "./topics.ts";
 import { transformRoutes } from "./transforms.ts";
@@ -21,7 +23,9 @@ export function routes(version: string): readonly Route[] {
     ...queueRoutes,
     ...exchangeRoutes,
     ...groupRoutes,
-    ...messageRoutes,
+    ...recordRoutes,
+    ...publishRoutes,
+    ...queueMessageRoutes,
     ...namespaceRoutes,
     ...quotaRoutes,
     ...scheduleRoutes,

@@ -1,6 +1,6 @@
 /** Queues. */
 import { contentOf, ContentReader } from "../content.ts";
-import { heedConditions, ifThere, put, tagged } from "../entity.ts";
+import { heedConditions, ifThere, put, tagged, wantedRevision } from "../entity.ts";
 import { namedPageQuery, page, pageFields, pageOf } from "../page.ts";
 import {
   type Ask,
@@ -22,8 +22,8 @@ const SESSION = `${PATH}/sessions/{session}`;
 const tag = "queues";
 const body = bodyOf({ config: settings });
 
-function definitionOf({ namespace }: Ask, { name, config }: Fields): Fields {
-  return { namespace, name, config };
+function definitionOf({ namespace }: Ask, { name, config, revision }: Fields): Fields {
+  return { namespace, name, config, revision };
 }
 
 async function describe(ask: Ask): Promise<Fields> {
@@ -97,7 +97,10 @@ export const queueRoutes: readonly Route[] = [
     run: async (ask) => {
       await heedConditions(ask, lookup);
       const { config = {} } = ask.body;
-      const queue = definitionOf(ask, await ask.call("QUEUE_ALTER", { name: ask.path["name"], config }));
+      const queue = definitionOf(
+        ask,
+        await ask.call("QUEUE_ALTER", { ...wantedRevision(ask), name: ask.path["name"], config }),
+      );
       return tagged(queue, queue);
     },
   },
@@ -111,7 +114,7 @@ export const queueRoutes: readonly Route[] = [
     isConditional: true,
     run: async (ask) => {
       await heedConditions(ask, lookup);
-      await ask.call("QUEUE_DELETE", { ...ask.query, name: ask.path["name"] });
+      await ask.call("QUEUE_DELETE", { ...ask.query, ...wantedRevision(ask), name: ask.path["name"] });
     },
   },
   operation({

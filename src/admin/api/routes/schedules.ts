@@ -4,7 +4,7 @@ import { contentOf, ContentReader } from "../content.ts";
 import { heedConditions, tagged } from "../entity.ts";
 import { namedPageQuery, pageByName, pageOf } from "../page.ts";
 import { type Ask, bodyOf, type Fields, operation, ref, type Route, text, without } from "../route.ts";
-import { contentFields } from "./messages.ts";
+import { contentFields } from "./publishing.ts";
 
 const PATH = "/schedules/{namespace}/{name}";
 const tag = "schedules";

@@ -1,5 +1,5 @@
 /** Topics. */
-import { checkSame, heedConditions, ifThere, put, tagged } from "../entity.ts";
+import { checkSame, heedConditions, ifThere, put, tagged, wantedRevision } from "../entity.ts";
 import { namedPageQuery, page, pageFields, pageOf } from "../page.ts";
 import {
   type Ask,
@@ -18,8 +18,8 @@ const PATH = "/topics/{namespace}/{name}";
 const tag = "topics";
 const body = bodyOf({ partitions: { type: "integer", minimum: 1 }, config: settings });
 
-function definitionOf({ namespace }: Ask, { name, partitions, config }: Fields): Fields {
-  return { namespace, name, partitions, config };
+function definitionOf({ namespace }: Ask, { name, partitions, config, revision }: Fields): Fields {
+  return { namespace, name, partitions, config, revision };
 }
 
 async function describe(ask: Ask): Promise<Fields> {
@@ -48,7 +48,10 @@ async function create(ask: Ask): Promise<unknown> {
 
 async function alter(ask: Ask): Promise<unknown> {
   await heedConditions(ask, lookup);
-  const topic = definitionOf(ask, await ask.call("TOPIC_ALTER", { ...ask.body, name: ask.path["name"] }));
+  const topic = definitionOf(
+    ask,
+    await ask.call("TOPIC_ALTER", { ...ask.body, ...wantedRevision(ask), name: ask.path["name"] }),
+  );
   return tagged(topic, topic);
 }
 
@@ -66,7 +69,7 @@ export const topicRoutes: readonly Route[] = [
     op: "TOPIC_LIST",
     query: namedPageQuery,
     answer: pageOf(ref("TopicRow")),
-    fields: pageFields,
+    fields: (ask) => ({ ...pageFields(ask), figures: true }),
     shape: ({ topics, next }, { namespace }) =>
       page(
         (topics as Fields[]).map((topic) => ({ namespace, ...topic })),
@@ -117,7 +120,7 @@ export const topicRoutes: readonly Route[] = [
     isConditional: true,
     run: async (ask) => {
       await heedConditions(ask, lookup);
-      await ask.call("TOPIC_DELETE", { name: ask.path["name"] });
+      await ask.call("TOPIC_DELETE", { ...wantedRevision(ask), name: ask.path["name"] });
     },
   },
   operation({

@@ -17,7 +17,7 @@ import {
   settings,
   text,
 } from "../route.ts";
-import { contentFields } from "./messages.ts";
+import { contentFields } from "./publishing.ts";
 
 const PATH = "/transforms/{namespace}/{name}";
 const tag = "transforms";

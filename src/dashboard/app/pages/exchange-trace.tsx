@@ -7,17 +7,14 @@ import { Badge, Panel } from "../ui/bits.tsx";
 import { Field, type Fields, Form } from "../ui/dialog.tsx";
 import { nodeId } from "./exchange-picture.ts";
 
-interface Step {
-  readonly exchange?: string;
-  readonly queue?: string;
-  readonly topic?: string;
-  readonly to?: string;
-  readonly [field: string]: unknown;
+interface Place {
+  readonly kind: string;
+  readonly name: string;
 }
 
 interface Trace {
-  readonly destinations: readonly Step[];
-  readonly path: readonly Step[];
+  readonly destinations: readonly Place[];
+  readonly path: readonly { readonly exchange: string; readonly to: Place }[];
 }
 
 interface TraceProps {
@@ -34,10 +31,11 @@ export function TracePanel({ path, exchange, onReached }: TraceProps): JSX.Eleme
     const found = await post<Trace>(`${path}/route`, {
       key,
       ...(headers && { headers: headersOf(headers) }),
-      ...(body && { body }),
+      ...(body && { value: body }),
     });
     setTrace(found);
-    onReached(new Set([nodeId("exchange", exchange), ...[...found.destinations, ...found.path].flatMap(idsOf)]));
+    const steps = found.path.flatMap((step) => [nodeId("exchange", step.exchange), idOf(step.to)]);
+    onReached(new Set([nodeId("exchange", exchange), ...steps]));
   };
   return (
     <Panel title="Where would this message go?" note="nothing is published">
@@ -71,18 +69,17 @@ function Reached({ trace }: { trace: Trace }): JSX.Element {
   return (
     <p class="note good" role="status">
       It would go to {plural(destinations.length, "place")}:{" "}
-      {destinations.map((step) => (
-        <Badge key={idsOf(step).join()} tone="good">
-          {idsOf(step).at(-1)?.replace(":", " ")}
+      {destinations.map((place) => (
+        <Badge key={idOf(place)} tone="good">
+          {place.kind} {place.name}
         </Badge>
       ))}
     </p>
   );
 }
 
-function idsOf({ exchange, queue, topic, to }: Step): string[] {
-  const named = { exchange: exchange ?? to, queue, topic };
-  return Object.entries(named).flatMap(([kind, name]) => (name === undefined ? [] : [nodeId(kind, name)]));
+function idOf({ kind, name }: Place): string {
+  return nodeId(kind, name);
 }
 
 export function headersOf(text: string): Readonly<Record<string, unknown>> {
