@@ -126,6 +126,12 @@ test.each<[what: string, machine: Partial<Machine>, expected: [string, string][]
   expect(told(machine)).toEqual(expected);
 });
 
+test("limits of the settings are held against the machine", () => {
+  expect(told({}, { diskFreeBytesMin: 600 * GIB })).toEqual([["disk space", "fail"]]);
+  expect(told({}, { memoryBytesMax: 20 * GIB })).toEqual([["memory", "warn"]]);
+  expect(told({}, { memoryBytesMax: 4 * GIB })).toEqual([]);
+});
+
 test("a broker in memory has no disk to look at, and more threads than processors are told", () => {
   expect(told(folder({ fileSystem: "tmpfs", freeBytes: 0 }), { storage: "memory" })).toEqual([]);
   expect(told({ processors: 2 }, { threads: 4 })).toEqual([["processors", "warn"]]);

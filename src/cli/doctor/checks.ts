@@ -123,6 +123,10 @@ function memory({ memoryBytes, memoryAvailableBytes: free }: Machine, config: Co
   const unsynced = config.storage === "memory" ? 0 : config.dirtyBytesMax;
   const needed = OTHER_MEMORY_BYTES + unsynced + config.threads * config.transactionsBytesMax;
   const found = `${roundBytes(free)} of ${roundBytes(memoryBytes)} free, up to ${roundBytes(needed)} needed`;
+  if (config.memoryBytesMax > memoryBytes) {
+    const most = `memoryBytesMax is ${roundBytes(config.memoryBytesMax)} of ${roundBytes(memoryBytes)}`;
+    return warn(check, most, "lower memoryBytesMax: it cannot hold publishers back before the machine suffers");
+  }
   if (free >= needed) return ok(check, found);
   const advice = "add memory, or lower dirtyBytesMax and transactionsBytesMax";
   return free < OTHER_MEMORY_BYTES ? fail(check, found, advice) : warn(check, found, advice);
@@ -164,8 +168,9 @@ function fileSystem({ fileSystem: kind, mountOptions, existing }: Folder): Findi
 function space({ freeBytes, totalBytes }: Folder, config: Config): Finding {
   const check = "disk space";
   const found = `${roundBytes(freeBytes)} of ${roundBytes(totalBytes)} free`;
-  const least = 2 * config.segmentBytes;
   const advice = "make room, add disk, or set retentionBytes on large topics";
+  if (freeBytes < config.diskFreeBytesMin) return fail(check, `${found}, less than diskFreeBytesMin`, advice);
+  const least = 2 * config.segmentBytes;
   if (freeBytes < least) return fail(check, `${found}; two segments are ${roundBytes(least)}`, advice);
   return freeBytes < totalBytes * FREE_SHARE_MIN ? warn(check, found, advice) : ok(check, found);
 }
