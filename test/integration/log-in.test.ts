@@ -280,6 +280,20 @@ describe("on the wire", () => {
   }, 120_000);
 });
 
+test("a transform's process, which the broker has started itself, logs in by its secret, beside TLS", async () => {
+  const client = await dialSecure({ auth: ADMIN });
+  await client.topics.create("raw");
+  await client.topics.create("mapped");
+  const steps = [{ map: { set: { seen: true } } }];
+  await client.transforms.put("secured", { from: { topic: "raw" }, to: { topic: "mapped" }, steps });
+  await client.producer("raw").send({ value: JSON.stringify({ a: 1 }) });
+  for await (const message of client.consume("mapped", { from: "earliest", maxRecords: 1 })) {
+    expect(message.json()).toEqual({ a: 1, seen: true });
+  }
+  await client.transforms.delete("secured");
+  await client.close();
+}, 60_000);
+
 describe("the start", () => {
   const options = { storage: "memory", port: 0, httpPort: 0, authentication: "required" } as const;
 
@@ -342,3 +356,47 @@ describe("the command line", () => {
     expect(await refused(3, "topic", "list", "--tls-ca", certificates.path("client.pem"))).toContain("tls_failed");
   }, 30_000);
 });
+
+const NODE_SCRIPT = `
+import { readFileSync } from "node:fs";
+import { connect } from "./client.mjs";
+const [url, password, ...names] = process.argv.slice(2);
+const [ca, cert, key] = names.map((name) => readFileSync(name, "utf8"));
+const tried = async (options) => {
+  try {
+    const client = await connect(url, { reconnect: { enabled: false }, ...options });
+    const { principal } = client.server;
+    await client.topics.list();
+    await client.close();
+    return principal;
+  } catch ({ codeName }) {
+    return codeName;
+  }
+};
+const auth = { user: "admin", password };
+console.log(JSON.stringify([
+  await tried({ auth, tls: { ca } }),
+  await tried({ auth: { ...auth, password: "wrong" }, tls: { ca } }),
+  await tried({ auth, tls: { ca: cert } }),
+  await tried({ auth }),
+  await tried({ auth, tls: { ca, serverName: "elsewhere.example" } }),
+  await tried({ tls: { ca, cert, key } }),
+]));
+`;
+
+test("Node logs in over TLS as Bun does", async () => {
+  const entry = new URL("../../src/client/index.ts", import.meta.url).pathname;
+  const built = await Bun.build({
+    entrypoints: [entry],
+    target: "node",
+    outdir: certificates.folder,
+    naming: "client.mjs",
+  });
+  expect(built.success).toBe(true);
+  await writeFile(certificates.path("main.mjs"), NODE_SCRIPT);
+  const url = `millraces://localhost:${secure.port}`;
+  const words = ["node", "main.mjs", url, PASSWORD, "ca.pem", "client.pem", "client.key"];
+  const child = Bun.spawn(words, { cwd: certificates.folder, stdout: "pipe", stderr: "inherit" });
+  const names = JSON.parse(await child.stdout.text()) as unknown;
+  expect(names).toEqual(["admin", "unauthenticated", "tls_failed", "tls_failed", "tls_failed", "unauthorized"]);
+}, 60_000);
