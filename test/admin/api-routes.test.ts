@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import type { Command } from "commander";
 import { routes } from "../../src/admin/api/routes/index.ts";
+import { LOG_IN } from "../../src/admin/api/routes/log-in.ts";
 import { openApi } from "../../src/admin/api/openapi.ts";
 import { SHAPES } from "../../src/admin/api/shapes.ts";
 import { build } from "../../src/cli/index.ts";
@@ -11,7 +12,7 @@ import { Op } from "../../src/protocol/index.ts";
 import { operationTable } from "../../src/session/index.ts";
 
 const table = routes("0.0.0");
-const document = openApi(table, SHAPES, "0.0.0");
+const document = openApi([...LOG_IN, ...table], SHAPES, "0.0.0");
 const numbers: Readonly<Record<string, number>> = Op;
 const nameOf = new Map(Object.entries(Op).map(([name, op]) => [op as number, name]));
 const isThere = (route: string): boolean => table.some(({ method, path }) => `${method} ${path}` === route);

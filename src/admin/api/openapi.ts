@@ -4,8 +4,15 @@ import type { Fields, Route, Shape } from "./route.ts";
 
 const JSON_TYPE = "application/json";
 
+/** What the document needs of a route. */
+type Described = Omit<Route, "run">;
+
 /** @param version of the broker. */
-export function openApi(routes: readonly Route[], shapes: Readonly<Record<string, Shape>>, version: string): Fields {
+export function openApi(
+  routes: readonly Described[],
+  shapes: Readonly<Record<string, Shape>>,
+  version: string,
+): Fields {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
     const path = (paths[route.path] ??= { ...pathParameters(route.path) });
@@ -66,7 +73,7 @@ function pathWord(name: string): Shape {
   return ["namespace", "name", "group"].includes(name) ? NAME : { type: "string", minLength: 1 };
 }
 
-function operationOf(route: Route): Fields {
+function operationOf(route: Described): Fields {
   const { method, path, tag, summary, description, ops, query = {}, body } = route;
   const needed = new Set((body?.["required"] as string[] | undefined) ?? []);
   const parameters = [
@@ -91,13 +98,13 @@ function queryParameter(name: string, { description, ...schema }: Shape): Fields
   return { name, in: "query", ...(description !== undefined && { description }), schema };
 }
 
-function conditions({ isConditional, method }: Route): Fields[] {
+function conditions({ isConditional, method }: Described): Fields[] {
   if (isConditional !== true) return [];
   const names = method === "PUT" ? ["If-Match", "If-None-Match"] : ["If-Match"];
   return names.map((name) => ({ name, in: "header", schema: { type: "string" } }));
 }
 
-function successes(route: Route): Record<string, unknown> {
+function successes(route: Described): Record<string, unknown> {
   const { answer, answerType = JSON_TYPE, status = answer === undefined ? 204 : 200, alsoAnswers = {} } = route;
   const content = answer === undefined ? {} : { content: { [answerType]: { schema: answer } } };
   const headers = route.isConditional === true && answer !== undefined ? { headers: ETAG } : {};

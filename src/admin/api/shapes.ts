@@ -120,6 +120,19 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
       headers: nullable(settings),
     }),
   ),
+  LogIn: open(
+    object(
+      {
+        user: text,
+        kind: { type: "string", enum: ["anonymous", "user", "certificate", "token", "internal"] },
+        roles: listOf(text),
+        authentication: { type: "string", enum: ["off", "required"] },
+        csrf: text,
+        expiresAtMs: timeMs,
+      },
+      ["csrf", "expiresAtMs"],
+    ),
+  ),
   Overview: open(
     object({
       version: text,

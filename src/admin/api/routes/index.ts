@@ -6,6 +6,7 @@ import { brokerRoutes } from "./broker.ts";
 import { exchangeRoutes } from "./exchanges.ts";
 import { groupRoutes } from "./groups.ts";
 import { namespaceRoutes } from "./namespaces.ts";
+import { LOG_IN } from "./log-in.ts";
 import { publishRoutes } from "./publishing.ts";
 import { queueMessageRoutes } from "./queue-messages.ts";
 import { queueRoutes } from "./queues.ts";
@@ -37,7 +38,7 @@ export function routes(version: string): readonly Route[] {
       summary: "This document",
       ops: [],
       answer: { type: "object" },
-      run: () => openApi(table, SHAPES, version),
+      run: () => openApi([...LOG_IN, ...table], SHAPES, version),
     },
   ];
   return table;
