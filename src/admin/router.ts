@@ -33,24 +33,35 @@ export class Router<R extends Routed> {
   /**
    * @param words of the path, decoded.
    * @returns the route and what stands for its variable words; the methods that the path takes where this one is not of
-   *   them; undefined where there is nothing.
+   *   them; undefined where there is nothing. A fixed word goes before a variable one, where both lead to the method.
    */
   find(
     method: string,
     words: readonly string[],
   ): { route: R; variables: string[] } | { methods: string[] } | undefined {
-    let node = this.#root;
-    const variables: string[] = [];
-    for (const word of words) {
-      const fixed = word === VARIABLE ? undefined : node.words.get(word);
-      const next = fixed ?? node.words.get(VARIABLE);
-      if (next === undefined) return undefined;
-      if (fixed === undefined) variables.push(word);
-      node = next;
+    const methods = new Set<string>();
+    const found = this.#walk(this.#root, words, method, methods);
+    if (found !== undefined) return found;
+    return methods.size === 0 ? undefined : { methods: [...methods] };
+  }
+
+  #walk(
+    node: Node<R>,
+    [word, ...rest]: readonly string[],
+    method: string,
+    methods: Set<string>,
+  ): { route: R; variables: string[] } | undefined {
+    if (word === undefined) {
+      for (const known of node.routes.keys()) methods.add(known);
+      const route = node.routes.get(method);
+      return route && { route, variables: [] };
     }
-    const route = node.routes.get(method);
-    if (route !== undefined) return { route, variables };
-    return node.routes.size === 0 ? undefined : { methods: [...node.routes.keys()] };
+    const fixed = word === VARIABLE ? undefined : node.words.get(word);
+    const direct = fixed && this.#walk(fixed, rest, method, methods);
+    if (direct !== undefined) return direct;
+    const variable = node.words.get(VARIABLE);
+    const found = variable && this.#walk(variable, rest, method, methods);
+    return found && { route: found.route, variables: [word, ...found.variables] };
   }
 }
 
