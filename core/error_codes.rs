@@ -209,6 +209,7 @@ impl ErrorCode {
     pub const ROLE_NOT_FOUND: Self = Self(230);
 
     /// The catalogue's name of the code, `unknown` for a code it does not have.
+    #[allow(clippy::too_many_lines, reason = "a line for each code")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::INTERNAL => "internal",

@@ -85,6 +85,7 @@ pub struct Options {
     pub producers_per_partition_max: f64,
     pub key_index_entries_max: f64,
     pub compaction_keys_max: f64,
+    pub flight_recorder_bytes: f64,
 }
 
 impl TryFrom<Options> for EngineOptions {
@@ -118,6 +119,7 @@ impl TryFrom<Options> for EngineOptions {
             producers_per_partition_max: size(from.producers_per_partition_max)?,
             key_index_entries_max: size(from.key_index_entries_max)?,
             compaction_keys_max: size(from.compaction_keys_max)?,
+            flight_recorder_bytes: size(from.flight_recorder_bytes)?,
         })
     }
 }
@@ -283,6 +285,7 @@ pub struct Stats {
     pub records_dropped: f64,
     pub unroutable: f64,
     pub dead_letter_loops: f64,
+    pub schema_violations: f64,
 }
 
 impl From<&Worker> for Stats {
@@ -305,6 +308,7 @@ impl From<&Worker> for Stats {
             records_dropped: number(from.records_dropped()),
             unroutable: number(spaces.unroutable),
             dead_letter_loops: number(spaces.dead_letter_loops),
+            schema_violations: number(from.engine().schema_violations()),
         }
     }
 }

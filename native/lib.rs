@@ -3,6 +3,7 @@
 #![allow(clippy::missing_errors_doc, reason = "each method throws what the core's method of its name returns")]
 
 mod convert;
+mod figures;
 mod limits;
 mod registry;
 pub mod schemas;
@@ -409,6 +410,33 @@ impl NativeEngine {
     #[napi]
     pub fn take_mail(&mut self) -> Vec<Uint8Array> {
         self.worker.take_mail().into_iter().map(Uint8Array::from).collect()
+    }
+
+    #[napi]
+    pub fn stages(&self) -> Vec<figures::StageCounts> {
+        figures::stages(&self.worker)
+    }
+
+    #[napi]
+    pub fn trace(&self, log_id: f64, partition: u32, offset: f64) -> napi::Result<figures::Traced> {
+        Ok(self.worker.trace(integer(log_id)?, partition, integer(offset)?).into())
+    }
+
+    #[napi]
+    pub fn noted_since(&self, arrivals_seen: f64, sent_seen: f64, max: u32) -> napi::Result<figures::Noted> {
+        let seen = (integer(arrivals_seen)?, integer(sent_seen)?);
+        Ok(self.worker.noted_since(seen, max as usize).into())
+    }
+
+    #[napi]
+    pub fn locate(&self, log_id: f64, partition: u32, offset: f64) -> napi::Result<figures::Location> {
+        let partition = self.worker.partition(integer(log_id)?, partition).map_err(failed)?;
+        Ok((&partition.place_of(integer(offset)?).map_err(failed)?).into())
+    }
+
+    #[napi]
+    pub fn connection_generation(&mut self, connection: u32) -> napi::Result<u32> {
+        self.worker.connection_generation(connection).map_err(failed)
     }
 
     #[napi]

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::acks::{Answers, Sender, UNREAD_BYTES_MAX};
 use super::credit::Credit;
+use super::hub::Hub;
 use super::lanes::Lanes;
 use super::numbered::Numbered;
 use super::options::EngineOptions;
 use super::quotas::Meter;
 use super::source::Subscription;
+use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{DeliveryPriority, Log, Partition};
 use crate::schema::{Enforced, Enforcement, Taker};
@@ -57,6 +59,8 @@ pub(super) struct QueueSubscription {
     pub space: Arc<Space>,
     pub consumer: u64,
     pub priority: DeliveryPriority,
+    /// Of the messages that it was woken for; unknown where others than new ones did.
+    pub stamp: Stamp,
 }
 
 impl Publisher {
@@ -112,6 +116,7 @@ pub(super) struct Peer {
     pub meter: Meter,
     /// The socket still has bytes of an earlier turn.
     pub writing: bool,
+    pub timing: Timing,
     /// On the worker's list of connections with something to send, in this lane.
     pub queued: Option<DeliveryPriority>,
 }
@@ -138,6 +143,36 @@ pub(super) struct Connection {
     pub peer: Peer,
 }
 
+/// Of what is planned for a connection and had been waited for: how long it is on its way.
+#[derive(Default)]
+pub(super) struct Timing {
+    /// When the oldest came in; 0: there is none.
+    arrived_ns: u64,
+    planned_ns: u64,
+}
+
+impl Timing {
+    /// A consumer that had waited is written what it was woken for.
+    pub fn planned(&mut self, hub: &mut Hub, stamp: Stamp) {
+        self.planned_ns = hub.serving_ns();
+        hub.stages.dispatch.note_ns(self.planned_ns.saturating_sub(stamp.visible_ns));
+        if self.arrived_ns == 0 || stamp.arrived_ns < self.arrived_ns {
+            self.arrived_ns = stamp.arrived_ns;
+        }
+    }
+
+    /// The socket has taken all that was planned.
+    #[inline]
+    pub fn written(&mut self, hub: &mut Hub) {
+        if self.arrived_ns == 0 {
+            return;
+        }
+        let now_ns = hub.engine.clock.ticks_ns();
+        hub.stages.send.note_ns(now_ns.saturating_sub(self.planned_ns));
+        hub.stages.total.note_ns(now_ns.saturating_sub(std::mem::take(&mut self.arrived_ns)));
+    }
+}
+
 impl Connection {
     pub fn new(sender: Sender, options: &EngineOptions) -> Self {
         Self {
@@ -157,6 +192,7 @@ impl Connection {
                 credit: Credit::new(options),
                 meter: Meter::default(),
                 writing: false,
+                timing: Timing::default(),
                 queued: None,
             },
         }

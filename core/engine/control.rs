@@ -15,6 +15,7 @@ use super::source::{Source, State, Subscription};
 use super::spaces;
 use super::worker::{Worker, no_connection, refusal_of};
 use crate::batch::{HEADER_BYTES, verify};
+use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Log, LogConfig, Partition};
 use crate::route::Filter;
@@ -78,9 +79,11 @@ impl Worker {
         let (header, body_crc) = verify(batch)?;
         let body = [&batch[HEADER_BYTES..header.batch_bytes()]];
         let batch = BatchIn { header, body: &body, body_crc, expect_next, expect_key: None };
-        drain::partition(&mut self.hub, &partition);
+        let now_ns = self.engine().clock.ticks_ns();
+        drain::partition(&mut self.hub, &partition, now_ns);
         let mut outcomes = Vec::with_capacity(1);
         let summary = partition.appender().append(&[batch], &mut outcomes);
+        self.hub.appended = Stamp::default();
         if summary.committed {
             self.hub.wake_watchers(&partition);
         }
@@ -286,6 +289,7 @@ impl Worker {
                 priority,
                 warmed_bytes: None,
                 unreadable: false,
+                stamp: Stamp::default(),
                 reached_bytes,
             },
         );

@@ -5,11 +5,12 @@
 use std::sync::atomic::Ordering;
 
 use super::connection::{Peer, Ready};
+use super::hub::Hub;
 use super::partition_state::{Watch, state_of};
 use super::plan::op;
 use super::source::{Source, State, Subscription};
 use super::view::View;
-use super::worker::Hub;
+use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode};
 use crate::log::{Cursor, Run};
 use crate::route::Filter;
@@ -66,6 +67,10 @@ fn queue(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription: u32) 
         found.space.deliver(found.consumer, &mut hub.plan.arena, budget, now_ms)
     };
     write.spend(delivered.bytes);
+    let stamp = std::mem::take(&mut found.stamp);
+    if stamp.is_known() && delivered.bytes > 0 {
+        peer.timing.planned(hub, stamp);
+    }
     if delivered.more {
         peer.ready.push(priority, Ready::Queue { subscription });
     }
@@ -112,15 +117,23 @@ fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32
     let Some(source) = sources.get_mut(&source_id) else { return };
     let is_view = filter.is_some() || source.reader.is_some();
     let priority = source.priority;
+    let mut stamp = Stamp::default();
     let found = match read(hub, source, write, watch, *credit_bytes, *buffer_bytes_max) {
-        Ok(Found::Run(run)) if is_view => match send_view(hub, write, watch, &run, source, filter.as_ref()) {
-            Ok(written) => after_run(source, credit_bytes, written),
-            Err(error) => Step::Ended(error),
-        },
         Ok(Found::Run(run)) => {
-            let written = send(hub, write, watch, &run);
-            advance(source, &run);
-            after_run(source, credit_bytes, written)
+            stamp = std::mem::take(&mut source.stamp);
+            let from = source.next_offset;
+            let written = if is_view {
+                send_view(hub, write, watch, &run, source, filter.as_ref())
+            } else {
+                let written = send(hub, write, watch, &run);
+                advance(source, &run);
+                Ok(written)
+            };
+            note_sent(hub, source, from, &watch);
+            match written {
+                Ok(written) => after_run(source, credit_bytes, written),
+                Err(error) => Step::Ended(error),
+            }
         }
         Ok(Found::Park(state)) => Step::Parked(state),
         Ok(Found::Again) => Step::Wrote,
@@ -143,6 +156,17 @@ fn step(hub: &mut Hub, peer: &mut Peer, write: &mut Writer, subscription_id: u32
         Step::Completed => end(hub, write, subscription, watch, None),
         Step::Ended(error) => end(hub, write, subscription, watch, Some(&error)),
     }
+    if stamp.is_known() {
+        peer.timing.planned(hub, stamp);
+    }
+}
+
+/// Notes what a source was sent since it stood at `from`.
+#[inline]
+fn note_sent(hub: &mut Hub, source: &Source, from: u64, watch: &Watch) {
+    let at_ns = hub.serving_ns();
+    let place = (source.partition.log_id, source.partition.index);
+    hub.flight.sent(place, (from, source.next_offset), watch, at_ns);
 }
 
 fn after_run(source: &Source, credit_bytes: &mut i64, written: usize) -> Step {
@@ -353,6 +377,8 @@ fn park(subscription: &mut Subscription, source_id: u32, state: State) {
     let Some(source) = subscription.sources.get_mut(&source_id) else { return };
     source.state = state;
     if state == State::Starved {
+        // From now on it is the consumer that takes its time.
+        source.stamp = Stamp::default();
         subscription.starved.push(source_id);
     }
 }
@@ -377,6 +403,9 @@ pub(super) fn make_ready(peer: &mut Peer, subscription_id: u32, source_id: u32) 
     let Some(source) = subscription.sources.get_mut(&source_id) else { return };
     if source.state == State::Ready || source.state == State::Starved {
         return;
+    }
+    if source.state == State::Watching {
+        source.stamp = state_of(&source.partition).moved.get();
     }
     source.state = State::Ready;
     let priority = source.priority;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::acks::{self, AckEvent, LEVEL_NONE, LEVEL_SYNCED, Sender};
+use super::hub::Hub;
 use super::partition_state::state_of;
-use super::worker::Hub;
 use crate::batch::{Attributes, BatchHeader, BodyCrc};
 use crate::error::{CoreError, ErrorCode};
 use crate::log::{AppendOutcome, BatchIn, Durability, Partition};
@@ -20,15 +20,15 @@ use crate::wire::out::AckRun;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 const BATCH_RECORDS_MAX: usize = 1 << 16;
 
-/// Appends everything that is staged for the partition.
-pub(super) fn partition(hub: &mut Hub, partition: &Arc<Partition>) {
+/// Appends everything that is staged for the partition; the first of it came in at `arrived_ns`.
+pub(super) fn partition(hub: &mut Hub, partition: &Arc<Partition>, arrived_ns: u64) {
     let Some(ring) = state_of(partition).ring_if_used() else { return };
     if ring.is_empty() {
         return;
     }
     loop {
         let now_ms = hub.engine.now_ms();
-        let count = ring.drain(BATCH_RECORDS_MAX, |drained| append(hub, partition, &drained, now_ms));
+        let count = ring.drain(BATCH_RECORDS_MAX, |drained| append(hub, partition, &drained, (now_ms, arrived_ns)));
         // Less than the most that a drain gives is all there was when it began.
         // What another worker has staged since is that one's turn: going on until
         // the ring is empty would keep this loop for as long as the other pushes.
@@ -38,7 +38,8 @@ pub(super) fn partition(hub: &mut Hub, partition: &Arc<Partition>) {
     }
 }
 
-fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_ms: u64) {
+fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, (now_ms, arrived_ns): (u64, u64)) {
+    let begun_ns = hub.append_begins(arrived_ns);
     let mut appender = partition.appender();
     let ranges = split(drained, |entry| appender.expected_sequence(entry.producer_id, entry.producer_epoch));
     let bodies: SmallVec<[[&[u8]; 2]; 4]> = ranges.iter().map(|range| drained.runs(range.clone())).collect();
@@ -60,6 +61,7 @@ fn append(hub: &mut Hub, partition: &Arc<Partition>, drained: &Drained<'_>, now_
     outcomes.clear();
     let summary = appender.append(&batches, &mut outcomes);
     drop(appender);
+    hub.append_ended(partition, arrived_ns, begun_ns, summary.committed);
     if summary.committed {
         hub.wake_watchers(partition);
     }
@@ -229,11 +231,15 @@ impl Outcome<'_> {
     /// Sends the answer of a run on its way. Returns whether it waits for a sync.
     fn close(&self, hub: &mut Hub, run: &Open) -> bool {
         let entry = &run.entry;
+        let sender = Sender { worker: entry.worker, connection: entry.connection, generation: entry.generation };
+        if let (Some(base_offset), None) = (run.base_offset, self.error) {
+            let place = (self.partition.log_id, self.partition.index);
+            hub.flight.arrived(place, base_offset, run.count, (sender, entry.publisher), hub.appended);
+        }
         let wants_ack = entry.acks != LEVEL_NONE;
         if !wants_ack && self.error.is_none() && run.returned.is_none() {
             return false;
         }
-        let sender = Sender { worker: entry.worker, connection: entry.connection, generation: entry.generation };
         let ack = AckRun {
             publisher: entry.publisher,
             correlation: entry.correlation,

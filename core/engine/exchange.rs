@@ -2,12 +2,13 @@
 //! gathered until the turn, or until there are many, and go there as one batch.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::acks::{self, LEVEL_NONE, LEVEL_SYNCED, Sender};
 use super::connection::{ExchangeTarget, Peer};
 use super::drain;
+use super::hub::Hub;
 use super::publish::{self, Checked};
-use super::worker::Hub;
 use crate::batch::{BodyCrc, HEADER_BYTES, read_record};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::ring::{Entry, NO_TIMESTAMP};
@@ -23,6 +24,8 @@ pub(super) struct Staged {
     target: ExchangeTarget,
     records: Vec<u8>,
     entries: Vec<Entry>,
+    /// When the first of them came in.
+    arrived_ns: u64,
 }
 
 /// Refuses what a publish to an exchange cannot carry.
@@ -44,12 +47,22 @@ pub(super) fn batch(hub: &mut Hub, peer: &mut Peer, checked: &Checked<'_>, targe
     // What came before it as single records is stored before it.
     flush(hub);
     let piece = Piece { header: checked.header, body: checked.body[0], body_crc: checked.body_crc };
-    let Published { outcome, returned } = target.space.publish(&piece, target.to, hub.engine.now_ms());
+    let Published { outcome, returned } = publish(hub, target, &piece, hub.chunk_ns);
+    let place = (target.space.journal.log_id, target.space.journal.index);
     let mut run = checked.run;
     match outcome {
-        Err(error) => peer.answers.nack(&run, &error),
+        Err(error) => {
+            if error.code == ErrorCode::SCHEMA_VIOLATION {
+                hub.engine.enforced.violations.fetch_add(1, Ordering::Relaxed);
+            }
+            peer.answers.nack(&run, &error);
+        }
         Ok(base_offset) => {
             run.base_offset = base_offset;
+            if let Some(base_offset) = base_offset {
+                let count = checked.header.record_count;
+                hub.flight.arrived(place, base_offset, count, (peer.sender, run.publisher), hub.appended);
+            }
             let Some((_, code)) = returned.first().copied() else {
                 publish::answer(hub, peer, &target.space.journal, run, checked.acks);
                 return;
@@ -85,7 +98,8 @@ pub(super) fn one(hub: &mut Hub, sender: Sender, target: &ExchangeTarget, frame:
     };
     let same = |staged: &Staged| Arc::ptr_eq(&staged.target.space, &target.space) && staged.target.to == target.to;
     let at = hub.exchange_staged.iter().position(same).unwrap_or_else(|| {
-        let staged = Staged { target: target.clone(), records: Vec::new(), entries: Vec::new() };
+        let arrived_ns = hub.chunk_ns;
+        let staged = Staged { target: target.clone(), records: Vec::new(), entries: Vec::new(), arrived_ns };
         hub.exchange_staged.push(staged);
         hub.exchange_staged.len() - 1
     });
@@ -128,9 +142,19 @@ fn flush_one(hub: &mut Hub, mut staged: Staged) {
     }
 }
 
-fn publish_staged(hub: &Hub, staged: &Staged) -> Published {
-    let now_ms = hub.engine.now_ms();
-    staged.target.space.publish(&staged.piece(now_ms), staged.target.to, now_ms)
+fn publish_staged(hub: &mut Hub, staged: &Staged) -> Published {
+    let piece = staged.piece(hub.engine.now_ms());
+    publish(hub, &staged.target, &piece, staged.arrived_ns)
+}
+
+/// Publishes, and notes how long it took.
+fn publish(hub: &mut Hub, target: &ExchangeTarget, piece: &Piece<'_>, arrived_ns: u64) -> Published {
+    let begun_ns = hub.append_begins(arrived_ns);
+    let published = target.space.publish(piece, target.to, hub.engine.now_ms());
+    // A space hands out what is in its journal, however long the disk takes.
+    hub.append_ended(&target.space.journal, arrived_ns, begun_ns, true);
+    target.space.published.set_if_none(hub.appended);
+    published
 }
 
 /// Takes the records out that a queue or topic refuses, and answers their senders: each record stands for itself.
@@ -152,6 +176,7 @@ fn refuse_violations(hub: &mut Hub, staged: &mut Staged) {
             continue;
         };
         let error = violation.at(0);
+        hub.engine.enforced.violations.fetch_add(1, Ordering::Relaxed);
         let refused =
             drain::Outcome { partition: &staged.target.space.journal, base: None, error: Some(&error), returned: &[] };
         refused.answer(hub, [entry]);

@@ -10,9 +10,11 @@ use parking_lot::Mutex;
 
 use super::acks::{AckEvent, Waiting};
 use super::partition_state::{Watch, state_of};
+use crate::clock::{Clock, Stamp};
 use crate::error::CoreError;
 use crate::log::{Partition, StoreEvents};
 use crate::space::Address;
+use crate::stdx::histogram::Histogram;
 
 #[derive(Default)]
 pub(super) struct Items {
@@ -22,7 +24,7 @@ pub(super) struct Items {
     pub unreadable: Vec<Watch>,
     pub acks: Vec<AckEvent>,
     /// Consumers of queues that are owed something.
-    pub queues: Vec<Address>,
+    pub queues: Vec<(Address, Stamp)>,
     /// Frames for connections, whole.
     pub frames: Vec<(Address, Vec<u8>)>,
     /// Control-plane syncs that ended: token, and the error if it failed.
@@ -75,19 +77,22 @@ impl Inbox {
 /// One inbox a worker. Also the receiver of the store's events, which the sync
 /// and maintenance threads send.
 pub(super) struct Inboxes {
-    inboxes: Vec<Inbox>,
+    all: Vec<Inbox>,
     /// Some worker withholds credit until less is unsynced.
     credit_withheld: AtomicBool,
+    clock: Arc<dyn Clock>,
+    /// How long records waited for the sync that let consumers see them: the oldest of each sync.
+    pub commit: Mutex<Histogram>,
 }
 
 impl Inboxes {
-    pub fn new(workers: usize) -> Self {
-        let inboxes = (0..workers.max(1)).map(|_| Inbox::default()).collect();
-        Self { inboxes, credit_withheld: AtomicBool::new(false) }
+    pub fn new(workers: usize, clock: Arc<dyn Clock>) -> Self {
+        let all = (0..workers.max(1)).map(|_| Inbox::default()).collect();
+        Self { all, credit_withheld: AtomicBool::new(false), clock, commit: Mutex::default() }
     }
 
     pub fn get(&self, worker: usize) -> Option<&Inbox> {
-        self.inboxes.get(worker)
+        self.all.get(worker)
     }
 
     /// Wakes the sources that wait at the end of a partition.
@@ -119,7 +124,7 @@ impl Inboxes {
 
     /// Has every worker run a turn.
     pub fn wake_all(&self) {
-        for inbox in &self.inboxes {
+        for inbox in &self.all {
             inbox.put(|_| {});
         }
     }
@@ -148,6 +153,13 @@ impl Inboxes {
 
 impl StoreEvents for Inboxes {
     fn committed(&self, partition: &Arc<Partition>) {
+        let state = state_of(partition);
+        let pending = state.pending.take();
+        if pending.is_known() {
+            let visible_ns = self.clock.ticks_ns();
+            self.commit.lock().note_ns(visible_ns.saturating_sub(pending.visible_ns));
+            state.moved.set(Stamp { visible_ns, ..pending });
+        }
         self.wake_watchers(partition);
     }
 
@@ -162,7 +174,7 @@ impl StoreEvents for Inboxes {
     }
 
     fn map_retired(&self, map_id: u64) {
-        for inbox in &self.inboxes {
+        for inbox in &self.all {
             inbox.put(|items| items.retired_maps.push(map_id));
         }
     }

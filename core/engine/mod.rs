@@ -8,6 +8,8 @@ mod credit;
 mod deliver;
 mod drain;
 mod exchange;
+mod flight;
+mod hub;
 mod inbox;
 mod lanes;
 mod maps;
@@ -20,6 +22,7 @@ mod publish;
 mod quotas;
 mod source;
 mod spaces;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -31,10 +34,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 pub use connection::Flags;
 pub use control::SourceRange;
 pub use credit::Pressure;
+pub use flight::{Arrival, Noted, Sent, Traced, TracedTimes};
 pub use options::EngineOptions;
 pub use plan::{Plan, op};
 pub use quotas::Quota;
 pub use spaces::QueueConsumer;
+pub use stages::Stages;
 pub use worker::Worker;
 
 use crate::clock::{Clock, ManualClock, SystemClock};
@@ -42,6 +47,7 @@ use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{LogStore, RecoveryReport};
 use crate::schema::{Enforced, Enforcement, Schema, Taker};
 use crate::space::{SpaceCounters, Spaces};
+use crate::stdx::histogram::Histogram;
 use inbox::{Inbox, Inboxes};
 use prefault::Prefaulter;
 use quotas::Quotas;
@@ -73,9 +79,9 @@ impl Engine {
         let manual_clock = options.manual_clock_ms.map(|now| Arc::new(ManualClock::new(now)));
         let clock: Arc<dyn Clock> = match &manual_clock {
             Some(manual) => manual.clone(),
-            None => Arc::new(SystemClock),
+            None => Arc::new(SystemClock::default()),
         };
-        let inboxes = Arc::new(Inboxes::new(options.workers));
+        let inboxes = Arc::new(Inboxes::new(options.workers, clock.clone()));
         let (store, recovery) = LogStore::open(options.store(), clock.clone(), inboxes.clone())?;
         let prefaulter = Prefaulter::start(inboxes.clone())?;
         // The epoch rises at every start, so ids below it were never given before.
@@ -132,6 +138,16 @@ impl Engine {
         let inbox = self.inbox(worker)?;
         inbox.put(|items| items.mail.push(message));
         Ok(())
+    }
+
+    /// Looks at how long records waited for the syncs that let consumers see them.
+    pub fn with_commits(&self, look: impl FnOnce(&Histogram)) {
+        look(&self.inboxes.commit.lock());
+    }
+
+    /// Publishes and single records that were refused because of their schemas.
+    pub fn schema_violations(&self) -> u64 {
+        self.enforced.violations.load(Ordering::Relaxed)
     }
 
     fn inbox(&self, worker: usize) -> Result<&Inbox> {

@@ -34,6 +34,8 @@ pub struct EngineOptions {
     pub producers_per_partition_max: usize,
     pub key_index_entries_max: usize,
     pub compaction_keys_max: usize,
+    /// What a worker, and a space, remember of what came and went; 0 is nothing.
+    pub flight_recorder_bytes: usize,
 }
 
 impl EngineOptions {

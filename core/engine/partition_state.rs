@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::acks::Waiting;
+use crate::clock::SharedStamp;
 use crate::log::Partition;
 use crate::ring::Ring;
 
@@ -30,6 +31,10 @@ pub(super) struct PartitionState {
     watched: AtomicBool,
     /// Ascending by offset.
     waiting: Mutex<VecDeque<(u64, Waiting)>>,
+    /// Of the last records that consumers could see.
+    pub moved: SharedStamp,
+    /// Of the oldest that wait for a sync to be seen.
+    pub pending: SharedStamp,
 }
 
 impl PartitionState {

@@ -2,6 +2,7 @@
 //! here allocates on the way of a record that is accepted.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
@@ -10,8 +11,8 @@ use super::connection::{ExchangeTarget, Peer, Publisher};
 use super::credit::refusal;
 use super::drain;
 use super::exchange;
+use super::hub::Hub;
 use super::partition_state::state_of;
-use super::worker::Hub;
 use crate::batch::{
     Attributes, BatchHeader, BodyCrc, Compression, HEADER_BYTES, compression, each_value, murmur2::partition_of,
     verify, walk,
@@ -104,6 +105,16 @@ fn flush_some(hub: &mut Hub, peer: &mut Peer, checked: &[Checked<'_>]) {
     let mut outcomes = std::mem::take(&mut hub.outcomes);
     for (one, outcome) in checked.iter().zip(outcomes.drain(..)) {
         let mut run = one.run;
+        if let AppendOutcome::Appended { base_offset } = outcome {
+            let place = (partition.log_id, partition.index);
+            hub.flight.arrived(
+                place,
+                base_offset,
+                one.header.record_count,
+                (peer.sender, one.run.publisher),
+                hub.appended,
+            );
+        }
         match base_of(outcome) {
             Err(error) => peer.answers.nack(&run, &error),
             Ok(base_offset) => {
@@ -190,7 +201,10 @@ fn enforce(hub: &mut Hub, enforcement: &Enforcement, records: &[u8]) -> Result<(
     let Hub { engine, memo, .. } = hub;
     each_value(records, |position, value, headers| {
         let checked = enforcement.check(&engine.enforced.schemas, value, headers, memo);
-        checked.map_err(|violation| violation.at(position))
+        checked.map_err(|violation| {
+            engine.enforced.violations.fetch_add(1, Ordering::Relaxed);
+            violation.at(position)
+        })
     })
 }
 
@@ -223,9 +237,12 @@ fn batch_in<'a>(header: BatchHeader, body: &'a [&'a [u8]], body_crc: BodyCrc, co
 /// Drains the partition's ring, so that nothing overtakes, and appends;
 /// `hub.outcomes` then holds one outcome a batch.
 fn append(hub: &mut Hub, partition: &Arc<Partition>, config: &LogConfig, batches: &[BatchIn<'_>]) {
-    drain::partition(hub, partition);
+    drain::partition(hub, partition, hub.chunk_ns);
     hub.outcomes.clear();
+    let arrived_ns = hub.chunk_ns;
+    let begun_ns = hub.append_begins(arrived_ns);
     let summary = partition.appender().append(batches, &mut hub.outcomes);
+    hub.append_ended(partition, arrived_ns, begun_ns, summary.committed);
     if summary.committed {
         hub.wake_watchers(partition);
     }
@@ -347,7 +364,7 @@ fn stage(
         match ring.push(*entry, frame.record) {
             Ok(()) => break,
             // Another worker may refill it in between; each round appends what was there.
-            Err(PushError::Full) => drain::partition(hub, partition),
+            Err(PushError::Full) => drain::partition(hub, partition, hub.chunk_ns),
             Err(PushError::TooLarge) => {
                 let base = alone(hub, partition, config, entry, frame)?;
                 return Ok(Some((partition.clone(), base)));
@@ -355,7 +372,7 @@ fn stage(
         }
     }
     if state.stage() {
-        hub.staged.push(partition.clone());
+        hub.staged.push((partition.clone(), hub.chunk_ns));
     }
     Ok(None)
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::clock::Stamp;
 use crate::log::{Cursor, DeliveryPriority, Partition};
 use crate::route::Filter;
 
@@ -35,6 +36,8 @@ pub(super) struct Source {
     /// read without another look: pages that the kernel takes away again at once
     /// would be asked for without end.
     pub warmed_bytes: Option<usize>,
+    /// Of the records that it was woken for, until it has them.
+    pub stamp: Stamp,
     /// The disk does not give what comes next.
     pub unreadable: bool,
     /// For subscribers that drop: the partition's bytes-in counter at the place

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use super::connection::{Connection, ExchangeTarget, Peer, QueueSubscription, Ready};
 use super::control::check_room;
 use super::exchange;
+use super::hub::Hub;
 use super::publish;
-use super::worker::{Hub, Worker};
+use super::worker::Worker;
+use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::schema::Taker;
 use crate::space::{Address, ConsumerOptions, NEVER_MS, PublishTo, Space, SpaceOptions, SpaceTurn};
@@ -47,6 +49,7 @@ impl Worker {
                 checkpoint_bytes: engine.options.checkpoint_bytes,
                 store: Arc::clone(&engine.store),
                 enforced: Arc::clone(&engine.enforced),
+                flight_recorder_bytes: engine.options.flight_recorder_bytes,
             })
         })?;
         Ok(())
@@ -81,6 +84,7 @@ impl Worker {
         // What came before it as single records is stored before it.
         exchange::flush(&mut self.hub);
         let (answer, touched) = engine.spaces.get(id)?.transact(request, self.index(), engine.now_ms());
+        self.hub.appended = Stamp::default();
         for partition in &touched {
             self.hub.wake_watchers(partition);
         }
@@ -148,7 +152,7 @@ impl Worker {
             Address { worker: peer.sender.worker, connection, generation: peer.sender.generation, subscription: id };
         let consumer = space.subscribe(queue, address, options, engine.now_ms())?;
         let priority = space.delivery_priority(queue);
-        peer.queues.insert(id, QueueSubscription { space, consumer, priority });
+        peer.queues.insert(id, QueueSubscription { space, consumer, priority, stamp: Stamp::default() });
         self.hub.wake_own();
         Ok(())
     }
@@ -177,17 +181,20 @@ impl Worker {
 
     fn turn_space(&mut self, space: &Space, now_ms: u64) {
         let mut turn = SpaceTurn::default();
+        let published = space.published.take();
         // The ack log could not be written: nothing that depends on it is answered, and
         // the space stays due.
         let written = space.turn(now_ms, &mut turn).is_ok();
+        self.hub.appended = published;
         for partition in &turn.topics {
             self.hub.wake_watchers(partition);
         }
-        for address in turn.woken {
+        for (address, is_fresh) in turn.woken {
+            let stamp = if is_fresh { published } else { Stamp::default() };
             if address.worker == self.index() {
-                self.make_queue_ready(address);
+                self.make_queue_ready(address, stamp);
             } else if let Some(inbox) = self.hub.engine.inboxes.get(address.worker as usize) {
-                inbox.put(|items| items.queues.push(address));
+                inbox.put(|items| items.queues.push((address, stamp)));
             }
         }
         for (address, frame) in turn.frames {
@@ -202,11 +209,12 @@ impl Worker {
         }
     }
 
-    pub(super) fn make_queue_ready(&mut self, address: Address) {
+    pub(super) fn make_queue_ready(&mut self, address: Address, stamp: Stamp) {
         let Some(peer) = self.peer(address.connection, address.generation) else { return };
         let subscription = address.subscription;
         if let Some(found) = peer.queues.get_mut(subscription) {
             let priority = found.priority;
+            found.stamp = stamp;
             peer.ready.push(priority, Ready::Queue { subscription });
             self.enqueue(address.connection);
         }

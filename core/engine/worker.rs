@@ -9,103 +9,19 @@ use super::connection::{Connection, Flags, Input, Peer};
 use super::credit::Pressure;
 use super::deliver;
 use super::drain;
-use super::exchange::{self, Staged};
+use super::exchange;
+use super::hub::Hub;
 use super::inbox::Items;
 use super::lanes::{Lanes, is_above};
-use super::maps::Maps;
 use super::partition_state::{Watch, state_of};
 use super::plan::{Plan, op};
 use super::publish;
 use super::spaces;
+use super::stages::Stages;
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{AppendOutcome, DeliveryPriority, Partition};
-use crate::schema::Memo;
-use crate::space::{NEVER_MS, Space};
+use crate::log::DeliveryPriority;
 use crate::wire::Frame;
 use crate::wire::out;
-
-/// What a worker needs besides its connections; apart from them, so that a frame
-/// of one connection can be handled while the others stay where they are.
-pub(super) struct Hub {
-    pub engine: Arc<Engine>,
-    pub plan: Plan,
-    pub maps: Maps,
-    /// Partitions whose rings hold records for the next turn.
-    pub staged: Vec<Arc<Partition>>,
-    pub outcomes: Vec<AppendOutcome>,
-    /// The schemas that records of this worker had last.
-    pub memo: Memo,
-    /// Batches that were made for a subscription with a filter or a reader schema.
-    pub viewed: Vec<u8>,
-    /// Answers of a drain for connections of this worker.
-    pub answers: Vec<AckEvent>,
-    /// Sources of this worker whose partitions have moved on.
-    pub woken: Vec<Watch>,
-    pub source_ends: Vec<[u64; 5]>,
-    pub records_dropped: u64,
-    /// Single records for exchanges, for the next turn.
-    pub exchange_staged: Vec<Staged>,
-    /// Why publishes of the chunk at hand are not taken.
-    pub refusal: Option<ErrorCode>,
-    pub spaces: Vec<Arc<Space>>,
-    pub spaces_generation: u64,
-    /// When TypeScript's timer runs a turn.
-    pub timer_ms: u64,
-    index: u32,
-}
-
-impl Hub {
-    /// Sends an answer to its connection, on this worker or another.
-    pub fn answer(&mut self, event: AckEvent) {
-        if event.sender.worker == self.index {
-            self.answers.push(event);
-        } else if let Some(inbox) = self.engine.inboxes.get(event.sender.worker as usize) {
-            inbox.put(|items| items.acks.push(event));
-        }
-    }
-
-    /// Wakes the sources that wait at a partition's end. Those of this worker are
-    /// kept for the turn at hand: waking the loop that is running would only make
-    /// it turn once more for nothing.
-    pub fn wake_watchers(&mut self, partition: &Partition) {
-        for watch in state_of(partition).take_watchers() {
-            if watch.worker == self.index {
-                self.woken.push(watch);
-            } else {
-                self.engine.inboxes.wake_source(watch);
-            }
-        }
-    }
-
-    /// Has TypeScript's timer run a turn then, if none runs before.
-    pub fn turn_at(&mut self, at_ms: u64) {
-        if at_ms < self.timer_ms {
-            self.timer_ms = at_ms;
-            self.plan.push(op::TIMER, [at_ms]);
-        }
-    }
-
-    /// Wakes this worker's loop if an append that no chunk brought has left it
-    /// something to do.
-    pub fn turn_for_own(&self) {
-        if (!self.woken.is_empty() || !self.answers.is_empty())
-            && let Some(inbox) = self.engine.inboxes.get(self.index as usize)
-        {
-            inbox.put(|_| {});
-        }
-    }
-
-    /// Wakes this worker's loop: something outside of a chunk has given it work.
-    pub fn wake_own(&self) {
-        if let Some(inbox) = self.engine.inboxes.get(self.index as usize) {
-            inbox.put(|_| {});
-        }
-    }
-
-    pub fn arena_room(&self) -> usize {
-        self.plan.arena.capacity() - self.plan.arena.len()
-    }
-}
 
 /// A worker thread's handle; not shared between threads.
 pub struct Worker {
@@ -124,27 +40,8 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(engine: Arc<Engine>, index: u32) -> Self {
-        let arena_bytes = engine.options.turn_bytes_max + engine.options.write_bytes_per_turn;
         Self {
-            hub: Hub {
-                engine,
-                plan: Plan::with_capacity(arena_bytes),
-                maps: Maps::default(),
-                staged: Vec::new(),
-                outcomes: Vec::new(),
-                memo: Memo::default(),
-                viewed: Vec::new(),
-                answers: Vec::new(),
-                woken: Vec::new(),
-                source_ends: Vec::new(),
-                records_dropped: 0,
-                exchange_staged: Vec::new(),
-                refusal: None,
-                spaces: Vec::new(),
-                spaces_generation: 0,
-                timer_ms: NEVER_MS,
-                index,
-            },
+            hub: Hub::new(engine, index),
             connections: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
@@ -165,6 +62,18 @@ impl Worker {
 
     pub fn connection_count(&self) -> usize {
         self.connections.len() - self.free.len()
+    }
+
+    pub fn stages(&self) -> &Stages {
+        &self.hub.stages
+    }
+
+    /// Names a connection among all that this worker has had; with its id, which is used again.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a connection that is not open.
+    pub fn connection_generation(&mut self, id: u32) -> Result<u32> {
+        Ok(self.connection(id)?.peer.sender.generation)
     }
 
     pub fn records_dropped(&self) -> u64 {
@@ -221,6 +130,7 @@ impl Worker {
         }
         let used_bytes = peer.credit.used_bytes();
         hub.refusal = refusal_of(&hub.engine, peer);
+        hub.chunk_ns = hub.engine.clock.ticks_ns();
         for publisher in peer.publishers.values_mut() {
             publisher.refresh(&hub.engine.enforced);
         }
@@ -329,9 +239,10 @@ impl Worker {
     /// Returns whether more is ready.
     pub fn turn(&mut self) -> bool {
         self.hub.plan.clear();
-        for partition in std::mem::take(&mut self.hub.staged) {
+        self.hub.serving_ns = 0;
+        for (partition, arrived_ns) in std::mem::take(&mut self.hub.staged) {
             state_of(&partition).unstage();
-            drain::partition(&mut self.hub, &partition);
+            drain::partition(&mut self.hub, &partition, arrived_ns);
         }
         exchange::flush(&mut self.hub);
         self.take_inbox();
@@ -356,8 +267,8 @@ impl Worker {
         let inboxes = self.hub.engine.inboxes.clone();
         let Some(items) = inboxes.get(self.hub.index as usize).and_then(super::inbox::Inbox::take) else { return };
         let Items { ready, unreadable, acks, queues, frames, synced, retired_maps, mail } = items;
-        for address in queues {
-            self.make_queue_ready(address);
+        for (address, stamp) in queues {
+            self.make_queue_ready(address, stamp);
         }
         for (address, frame) in frames {
             self.receive_frame(address, &frame);
@@ -453,6 +364,7 @@ impl Worker {
     pub fn written(&mut self, id: u32) -> bool {
         let Some(connection) = self.connections.get_mut(id as usize).and_then(Option::as_mut) else { return false };
         connection.peer.writing = false;
+        connection.peer.timing.written(&mut self.hub);
         // Credit may have waited for the answers that are out now.
         let more = connection.peer.has_output() || connection.peer.credit.listed;
         self.enqueue(id);

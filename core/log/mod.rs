@@ -32,7 +32,7 @@ pub use appender::{AppendOutcome, AppendSummary, AppenderGuard, BatchIn};
 pub use config::{DeliveryPriority, Durability, LogConfig, NoEvents, Storage, StoreEvents, StoreOptions};
 pub use index::{IndexEntry, SegmentSummary};
 pub use partition::{Partition, Segments};
-pub use reader::{Cursor, Run};
+pub use reader::{Cursor, Place, Run};
 pub use segment::Segment;
 pub use stats::{
     Damage, PartitionInfo, PartitionMetrics, RecoveryReport, SYNC_BOUNDS_US, StoreStats, SyncHistogram, SyncLatency,

@@ -25,6 +25,15 @@ impl Cursor {
     }
 }
 
+/// Where a batch lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The first offset of its segment, which names the file.
+    pub segment_offset: u64,
+    /// The byte of the file at which it begins.
+    pub position: u64,
+}
+
 /// Whole batches that lie one after another in one map.
 pub struct Run {
     pub map: Arc<SegmentMap>,
@@ -60,6 +69,20 @@ impl Partition {
             return Err(out_of_range(self, offset));
         }
         self.locate(offset)
+    }
+
+    /// Where the batch lies that holds `offset`.
+    ///
+    /// # Errors
+    /// As `cursor_at`; `offset_out_of_range` at the high watermark, too.
+    pub fn place_of(&self, offset: u64) -> Result<Place> {
+        let cursor = self.locate(offset)?;
+        match &cursor.segment {
+            Some(segment) if offset < self.high_watermark() => {
+                Ok(Place { segment_offset: segment.base, position: cursor.position })
+            }
+            _ => Err(out_of_range(self, offset)),
+        }
     }
 
     pub(super) fn locate(&self, offset: u64) -> Result<Cursor> {

@@ -30,6 +30,8 @@ pub struct Enforced {
     by_taker: RwLock<HashMap<Taker, Entry>>,
     /// Rises with each change: who keeps an enforcement looks again then. 0 says that there was none yet.
     generation: AtomicU64,
+    /// Publishes and single records that were refused because of their schemas.
+    pub violations: AtomicU64,
 }
 
 impl Enforced {

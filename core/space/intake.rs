@@ -73,6 +73,7 @@ impl State {
     /// Notes a batch that was appended, and hands its messages to the queues.
     pub(super) fn keep(&mut self, piece: &Piece<'_>, base: u64, specials: bool, now_ms: u64) {
         self.journal_bytes_since_snapshot += piece.header.batch_bytes() as u64;
+        self.note_fresh(base);
         let nowhere = self.runs.iter().filter(|(run, _)| run.set == NOWHERE);
         self.counters.unroutable += nowhere.map(|(run, _)| u64::from(run.count)).sum::<u64>();
         let starts = std::mem::take(&mut self.starts);

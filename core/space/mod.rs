@@ -5,6 +5,7 @@ mod dead_letters;
 mod delivery;
 mod edit;
 mod enforce;
+mod flight;
 mod intake;
 mod journal;
 mod ledger;
@@ -33,6 +34,7 @@ pub use intake::{Piece, PublishTo, Published};
 use state::State;
 pub use transactions::Touched;
 
+use crate::clock::SharedStamp;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{DeliveryPriority, LogStore, Partition};
 use crate::schema::{Enforced, Violation};
@@ -63,8 +65,8 @@ pub struct ConsumerOptions {
 /// What a turn of a space leaves for the connections.
 #[derive(Default)]
 pub struct SpaceTurn {
-    /// Consumers that have something to be sent.
-    pub woken: Vec<Address>,
+    /// Consumers that have something to be sent, and whether it has just been published.
+    pub woken: Vec<(Address, bool)>,
     /// Frames to be sent: answers to settlements.
     pub frames: Vec<(Address, Vec<u8>)>,
     /// Partitions of topics whose readers have something new.
@@ -95,6 +97,8 @@ pub struct SpaceOptions {
     pub store: Arc<LogStore>,
     /// Which records queues and topics take.
     pub enforced: Arc<Enforced>,
+    /// What it remembers of what came and went.
+    pub flight_recorder_bytes: usize,
 }
 
 pub struct Space {
@@ -104,6 +108,8 @@ pub struct Space {
     /// Something has happened that a turn has to look at.
     dirty: AtomicBool,
     deadline_ms: AtomicU64,
+    /// When the oldest of what was published since the last turn came in.
+    pub published: SharedStamp,
 }
 
 impl Space {
@@ -114,6 +120,7 @@ impl Space {
             state: Mutex::new(State::new(options)),
             dirty: AtomicBool::new(true),
             deadline_ms: AtomicU64::new(NEVER_MS),
+            published: SharedStamp::default(),
         })
     }
 

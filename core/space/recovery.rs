@@ -64,6 +64,7 @@ impl State {
         }
         self.count_live();
         self.recovered = true;
+        self.sets_from = Some(self.journal.partition.next_offset());
         for queue in 0..self.queues.len() as u32 {
             self.activate(queue);
         }

@@ -10,10 +10,15 @@
 //!           [scheduled, id, after|nil, max]  -> [message...]   after: due ms, or [due ms, number] of the last one
 //!           [cancel, id, [number...]]        -> how many
 //!           [stats, id]                      -> {count: uint...}
+//!           [all_stats]                      -> [[id, ready, in flight, delayed, deferred, bytes, consumers, enqueued,
+//!                                               delivered, redelivered, acked, expired, rejected, dropped, dead-lettered]...]
 //!           [take, id, connection, subscription, [number...]] -> how many
 //!           [redrive, id, {to?, where?, max?, dryRun?}]       -> {matched, moved}
 //!           [session, id, group]                              -> state|nil
 //!           [set_session, id, group, state|nil]               -> nil, when the ack log has it
+//!           [explain, id, number]  -> {state, destinations, handed, became, sinceMs}
+//!           state: as in a message, or gone; destinations: [queue id|[log id]...]|nil; address: [worker, connection, generation, subscription]
+//!           handed: [[at ms, earlier deliveries, address]...]; became: [[at ms, what, address|nil]...]
 //! message   {number, state, deliveries, dueMs, timestamp, key, value, headers, deaths}
 //! ```
 
@@ -32,7 +37,7 @@ const PEEK_MAX: usize = 1_000;
 const PEEK_BYTES_MAX: usize = 8 << 20;
 const CONFIG_DEPTH_MAX: usize = 8;
 
-fn malformed(_: Fault) -> CoreError {
+pub(super) fn malformed(_: Fault) -> CoreError {
     CoreError::new(ErrorCode::INVALID_ARGUMENT, "this is no change or request that a space knows")
 }
 
@@ -141,9 +146,13 @@ impl State {
         let reader = &mut Reader::new(request);
         reader.array().map_err(malformed)?;
         let what = reader.str().map_err(malformed)?;
+        let mut out = Vec::new();
+        if what == "all_stats" {
+            self.all_stats(&mut out);
+            return Ok(out);
+        }
         let queue = reader.uint32().map_err(malformed)?;
         self.require(queue)?;
-        let mut out = Vec::new();
         match what {
             "purge" => {
                 let purged = self.with_queue(queue, now_ms, |slot, effects| slot.queue.purge(now_ms, effects));
@@ -163,6 +172,7 @@ impl State {
             }
             "session" => self.session(queue, reader, false, now_ms, &mut out)?,
             "set_session" => self.session(queue, reader, true, now_ms, &mut out)?,
+            "explain" => self.explain(queue, reader, &mut out)?,
             "redrive" => self.redrive(queue, reader, now_ms, &mut out)?,
             _ => return Err(malformed(Fault::Malformed)),
         }
@@ -241,6 +251,36 @@ impl State {
         Ok(())
     }
 
+    /// What metrics show of every queue, without the names of the counts: there may be thousands.
+    fn all_stats(&self, out: &mut Vec<u8>) {
+        let slots = || self.queues.iter().enumerate().filter_map(|(id, slot)| Some((id, slot.as_deref()?)));
+        write_array(out, slots().count());
+        for (id, slot) in slots() {
+            let counts = slot.queue.counts();
+            let values = [
+                id as u64,
+                counts.ready,
+                counts.in_flight,
+                counts.delayed,
+                counts.deferred,
+                counts.bytes,
+                counts.consumers,
+                counts.enqueued,
+                counts.delivered,
+                counts.redelivered,
+                counts.acked,
+                counts.expired,
+                counts.rejected,
+                counts.dropped,
+                counts.dead_lettered,
+            ];
+            write_array(out, values.len());
+            for value in values {
+                write_uint(out, value);
+            }
+        }
+    }
+
     fn stats(&mut self, queue: u32, out: &mut Vec<u8>) {
         let Some(slot) = self.slot(queue) else { return };
         let counts = slot.queue.counts();
@@ -283,7 +323,7 @@ impl State {
         let taken = self.with_queue(queue, now_ms, |slot, effects| {
             slot.queue.take_deferred(&numbers, id, now_ms, &mut given, effects)
         });
-        self.hand_out(given);
+        self.hand_out(given, now_ms);
         Ok(taken.and_then(std::result::Result::ok).unwrap_or(0))
     }
 }
@@ -293,7 +333,7 @@ fn delayed(scheduled: &Scheduled) -> Browsed {
     Browsed { number, state: crate::queue::State::Delayed, deliveries: 0, due_ms: Some(due_ms) }
 }
 
-fn state_name(state: crate::queue::State) -> &'static str {
+pub(super) fn state_name(state: crate::queue::State) -> &'static str {
     match state {
         crate::queue::State::Ready => "ready",
         crate::queue::State::InFlight => "in_flight",

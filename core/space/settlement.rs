@@ -1,17 +1,27 @@
 //! What consumers say of their deliveries.
 
+use super::flight::Settling;
 use super::state::State;
 use crate::error::{CoreError, ErrorCode};
 use crate::queue::{Fault, Outcome, RetryAfter};
 use crate::wire::out;
 use crate::wire::{SettleArgument, SettleFrame};
 
+const ACK: u8 = 0;
 const ACK_WITH_STATE: u8 = 7;
 
 impl State {
     /// Settles range by range. With a correlation id the first refusal is the answer, and
     /// success is answered when the ack log has it; without one only refusals are sent.
     pub fn settle(&mut self, consumer: u64, frame: &SettleFrame<'_>, now_ms: u64, answer: &mut Vec<u8>) {
+        let by = self.consumers.get(&consumer).map(|consumer| consumer.address);
+        let is_ack = matches!(frame.outcome, ACK | ACK_WITH_STATE);
+        self.flight.settling = by.map(|by| Settling { by, is_ack });
+        self.settle_ranges(consumer, frame, now_ms, answer);
+        self.flight.settling = None;
+    }
+
+    fn settle_ranges(&mut self, consumer: u64, frame: &SettleFrame<'_>, now_ms: u64, answer: &mut Vec<u8>) {
         for (first, count) in frame.ranges() {
             let Err((tag, error)) = self.settle_range(consumer, frame, (first, count), now_ms) else { continue };
             if let Some(correlation) = frame.correlation {
@@ -78,7 +88,7 @@ impl State {
 
 fn outcome_of<'a>(frame: &SettleFrame<'a>) -> Result<Outcome<'a>, CoreError> {
     Ok(match frame.outcome {
-        0 => Outcome::Ack,
+        ACK => Outcome::Ack,
         1 => Outcome::Requeue,
         2 => Outcome::Reject,
         3 => Outcome::Defer,

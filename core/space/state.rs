@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::flight::Flight;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::routing::RouteRun;
@@ -70,7 +71,12 @@ pub(super) struct State {
     logged: Vec<u32>,
     deadlines: BTreeSet<(u64, u32)>,
     dispatched: Vec<Dispatch>,
-    woken: Vec<Address>,
+    woken: Vec<(Address, bool)>,
+    /// The first number that was published since the last turn.
+    fresh_from: u64,
+    pub flight: Flight,
+    /// From this offset of the journal on, its numbers of sets are still those of the router.
+    pub sets_from: Option<u64>,
     /// Partitions of topics that have got something, for the next turn to tell.
     pub touched: Vec<Arc<Partition>>,
     pub live: Live,
@@ -108,9 +114,18 @@ impl State {
             deadlines: BTreeSet::new(),
             dispatched: Vec::new(),
             woken: Vec::new(),
+            fresh_from: u64::MAX,
+            sets_from: None,
+            flight: Flight::with_bytes(options.flight_recorder_bytes),
             touched: Vec::new(),
             live: Live::default(),
         }
+    }
+
+    /// A batch was appended.
+    #[inline]
+    pub fn note_fresh(&mut self, base: u64) {
+        self.fresh_from = self.fresh_from.min(base);
     }
 
     pub fn is_new(&self, version: u64) -> bool {
@@ -231,6 +246,7 @@ impl State {
     }
 
     fn carry_out_one(&mut self, queue: u32, effect: &Effect, now_ms: u64) {
+        self.flight.became(queue, effect, now_ms);
         if effect.is_logged() {
             self.note_logged(queue, *effect);
         }
@@ -289,7 +305,7 @@ impl State {
         let Some(found) = self.consumers.get_mut(&consumer) else { return };
         out::write_queue_event(&mut found.events, found.address.subscription, kind, details);
         if !std::mem::replace(&mut found.woken, true) {
-            self.woken.push(found.address);
+            self.woken.push((found.address, false));
         }
     }
 
@@ -299,11 +315,13 @@ impl State {
         for queue in std::mem::take(&mut self.active) {
             out.more |= self.dispatch(queue, now_ms);
         }
+        self.fresh_from = u64::MAX;
         out.woken.append(&mut self.woken);
         out.topics.append(&mut self.touched);
         if self.router.sweep_due() {
             // Nobody keeps a set beyond a publish; the journal names those used again anew.
             self.router.forget(|_| false);
+            self.sets_from = Some(self.journal.partition.next_offset());
             self.named_sets.clear();
         }
         self.flush(now_ms)?;
@@ -349,7 +367,7 @@ impl State {
         for dispatch in &dispatched {
             messages += dispatch.count as usize;
         }
-        self.dispatched = self.hand_out(dispatched);
+        self.dispatched = self.hand_out(dispatched, now_ms);
         self.carry_out(queue, now_ms);
         self.note_deadline(queue);
         if messages < DISPATCH_MAX {
@@ -360,12 +378,13 @@ impl State {
     }
 
     /// Puts what was dispatched into its consumers' outboxes. Returns the empty list.
-    pub fn hand_out(&mut self, mut dispatched: Vec<Dispatch>) -> Vec<Dispatch> {
+    pub fn hand_out(&mut self, mut dispatched: Vec<Dispatch>, now_ms: u64) -> Vec<Dispatch> {
         for dispatch in dispatched.drain(..) {
             let Some(consumer) = self.consumers.get_mut(&dispatch.consumer) else { continue };
+            self.flight.handed(consumer, &dispatch, now_ms);
             consumer.outbox.push_back(dispatch);
             if !std::mem::replace(&mut consumer.woken, true) {
-                self.woken.push(consumer.address);
+                self.woken.push((consumer.address, dispatch.first >= self.fresh_from));
             }
         }
         dispatched

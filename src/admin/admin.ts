@@ -4,6 +4,7 @@
  *     GET /health/live   200 while the process runs
  *     GET /health/ready  200 when the broker serves; 503 while it recovers or shuts down
  *     GET /metrics       Prometheus text
+ *     GET /metrics/latencies.hlog   stage latencies as a log of HdrHistogram
  *     /api/v1/login, /logout, /whoami (log-in.ts)
  *     /schemas/...       the schema registry (registry/), whose errors have another form; also at /api/v1/schemas
  *     /api/v1/...        the REST interface (api/)
@@ -11,7 +12,13 @@
  * Errors are JSON: {"error": {"code", "name", "message", "action"}}.
  */
 import { isMillraceError, MillraceError, toMillraceError } from "../errors/index.ts";
-import { exposition, METRICS_CONTENT_TYPE, type MetricsSnapshot } from "../metrics/index.ts";
+import {
+  exposition,
+  HDR_LOG_CONTENT_TYPE,
+  hdrLog,
+  METRICS_CONTENT_TYPE,
+  type MetricsSnapshot,
+} from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { errorResponse, plainError } from "./answers.ts";
 import { API_PATH, type ApiHandler } from "./api/index.ts";
@@ -61,14 +68,18 @@ async function answer(request: Request, remote: string, options: AdminOptions): 
     case "/health/ready":
       return ready(options.phase());
     case "/metrics":
+    case "/metrics/latencies.hlog":
       if (options.phase() === "recovering") return errorResponse(new MillraceError("not_ready"));
       await options.needMetrics(request, remote);
-      return new Response(await exposition(await options.snapshot()), {
-        headers: { "content-type": METRICS_CONTENT_TYPE },
-      });
+      return await metrics(await options.snapshot(), pathname !== "/metrics");
     default:
       return plainError(404, `there is nothing at ${pathname.slice(0, 200)}`);
   }
+}
+
+async function metrics(snapshot: MetricsSnapshot, isHdrLog: boolean): Promise<Response> {
+  const text = isHdrLog ? await hdrLog(snapshot) : await exposition(snapshot);
+  return new Response(text, { headers: { "content-type": isHdrLog ? HDR_LOG_CONTENT_TYPE : METRICS_CONTENT_TYPE } });
 }
 
 function isBelow(pathname: string, mount: string): boolean {

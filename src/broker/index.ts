@@ -20,6 +20,7 @@ export {
   isTopicEvent,
   isTransformEvent,
   type MetadataEvent,
+  type MetadataState,
   type Topic,
   type TopicEvent,
 } from "./metadata-state.ts";

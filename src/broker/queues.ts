@@ -1,5 +1,6 @@
 /** Queues: declared, deleted, described and listed over the metadata log; their messages are asked of the core. */
 import { isMillraceError, MillraceError } from "../errors/index.ts";
+import type { QueueCounters } from "../metrics/index.ts";
 import {
   alterQueueConfig,
   checkDeadLetterLoop,
@@ -48,6 +49,31 @@ export interface QueueDescription {
 export interface QueueSummary {
   readonly name: string;
   readonly counts: Partial<QueueCounts>;
+}
+
+/** As the core names a consumer: worker, connection, its generation, subscription. */
+type ConsumerAddress = readonly [number, number, number, number];
+
+/** core/space/requests.rs has the answer of `explain`. */
+interface CoreExplained {
+  readonly state: string;
+  readonly destinations: readonly (number | readonly [logId: number])[] | null;
+  readonly handed: readonly (readonly [atMs: number, earlierDeliveries: number, to: ConsumerAddress])[];
+  readonly became: readonly (readonly [atMs: number, what: string, by: ConsumerAddress | null])[];
+  readonly sinceMs: number;
+}
+
+/** The name is empty for what was deleted since. */
+export interface ExplainedDestination {
+  readonly type: "queue" | "topic";
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface ExplainedMessage extends Omit<CoreExplained, "destinations"> {
+  /** Null where the journal does not tell any more. */
+  readonly destinations: readonly ExplainedDestination[] | null;
+  readonly journalLogId: number;
 }
 
 const LIST_LIMIT_MAX = 1_000;
@@ -280,6 +306,32 @@ export class Queues {
     return this.#ask<number>(namespace, ["take", queue.id, to.connectionId, to.sub, to.numbers]);
   }
 
+  /**
+   * Where a message of a queue was routed to, where it is, and what is remembered of its way out.
+   *
+   * @throws queue_not_found, queue_exclusive, offset_out_of_range.
+   */
+  explain(namespace: string, name: string, number: number, owner = ""): ExplainedMessage {
+    const { queue } = this.require(namespace, name, owner);
+    const { spaces, state } = this.#definitions;
+    const told = this.#ask<CoreExplained>(namespace, ["explain", queue.id, number]);
+    const destinations = told.destinations?.map((target) => destinationOf(state, target)) ?? null;
+    return { ...told, destinations, journalLogId: spaces.logsOf(namespace)?.journalLogId ?? 0 };
+  }
+
+  /** What metrics show of all queues. */
+  counters(): QueueCounters[] {
+    const { spaces, state } = this.#definitions;
+    const rows: QueueCounters[] = [];
+    for (const { namespace } of state.routing.spaces()) {
+      for (const row of spaces.request(namespace, ["all_stats"]) as CounterRow[]) {
+        const queue = state.routing.queueById(row[0]);
+        if (queue !== undefined) rows.push(countersOf(queue, row));
+      }
+    }
+    return rows;
+  }
+
   counts(queue: Queue): Partial<QueueCounts> {
     return this.#counts(queue);
   }
@@ -297,6 +349,28 @@ export class Queues {
   #ask<T = unknown>(namespace: string, request: readonly unknown[]): T {
     return this.#definitions.spaces.request(namespace, request) as T;
   }
+}
+
+function destinationOf(state: MetadataState, target: number | readonly [logId: number]): ExplainedDestination {
+  if (typeof target === "number") {
+    const { namespace, name } = state.routing.queueById(target) ?? { namespace: "", name: "" };
+    return { type: "queue", namespace, name };
+  }
+  const topic = [...state.topics()].find(({ id }) => id === target[0]);
+  const { namespace, name } = topic ?? { namespace: "", name: "" };
+  return { type: "topic", namespace, name };
+}
+
+/** Id and counts, in the order of core/space/requests.rs. */
+type CounterRow = readonly [id: number, ...counts: number[]];
+
+function countersOf({ namespace, name }: Queue, [, ...counts]: CounterRow): QueueCounters {
+  const [ready = 0, unacked = 0, delayed = 0, deferred = 0, bytes = 0, consumers = 0, published = 0] = counts;
+  const [delivered = 0, redelivered = 0, acked = 0, expired = 0, rejected = 0, dropped = 0, deadLettered = 0] =
+    counts.slice(7);
+  const places = { ready, unacked, delayed, deferred, bytes, consumers };
+  const ends = { acked, expired, rejected, dropped, deadLettered };
+  return { namespace, queue: name, ...places, published, delivered, redelivered, ...ends };
 }
 
 function checkAccess(queue: Queue, owner: string): void {

@@ -5,6 +5,7 @@ import { addConfigCommand } from "./config.ts";
 import { addConsumeCommand } from "./consume.ts";
 import { Context, type GlobalOptions } from "./context.ts";
 import { addDoctorCommand } from "./doctor.ts";
+import { addExplainCommand } from "./explain.ts";
 import { addExchangeCommands } from "./exchange.ts";
 import { EXIT, failureOf, usageError } from "./exit.ts";
 import { addGroupCommands } from "./group.ts";
@@ -141,6 +142,7 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addScheduleCommands(program, runtime);
   addNamespaceCommands(program, runtime);
   addQuotaCommands(program, runtime);
+  addExplainCommand(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   addDoctorCommand(program, runtime);

@@ -1,4 +1,4 @@
-import type { Content } from "../protocol/index.ts";
+import { type Content, Op } from "../protocol/index.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { asMillraceError, clientError, type MillraceError } from "./errors.ts";
 import { Exchange, Exchanges } from "./exchange.ts";
@@ -24,6 +24,7 @@ import { Schemas } from "./schemas.ts";
 import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, type Welcome } from "./session.ts";
 import { backoffMs, sleep, withSignal } from "./timing.ts";
 import { Namespaces } from "./namespaces.ts";
+import type { Explained, ExplainedLoad, ExplainRequest } from "./explain.ts";
 import { Quotas } from "./quotas.ts";
 import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
@@ -77,6 +78,7 @@ export class Client implements SessionHost, AsyncDisposable {
   readonly transforms: Transforms;
   /** Where large bodies of exchanges and queues are kept, or null. */
   readonly payloads: LargePayloads | null;
+  private readonly traceContext: ClientOptions["traceContext"];
   state: ClientState = "connecting";
   /** Called on every change of `state`, with the error that caused it. */
   onStateChange: ((state: ClientState, error: MillraceError | null) => void) | null = null;
@@ -98,6 +100,7 @@ export class Client implements SessionHost, AsyncDisposable {
     this.address = address;
     this.settings = settingsOf(options);
     this.payloads = options.payloads ?? null;
+    this.traceContext = options.traceContext;
     this.topics = new Topics(this);
     this.namespaces = new Namespaces(this);
     this.quotas = new Quotas(this);
@@ -205,7 +208,8 @@ export class Client implements SessionHost, AsyncDisposable {
   }
 
   /** A producer for a topic or an exchange. */
-  produceTo(target: ProducerTarget, options: ProducerOptions): Producer {
+  produceTo(target: ProducerTarget, own: ProducerOptions): Producer {
+    const options = this.traceContext === undefined ? own : { traceContext: this.traceContext, ...own };
     const { payloads = "exchange" in target ? this.payloads : null } = options;
     const number = ++this.numbers;
     const producer = payloads
@@ -221,6 +225,21 @@ export class Client implements SessionHost, AsyncDisposable {
     const consumer = new Consumer(this, ++this.numbers, topic, options);
     this.addSubscription(consumer.number, consumer);
     return consumer;
+  }
+
+  /**
+   * What became of one message: where it came in, where it lies, whom it was delivered to, its acks. Who and when is told
+   * of what the broker still remembers.
+   *
+   * Errors: topic_not_found, queue_not_found, offset_out_of_range.
+   */
+  async explain(request: ExplainRequest, signal?: AbortSignal): Promise<Explained> {
+    return (await this.ask(Op.EXPLAIN, [request], signal)) as Explained;
+  }
+
+  /** How the messages of a topic spread over its partitions and keys. Errors: topic_not_found. */
+  async explainLoad(topic: string, signal?: AbortSignal): Promise<ExplainedLoad> {
+    return (await this.ask(Op.EXPLAIN, [{ topic }], signal)) as ExplainedLoad;
   }
 
   /** A consumer group by name; `consume` on it joins. */

@@ -109,5 +109,20 @@ export {
 export { Worker, type WorkerHandler, type WorkerOptions } from "./worker.ts";
 export { BatchEncoder, type BatchView, type Content, type Headers, type HeaderValue } from "../protocol/index.ts";
 export { type Namespace, Namespaces } from "./namespaces.ts";
+export type {
+  Explained,
+  ExplainedAck,
+  ExplainedConnection,
+  ExplainedDelivery,
+  ExplainedLoad,
+  ExplainRequest,
+} from "./explain.ts";
+export {
+  childTrace,
+  formatTraceParent,
+  type TraceContext,
+  traceContextOf,
+  type TraceParent,
+} from "../protocol/index.ts";
 export { type Quota, type QuotaOwner, type QuotaRequest, Quotas } from "./quotas.ts";
 export { type Schedule, type ScheduleRequest, Schedules } from "./schedules.ts";

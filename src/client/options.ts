@@ -1,4 +1,5 @@
 import type { LargePayloads } from "./payloads/payloads.ts";
+import type { TraceContext } from "../protocol/index.ts";
 import type { Auth } from "./auth.ts";
 import type { SessionOptions } from "./session.ts";
 import type { TlsOptions } from "./transport.ts";
@@ -34,6 +35,11 @@ export interface ClientOptions {
   closeTimeoutMs?: number;
   /** Has large bodies of exchanges and queues go to a store and come back from there. */
   payloads?: LargePayloads;
+  /**
+   * Asked for each record that is published (not by `append`): the trace that it belongs to, which goes into its headers
+   * `traceparent` and `tracestate`.
+   */
+  traceContext?: () => Partial<TraceContext> | undefined;
   /** Who the client is, for a broker that requires authentication. */
   auth?: Auth;
   /** For `millraces://` and `wss://`. */

@@ -1,4 +1,4 @@
-import { type Condition, type Content, type Headers } from "../protocol/index.ts";
+import { type Condition, type Content, type Headers, type TraceContext, TRACEPARENT } from "../protocol/index.ts";
 import type { AckLevel } from "./delivery.ts";
 import { clientError, type MillraceError } from "./errors.ts";
 import type { LargePayloads } from "./payloads/payloads.ts";
@@ -31,6 +31,8 @@ export interface ProducerOptions {
   producerEpoch?: number;
   /** Has large bodies go to a store. Default: for exchanges and queues the client's; null is none. */
   payloads?: LargePayloads | null;
+  /** Asked for each record that has no `traceparent` yet: the trace that it belongs to. Default: the client's. */
+  traceContext?: () => Partial<TraceContext> | undefined;
   /** Hears failures of records that nobody awaits. */
   onError?: (error: MillraceError) => void;
 }
@@ -58,7 +60,9 @@ export interface SendOptions {
   expectKeyOffset?: number | null;
 }
 
-export type ProducerSettings = Required<Omit<ProducerOptions, "producerId" | "producerEpoch" | "payloads" | "onError">>;
+export type ProducerSettings = Required<
+  Omit<ProducerOptions, "producerId" | "producerEpoch" | "payloads" | "onError" | "traceContext">
+>;
 
 export function producerSettings(options: ProducerOptions): ProducerSettings {
   const acks = options.acks ?? "written";
@@ -85,6 +89,13 @@ export function conditionOf(record: ProducerRecord, options: SendOptions): Condi
     throw clientError("invalid_argument", "expectKeyOffset needs a record with a key");
   }
   return { key: record.key, lastOffset: expectKeyOffset };
+}
+
+/** The record with the trace that it belongs to among its headers; one that has a trace keeps it. */
+export function traced(record: ProducerRecord, traceContext: ProducerOptions["traceContext"]): ProducerRecord {
+  if (traceContext === undefined || record.headers?.[TRACEPARENT] !== undefined) return record;
+  const context = traceContext();
+  return context === undefined ? record : { ...record, headers: { ...record.headers, ...context } };
 }
 
 /** Bytes of a record that has to wait are the caller's no longer. */

@@ -14,6 +14,7 @@ import {
   type ProducerSettings,
   type ProducerTarget,
   type SendOptions,
+  traced,
 } from "./producer-options.ts";
 import { BufferPool, Room } from "./room.ts";
 import type { PublisherSink, Session } from "./session.ts";
@@ -179,7 +180,8 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
    * Errors of the result: ConflictError, message_too_large, topic_deleted,
    * timeout, limit_exceeded, closed, and others that the broker refuses with.
    */
-  send(record: ProducerRecord, options?: SendOptions): Delivery {
+  send(given: ProducerRecord, options?: SendOptions): Delivery {
+    const record = traced(given, this.options.traceContext);
     const condition = options ? conditionOf(record, options) : null;
     if (this.isAccepting) {
       const { outcome } = this.acceptRecord(record, condition, true);
@@ -196,7 +198,8 @@ export class Producer implements PublisherSink, Endpoint, LaneHost, AsyncDisposa
    * @returns false when enough is under way: await `ready()` before the next
    * @throws limit_exceeded when `waitingRecordsMax` are waiting already; closed
    */
-  sendNoWait(record: ProducerRecord): boolean {
+  sendNoWait(given: ProducerRecord): boolean {
+    const record = traced(given, this.options.traceContext);
     if (this.isAccepting) {
       this.acceptRecord(record, null, false);
       return !this.room.isPressed;

@@ -48,6 +48,10 @@ function isKeysUrl(url: string): boolean {
   return parsed?.protocol === "https:" || (parsed?.protocol === "http:" && isLoopback(host));
 }
 
+function isUrlOrEmpty(url: string): boolean {
+  return url === "" || /^https?:$/.test(URL.parse(url)?.protocol ?? "");
+}
+
 const port = { min: 0, max: 65_535 };
 const perConnection = { min: 1, max: 1_000_000 };
 const span = { min: 100, max: SPAN_MAX };
@@ -225,6 +229,18 @@ export const FIELDS = {
     10_000_000,
     { min: 1000, max: 1_000_000_000 },
     "Keys that one round of compaction holds in memory.",
+  ),
+  otlpUrl: text(
+    "",
+    "empty, or an http or https URL",
+    isUrlOrEmpty,
+    "Collector of OpenTelemetry (OTLP/HTTP) that gets spans of messages whose `traceparent` asks for it; empty is none.",
+  ),
+  flightRecorderBytes: number(
+    "bytes",
+    8 * MIB,
+    { min: 0, max: GIB },
+    "What each thread, and each namespace with queues, remembers of what came and went, for `millrace explain`; 0 is nothing.",
   ),
   keyIndexEntriesMax: number(
     "count",

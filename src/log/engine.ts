@@ -62,6 +62,7 @@ export interface EngineOptions {
   producersPerPartitionMax: number;
   keyIndexEntriesMax: number;
   compactionKeysMax: number;
+  flightRecorderBytes: number;
 }
 
 /** What is wrong with the body of a record, and where. */
@@ -132,9 +133,62 @@ export interface EngineStats {
   unroutable: number;
   /** Dead letters that were dropped because they would have gone round for ever. */
   deadLetterLoops: number;
+  /** Publishes and single records that were refused because of their schemas. */
+  schemaViolations: number;
   /** Upper bounds in ms and how many syncs fell between the bound before and this one; the last bound is Infinity. */
   syncLatencyMs: { boundMs: number; count: number }[];
   syncSumMs: number;
+}
+
+/** How long one stage took, as one worker counted it. */
+export interface StageCounts {
+  /** One of `STAGES` of src/metrics; the same stage may stand there twice. */
+  stage: string;
+  /** Bucket and count in turn, for the buckets that hold something (src/metrics/latencies.ts knows the buckets). */
+  counts: number[];
+  sumUs: number;
+  maxUs: number;
+}
+
+/** What a worker remembers of a record; times are ms of the core's clock, with fractions. */
+export interface RecordTrace {
+  arrival?: { connection: number; generation: number; publisher: number; receivedMs: number; appendedMs: number };
+  sent: { connection: number; generation: number; subscription: number; atMs: number }[];
+  /** What happened before is forgotten. */
+  sinceMs: number;
+}
+
+/** What a worker has noted since an earlier look; times as in `RecordTrace`. */
+export interface Noted {
+  arrivals: {
+    logId: number;
+    partition: number;
+    baseOffset: number;
+    count: number;
+    connection: number;
+    generation: number;
+    receivedMs: number;
+    appendedMs: number;
+  }[];
+  sent: {
+    logId: number;
+    partition: number;
+    firstOffset: number;
+    nextOffset: number;
+    connection: number;
+    generation: number;
+    subscription: number;
+    atMs: number;
+  }[];
+  /** For the next look. */
+  arrivalsSeen: number;
+  sentSeen: number;
+}
+
+/** Where a batch lies: `position` is the byte of the segment's file. */
+export interface Location {
+  segmentOffset: number;
+  position: number;
 }
 
 /** Bits of what `ingest` returns. */
@@ -360,6 +414,16 @@ export interface Engine extends QueueEngine, SchemaEngine {
   /** Hands a message to another worker's `turn`. */
   post(worker: number, message: Uint8Array): void;
   stats(): EngineStats;
+  /** Latencies of this worker, and with worker 0 those that no worker has. */
+  stages(): StageCounts[];
+  /** What this worker remembers of how a record came in and whom it was sent. */
+  trace(logId: number, partition: number, offset: number): RecordTrace;
+  /** The newest of what this worker has noted since an earlier look, at most `max` of each kind. */
+  notedSince(arrivalsSeen: number, sentSeen: number, max: number): Noted;
+  /** Where the batch of a record lies. @throws offset_out_of_range. */
+  locate(logId: number, partition: number, offset: number): Location;
+  /** Tells this connection from others that had its id before. */
+  connectionGeneration(connection: number): number;
   /** The core's clock in ms. */
   now(): number;
   /** Moves a manual clock; throws invalid_argument on a real one. */

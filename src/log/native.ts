@@ -10,11 +10,15 @@ import type {
   Engine,
   EngineOptions,
   EngineStats,
+  Location,
   LogConfig,
+  Noted,
   PartitionInfo,
+  RecordTrace,
   RecoveryReport,
   SchemaFault,
   SchemaResolved,
+  StageCounts,
   TurnSink,
 } from "./engine.ts";
 
@@ -468,6 +472,26 @@ class LogEngine implements Engine {
 
   stats(): EngineStats {
     return this.#native.stats();
+  }
+
+  stages(): StageCounts[] {
+    return this.#native.stages();
+  }
+
+  trace(logId: number, partition: number, offset: number): RecordTrace {
+    return translated(() => this.#native.trace(logId, partition, offset));
+  }
+
+  notedSince(arrivalsSeen: number, sentSeen: number, max: number): Noted {
+    return translated(() => this.#native.notedSince(arrivalsSeen, sentSeen, max));
+  }
+
+  locate(logId: number, partition: number, offset: number): Location {
+    return translated(() => this.#native.locate(logId, partition, offset));
+  }
+
+  connectionGeneration(connection: number): number {
+    return translated(() => this.#native.connectionGeneration(connection));
   }
 
   now(): number {

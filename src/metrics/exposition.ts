@@ -1,58 +1,16 @@
 /** What `/metrics` shows: a snapshot of plain numbers, turned into Prometheus text by a registry that lives for one scrape. */
 import { Counter, Gauge, type Metric, Registry } from "prom-client";
 import type { DelaySummary } from "./delay-meter.ts";
-
-export interface TopicCounters {
-  readonly namespace: string;
-  readonly topic: string;
-  readonly recordsIn: number;
-  readonly bytesIn: number;
-  readonly recordsOut: number;
-  readonly bytesOut: number;
-  readonly logBytes: number;
-  readonly segments: number;
-  readonly partitions: number;
-}
-
-export interface WorkerGauges {
-  readonly worker: number;
-  readonly connections: number;
-  readonly requestsInFlight: number;
-  /** For at-most-once subscribers of this worker. */
-  readonly recordsDropped: number;
-  readonly delay: DelaySummary;
-}
-
-export interface MetricsSnapshot {
-  readonly version: string;
-  readonly epoch: number;
-  readonly topics: readonly TopicCounters[];
-  readonly workers: readonly WorkerGauges[];
-  readonly groups: readonly { namespace: string; group: string; topic: string; lag: number; lagMs: number }[];
-  /** Bounds in ms with the number of syncs in each, not cumulative. */
-  readonly syncLatencyMs: readonly { boundMs: number; count: number }[];
-  readonly syncSumMs: number;
-  readonly failedPartitions: number;
-  readonly unroutable: number;
-  readonly deadLetterLoops: number;
-  readonly dirtyBytes: number;
-  readonly mappedSegments: number;
-  readonly openFiles: number;
-  readonly residentBytes: number;
-  readonly pressure: PressureGauges | undefined;
-}
-
-/** Levels are 0 (enough), 1 (publishers are held back) and 2 (they are refused). */
-export interface PressureGauges {
-  readonly diskLevel: number;
-  readonly memoryLevel: number;
-  /** Infinite where nothing is kept on a disk. */
-  readonly diskFreeBytes: number;
-  /** Of the process, mapped files not counted. */
-  readonly memoryBytes: number;
-  /** Infinite where there is no limit. */
-  readonly memoryBytesMax: number;
-}
+import { type Latencies, STAGES } from "./latencies.ts";
+import type {
+  GroupLag,
+  MetricsSnapshot,
+  PressureGauges,
+  QueueCounters,
+  QuotaGauge,
+  TopicCounters,
+  WorkerGauges,
+} from "./snapshot.ts";
 
 type Labels = Record<string, string>;
 type Row = readonly [labels: Labels, value: number];
@@ -63,7 +21,10 @@ export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export function exposition(snapshot: MetricsSnapshot): Promise<string> {
   const registry = new Registry();
   topicMetrics(registry, snapshot.topics);
-  workerMetrics(registry, snapshot.workers);
+  queueMetrics(registry, snapshot.queues);
+  quotaMetrics(registry, snapshot.quotas);
+  registerHistogram(registry, "stage_seconds", "How long messages take, by stage of their way", stageSeries(snapshot));
+  workerMetrics(registry, snapshot);
   gauge(registry, "group_lag", "Messages behind a group's committed offsets, by topic", rows(snapshot.groups, "lag"));
   gauge(
     registry,
@@ -76,7 +37,7 @@ export function exposition(snapshot: MetricsSnapshot): Promise<string> {
   return registry.metrics();
 }
 
-function rows(groups: MetricsSnapshot["groups"], field: "lag" | "lagMs"): Row[] {
+function rows(groups: readonly GroupLag[], field: "lag" | "lagMs"): Row[] {
   return groups.map((group) => [{ namespace: group.namespace, group: group.group, topic: group.topic }, group[field]]);
 }
 
@@ -90,9 +51,72 @@ function topicMetrics(registry: Registry, topics: readonly TopicCounters[]): voi
   gauge(registry, "log_bytes", "Size of the log, by topic", series("logBytes"));
   gauge(registry, "log_segments", "Segments of the log, by topic", series("segments"));
   gauge(registry, "partitions", "Partitions, by topic", series("partitions"));
+  gauge(
+    registry,
+    "partition_skew_ratio",
+    "Messages of the fullest partition in the last minute over an even share; 1 is even, 0 is no messages",
+    series("skew"),
+  );
+  gauge(registry, "hot_key_ratio", "Share of the most frequent key among sampled messages", series("hotKeyShare"));
 }
 
-function workerMetrics(registry: Registry, workers: readonly WorkerGauges[]): void {
+function quotaMetrics(registry: Registry, quotas: readonly QuotaGauge[]): void {
+  const row = ({ kind, name, resource }: QuotaGauge, value: number): Row => [{ kind, name, resource }, value];
+  gauge(
+    registry,
+    "quota_limit",
+    "What a namespace or a user may have, by resource",
+    quotas.map((quota) => row(quota, quota.limit)),
+  );
+  const counted = quotas.flatMap((quota) => (quota.used === undefined ? [] : [row(quota, quota.used)]));
+  gauge(registry, "quota_used", "What it has, of what is counted", counted);
+}
+
+function queueMetrics(registry: Registry, queues: readonly QueueCounters[]): void {
+  const label = ({ namespace, queue }: QueueCounters): Labels => ({ namespace, queue });
+  const states = ["ready", "unacked", "delayed", "deferred"] as const;
+  gauge(
+    registry,
+    "queue_messages",
+    "Messages in queues, by state",
+    queues.flatMap((queue) => states.map((state): Row => [{ ...label(queue), state }, queue[state]])),
+  );
+  for (const [name, help, field] of QUEUE_GAUGES) {
+    gauge(
+      registry,
+      name,
+      help,
+      queues.map((queue) => [label(queue), queue[field]]),
+    );
+  }
+  for (const [name, help, field] of QUEUE_COUNTERS) {
+    counter(
+      registry,
+      name,
+      help,
+      queues.map((queue) => [label(queue), queue[field]]),
+    );
+  }
+}
+
+type QueueField = Exclude<keyof QueueCounters, "namespace" | "queue">;
+
+const QUEUE_GAUGES: readonly (readonly [name: string, help: string, field: QueueField])[] = [
+  ["queue_bytes", "Bytes of the messages in queues", "bytes"],
+  ["queue_consumers", "Consumers of queues", "consumers"],
+];
+const QUEUE_COUNTERS: readonly (readonly [name: string, help: string, field: QueueField])[] = [
+  ["queue_published_total", "Messages that went into queues", "published"],
+  ["queue_delivered_total", "Deliveries to consumers of queues", "delivered"],
+  ["queue_redelivered_total", "Deliveries that were not a message's first", "redelivered"],
+  ["queue_acked_total", "Messages that consumers acked", "acked"],
+  ["queue_expired_total", "Messages that expired", "expired"],
+  ["queue_rejected_total", "Messages that consumers rejected", "rejected"],
+  ["queue_dropped_total", "Messages that a full queue dropped", "dropped"],
+  ["queue_dead_lettered_total", "Messages handed on to dead-letter exchanges", "deadLettered"],
+];
+
+function workerMetrics(registry: Registry, { workers, namespaces }: MetricsSnapshot): void {
   const label = ({ worker }: WorkerGauges): Labels => ({ worker: String(worker) });
   gauge(
     registry,
@@ -105,6 +129,12 @@ function workerMetrics(registry: Registry, workers: readonly WorkerGauges[]): vo
     "requests_in_flight",
     "Requests not answered yet, by worker",
     workers.map((w) => [label(w), w.requestsInFlight]),
+  );
+  gauge(
+    registry,
+    "namespace_connections",
+    "Connections that have said HELLO, by namespace",
+    namespaces.map(({ namespace, connections }) => [{ namespace }, connections]),
   );
   counter(
     registry,
@@ -128,7 +158,7 @@ function workerMetrics(registry: Registry, workers: readonly WorkerGauges[]): vo
 }
 
 function logMetrics(registry: Registry, snapshot: MetricsSnapshot): void {
-  registry.registerMetric(syncHistogram(snapshot) as unknown as Metric);
+  registerHistogram(registry, "sync_seconds", "Time of a sync of log files", [syncSeries(snapshot)]);
   gauge(registry, "failed_partitions", "Partitions that refuse appends since a sync failed", [
     [{}, snapshot.failedPartitions],
   ]);
@@ -137,6 +167,9 @@ function logMetrics(registry: Registry, snapshot: MetricsSnapshot): void {
   ]);
   counter(registry, "dead_letter_loops_total", "Dead letters dropped because they would have gone round for ever", [
     [{}, snapshot.deadLetterLoops],
+  ]);
+  counter(registry, "schema_violations_total", "Publishes that were refused because of their schemas", [
+    [{}, snapshot.schemaViolations],
   ]);
   gauge(registry, "dirty_bytes", "Bytes written and not synced", [[{}, snapshot.dirtyBytes]]);
   gauge(registry, "mapped_segments", "Mapped segments", [[{}, snapshot.mappedSegments]]);
@@ -172,18 +205,47 @@ function labelNames(series: readonly Row[]): string[] {
   return Object.keys(series[0]?.[0] ?? {});
 }
 
+/** One histogram: how many were below each bound, and all of them. */
+interface Series {
+  readonly labels: Labels;
+  /** Bounds in seconds; cumulative. */
+  readonly buckets: readonly (readonly [boundSec: number, count: number])[];
+  readonly count: number;
+  readonly sumSec: number;
+}
+
+/** 25 µs and its doubles up to 6.5 s: where buckets of the core begin, so that the counts are exact. */
+const STAGE_BOUNDS_US: readonly number[] = Array.from({ length: 19 }, (_, power) => 25 * 2 ** power);
+
+function stageSeries({ stages }: MetricsSnapshot): Series[] {
+  return STAGES.map((stage) => {
+    const latencies: Latencies = stages[stage];
+    const below = latencies.below(STAGE_BOUNDS_US);
+    const buckets = STAGE_BOUNDS_US.map((boundUs, at): [number, number] => [boundUs / 1e6, below[at] ?? 0]);
+    return { labels: { stage }, buckets, count: latencies.count, sumSec: latencies.sumUs / 1e6 };
+  });
+}
+
+function syncSeries({ syncLatencyMs, syncSumMs }: MetricsSnapshot): Series {
+  let count = 0;
+  const all = syncLatencyMs.map(({ boundMs, count: own }): [number, number] => [boundMs / 1000, (count += own)]);
+  const buckets = all.filter(([boundSec]) => Number.isFinite(boundSec));
+  return { labels: {}, buckets, count, sumSec: syncSumMs / 1000 };
+}
+
 /** The core counts into buckets of its own, so this hands prom-client finished values instead of observations. */
-function syncHistogram({ syncLatencyMs, syncSumMs }: MetricsSnapshot): object {
-  const name = "millrace_sync_seconds";
-  let cumulative = 0;
-  const values: { metricName: string; labels: Record<string, string | number>; value: number }[] = [];
-  for (const { boundMs, count } of syncLatencyMs) {
-    cumulative += count;
-    const le = Number.isFinite(boundMs) ? boundMs / 1000 : "+Inf";
-    values.push({ metricName: `${name}_bucket`, labels: { le }, value: cumulative });
-  }
-  values.push({ metricName: `${name}_sum`, labels: {}, value: syncSumMs / 1000 });
-  values.push({ metricName: `${name}_count`, labels: {}, value: cumulative });
-  const item = { name, help: "Time of a sync of log files", type: "histogram", values, aggregator: "sum" };
-  return { name, get: () => Promise.resolve(item), reset: () => undefined };
+function registerHistogram(registry: Registry, shortName: string, help: string, series: readonly Series[]): void {
+  const name = `millrace_${shortName}`;
+  const values = series.flatMap(({ labels, buckets, count, sumSec }) => [
+    ...[...buckets, ["+Inf", count] as const].map(([le, value]) => ({
+      metricName: `${name}_bucket`,
+      labels: { ...labels, le },
+      value,
+    })),
+    { metricName: `${name}_sum`, labels, value: sumSec },
+    { metricName: `${name}_count`, labels, value: count },
+  ]);
+  const item = { name, help, type: "histogram", values, aggregator: "sum" };
+  const metric = { name, get: () => Promise.resolve(item), reset: () => undefined };
+  registry.registerMetric(metric as unknown as Metric);
 }

@@ -1,8 +1,26 @@
 export { DelayMeter, type DelaySummary } from "./delay-meter.ts";
+export { exposition, METRICS_CONTENT_TYPE } from "./exposition.ts";
+export { HDR_LOG_CONTENT_TYPE, hdrLog } from "./hdr-log.ts";
+export { type HotKey, HotKeys } from "./hot-keys.ts";
 export {
-  exposition,
-  METRICS_CONTENT_TYPE,
-  type MetricsSnapshot,
-  type TopicCounters,
-  type WorkerGauges,
-} from "./exposition.ts";
+  bucketStartUs,
+  Latencies,
+  type StageCounts,
+  type StageName,
+  type Stages,
+  STAGES,
+  stagesOf,
+  type StageSummary,
+} from "./latencies.ts";
+export { type Live, LiveFigures, liveOf, type LiveQueue, type LiveTopic } from "./live.ts";
+export { PartitionLoad } from "./partition-load.ts";
+export type {
+  GroupLag,
+  MetricsSnapshot,
+  PressureGauges,
+  QueueCounters,
+  QuotaGauge,
+  TopicCounters,
+  WorkerGauges,
+} from "./snapshot.ts";
+export { otlpBody, type Span, type SpanKind, SpanSender, type SpanSenderOptions } from "./spans.ts";

@@ -18,7 +18,15 @@ export { crc32, portableCrc32 } from "./crc32.ts";
 export { type AckSink, type DeliverHead, opOf, readAck, readCredit, readDeliverHead } from "./delivery.ts";
 export { errorFromWire, errorToWire, namedError, type WireError } from "./fault.ts";
 export { FrameReader, type FrameSink, type PartSink } from "./frames.ts";
-export { type BatchHeader, batchCrc, readHeader, renumberBatch, sealBatch, writeHeader } from "./header.ts";
+export {
+  type BatchHeader,
+  batchCrc,
+  compressionOf,
+  readHeader,
+  renumberBatch,
+  sealBatch,
+  writeHeader,
+} from "./header.ts";
 export { pack, skip, unpack } from "./msgpack.ts";
 export { KeyPartitioner, murmur2, partitionOf } from "./murmur2.ts";
 export { Op } from "./ops.generated.ts";
@@ -53,3 +61,13 @@ export { Record, type RecordBatch } from "./record.ts";
 export type { Content, Headers, HeaderValue } from "./record-writer.ts";
 export { Bitmap, encodeBitmap } from "./sparse.ts";
 export { readUtf8, utf8Bytes } from "./utf8.ts";
+export {
+  childTrace,
+  formatTraceParent,
+  parseTraceParent,
+  type TraceContext,
+  traceContextOf,
+  type TraceParent,
+  TRACEPARENT,
+  TRACESTATE,
+} from "./trace-context.ts";

@@ -30,5 +30,6 @@ export function engineOptions(config: Config, manualClockMs: number | null): Eng
     producersPerPartitionMax: config.producersPerPartitionMax,
     keyIndexEntriesMax: config.keyIndexEntriesMax,
     compactionKeysMax: config.compactionKeysMax,
+    flightRecorderBytes: config.flightRecorderBytes,
   };
 }

@@ -17,7 +17,6 @@ import type { Schemas } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { dashboardHandler } from "../dashboard/index.ts";
 import { MillraceError, toMillraceError } from "../errors/index.ts";
-import type { MetricsSnapshot } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { httpTls, type TlsMaterial, type WebSocketState, webSocketHandlers } from "../net/index.ts";
 import type { Authorizer, HttpLogins, Principal, Resource } from "../security/index.ts";
@@ -91,7 +90,7 @@ function adminListener(options: HttpOptions, registry: RegistryHandler): Listen<
       required(options.runtime()).access.authorizer.authorize(principal, "metrics.read", BROKER);
     },
     api: restApi(options, authenticate),
-    snapshot: () => snapshotOf(required(options.runtime()), options.version),
+    snapshot: () => required(options.runtime()).figures.snapshot(options.version),
   });
   const dashboard = dashboardHandler();
   const websocket = webSocketHandlers(() => required(options.runtime()).loop, config.frameBytesMax);
@@ -167,29 +166,6 @@ function upgrade(request: Request, server: Server<WebSocketState>, options: Http
   const data: WebSocketState = { connection: undefined, remote: `${address?.address}:${address?.port}`, peer };
   if (server.upgrade(request, { data })) return undefined;
   return plainError(426, "this path takes WebSocket connections");
-}
-
-/** What the broker counts, of all its threads. */
-export async function snapshotOf(runtime: Runtime, version: string): Promise<MetricsSnapshot> {
-  const stats = runtime.engine.stats();
-  const [workers, groups] = await Promise.all([runtime.workerGauges(), runtime.groups.lags()]);
-  return {
-    version,
-    epoch: runtime.engine.epoch,
-    topics: runtime.topicCounters(),
-    workers,
-    groups,
-    syncLatencyMs: stats.syncLatencyMs,
-    syncSumMs: stats.syncSumMs,
-    failedPartitions: stats.failedPartitions,
-    unroutable: stats.unroutable,
-    deadLetterLoops: stats.deadLetterLoops,
-    dirtyBytes: stats.dirtyBytes,
-    mappedSegments: stats.mappedSegments,
-    openFiles: stats.openFiles,
-    residentBytes: process.memoryUsage.rss(),
-    pressure: runtime.pressure,
-  };
 }
 
 function required(runtime: Runtime | undefined): Runtime {

@@ -2,7 +2,7 @@
 import { statfs } from "node:fs/promises";
 import type { MetadataLog } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
-import type { MetricsSnapshot } from "../metrics/index.ts";
+import { type MetricsSnapshot, type Stages, STAGES, type StageSummary } from "../metrics/index.ts";
 
 /** Rates are of at least so long. */
 const RATE_MS_MIN = 900;
@@ -25,6 +25,7 @@ interface Totals {
 
 interface Sample extends Totals {
   readonly atMs: number;
+  readonly stages: Stages;
 }
 
 export class Overview {
@@ -43,6 +44,8 @@ export class Overview {
     const [figures, disk] = await Promise.all([snapshot(), this.#disk()]);
     const { version, epoch, topics, workers, residentBytes, dirtyBytes, failedPartitions } = figures;
     const totals = totalsOf(figures);
+    const sample: Sample = { ...totals, stages: figures.stages, atMs: performance.now() };
+    const before = this.#beforeOf(sample);
     const { routing } = metadata.state;
     return {
       version,
@@ -59,7 +62,8 @@ export class Overview {
         connections: workers.reduce((sum, worker) => sum + worker.connections, 0),
       },
       totals,
-      rates: this.#rates(totals),
+      rates: ratesOf(sample, before),
+      stages: stagesOf(sample, before),
       storage: {
         logBytes: topics.reduce((sum, topic) => sum + topic.logBytes, 0),
         dirtyBytes,
@@ -88,24 +92,37 @@ export class Overview {
     }
   }
 
-  #rates(totals: Totals): Record<string, number> | null {
-    const sample: Sample = { ...totals, atMs: performance.now() };
+  /** The sample that rates are held against; undefined while there is none of the right age. */
+  #beforeOf(sample: Sample): Sample | undefined {
     if (this.#last === undefined || sample.atMs - this.#last.atMs >= RATE_MS_MIN) {
       this.#before = this.#last;
       this.#last = sample;
     }
     const before = this.#before;
-    const elapsedMs = before === undefined ? 0 : sample.atMs - before.atMs;
-    if (before === undefined || elapsedMs > RATE_MS_MAX) return null;
-    // A topic that was deleted took its counters along.
-    const perSec = (field: keyof Totals): number => (Math.max(0, sample[field] - before[field]) * 1000) / elapsedMs;
-    return {
-      recordsInPerSec: perSec("recordsIn"),
-      bytesInPerSec: perSec("bytesIn"),
-      recordsOutPerSec: perSec("recordsOut"),
-      bytesOutPerSec: perSec("bytesOut"),
-    };
+    return before !== undefined && sample.atMs - before.atMs <= RATE_MS_MAX ? before : undefined;
   }
+}
+
+function ratesOf(sample: Sample, before: Sample | undefined): Record<string, number> | null {
+  if (before === undefined) return null;
+  const elapsedMs = sample.atMs - before.atMs;
+  // A topic that was deleted took its counters along.
+  const perSec = (field: keyof Totals): number => (Math.max(0, sample[field] - before[field]) * 1000) / elapsedMs;
+  return {
+    recordsInPerSec: perSec("recordsIn"),
+    bytesInPerSec: perSec("bytesIn"),
+    recordsOutPerSec: perSec("recordsOut"),
+    bytesOutPerSec: perSec("bytesOut"),
+  };
+}
+
+/** Latencies of the time that the rates are of; before there are rates, since the process began. */
+function stagesOf({ stages }: Sample, before: Sample | undefined): Record<string, StageSummary> {
+  const summaries = STAGES.map((stage): [string, StageSummary] => {
+    const since = before === undefined ? stages[stage] : stages[stage].since(before.stages[stage]);
+    return [stage, since.summary()];
+  });
+  return Object.fromEntries(summaries);
 }
 
 function totalsOf({ topics }: MetricsSnapshot): Totals {

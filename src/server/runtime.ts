@@ -46,7 +46,6 @@ import {
 } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { ERRORS } from "../errors/index.ts";
-import { DelayMeter, type TopicCounters, type WorkerGauges } from "../metrics/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { type ConnectionCount, type TlsMaterial, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
@@ -59,9 +58,11 @@ import {
   Session,
   SessionHub,
   type SessionServices,
+  Tracer,
 } from "../session/index.ts";
 import { openAccess, type OpenAccess } from "./access.ts";
-import { snapshotOf } from "./http.ts";
+import { Figures } from "./figures.ts";
+import { spanSource, type SpanSource } from "./span-source.ts";
 import { Overview } from "./overview.ts";
 import { Settings } from "./settings.ts";
 import { VERSION } from "./version.ts";
@@ -87,12 +88,13 @@ export interface RuntimeOptions {
 const SWEEP_MS = 50;
 const EXPIRY_SWEEP_MS = 250;
 const DRAIN_POLL_MS = 5;
+/** A collector that does not answer keeps nobody longer. */
+const SPANS_DRAIN_MS = 500;
 /** This long without anything under way counts as drained. */
 const DRAIN_QUIET_MS = 30;
 /** Operations under way for HTTP on one worker. */
 const HTTP_REQUESTS_MAX = 256;
 const METADATA_NOTICE = "metadata.changed";
-const GAUGES_REQUEST = "metrics.worker";
 
 export class Runtime {
   readonly engine: Engine;
@@ -102,6 +104,7 @@ export class Runtime {
   readonly mailroom: Mailroom;
   readonly groups: Groups;
   readonly schemas: Schemas;
+  readonly figures: Figures;
   /** Who may do what. */
   readonly access: OpenAccess;
   /** Who is there. */
@@ -123,7 +126,8 @@ export class Runtime {
   readonly #commits: Commits;
   readonly #transactions: Transactions;
   readonly #hub: SessionHub;
-  readonly #delay = new DelayMeter();
+  readonly #tracer: Tracer;
+  readonly #spans: SpanSource | undefined;
   readonly #sweepers: Timer[];
   /** Of the first worker. */
   readonly #watermarks: Watermarks | undefined;
@@ -140,6 +144,7 @@ export class Runtime {
     this.engine = engine;
     this.mailroom = new Mailroom(engine);
     this.#hub = new SessionHub(logger);
+    this.#tracer = new Tracer(engine, this.mailroom, this.#hub);
     const internal = internalLogConfig(config);
     const accessState = new AccessState();
     this.#metadata = new MetadataLog(engine, internal, {
@@ -206,7 +211,8 @@ export class Runtime {
     this.#isLive = true;
     mailroom.onNotice(METADATA_NOTICE, () => this.#metadata.catchUp());
     mailroom.onNotice(EVENT_NOTICE, (event: MemberEvent) => this.#hub.onMemberEvent(event));
-    mailroom.onRequest(GAUGES_REQUEST, () => this.#gauges());
+    this.figures = this.#newFigures();
+    this.#spans = spanSource({ engine, config, logger, tracer: this.#tracer, state: () => this.#metadata.state });
     const services = this.#services(monotonicMs);
     this.invoke = invoker(services, HTTP_REQUESTS_MAX);
     this.loop = this.#createLoop(services);
@@ -225,6 +231,13 @@ export class Runtime {
       this.#sweepers.push(setInterval(look, EXPIRY_SWEEP_MS));
       this.#watermarks = new Watermarks(engine, config, logger);
     }
+  }
+
+  #newFigures(): Figures {
+    const { engine, mailroom, groups } = this;
+    const [metadata, queues, quotas, hub] = [this.#metadata, this.#queues, this.#quotas, this.#hub];
+    const [loop, pressure] = [() => this.loop, () => this.pressure];
+    return new Figures({ engine, metadata, queues, quotas, groups, mailroom, hub, loop, pressure });
   }
 
   #newTransforms(): Transforms {
@@ -311,31 +324,6 @@ export class Runtime {
     return this.#watermarks?.pressure;
   }
 
-  /** Counters of all topics. They live in the shared core, so any worker can tell them. */
-  topicCounters(): TopicCounters[] {
-    this.#metadata.catchUp();
-    const counters: TopicCounters[] = [];
-    for (const topic of this.#metadata.state.topics()) {
-      const sum = { recordsIn: 0, bytesIn: 0, recordsOut: 0, bytesOut: 0, logBytes: 0, segments: 0 };
-      for (let partition = 0; partition < topic.partitions; partition += 1) {
-        const info = this.engine.partition(topic.id, partition);
-        sum.recordsIn += info.recordsIn;
-        sum.bytesIn += info.bytesIn;
-        sum.recordsOut += info.recordsOut;
-        sum.bytesOut += info.bytesOut;
-        sum.logBytes += info.bytes;
-        sum.segments += info.segments;
-      }
-      counters.push({ namespace: topic.namespace, topic: topic.name, partitions: topic.partitions, ...sum });
-    }
-    return counters;
-  }
-
-  /** Gauges of all workers. */
-  workerGauges(): Promise<WorkerGauges[]> {
-    return this.mailroom.requestAll(GAUGES_REQUEST, null);
-  }
-
   /** Takes no new connections and no new work. */
   refuse(): void {
     this.#isStopping = true;
@@ -358,6 +346,7 @@ export class Runtime {
     await within(this.#commits.forget(), Math.max(0, deadlineMs - performance.now()));
     for (const session of [...this.#hub.sessions()]) session.goodbye("shutting_down", "the broker is shutting down");
     while (performance.now() < deadlineMs && this.loop.unsentConnections > 0) await Bun.sleep(DRAIN_POLL_MS);
+    if (this.#spans !== undefined) await within(this.#spans.close(), SPANS_DRAIN_MS);
   }
 
   /** Ends everything but the engine. */
@@ -372,7 +361,8 @@ export class Runtime {
     this.#coordinator.close();
     this.#commits.close();
     this.mailroom.close();
-    this.#delay.close();
+    this.figures.close();
+    this.#spans?.stop();
   }
 
   async #syncAll(): Promise<void> {
@@ -399,7 +389,7 @@ export class Runtime {
     const overview = new Overview({
       config,
       metadata: this.#metadata,
-      snapshot: () => snapshotOf(this, VERSION),
+      snapshot: () => this.figures.snapshot(VERSION),
       now: () => engine.now(),
     });
     return {
@@ -421,6 +411,8 @@ export class Runtime {
       transforms: this.#transforms,
       transactions: this.#transactions,
       hub: this.#hub,
+      tracer: this.#tracer,
+      hotKeys: (topicId) => this.figures.hotKeys(topicId),
       operations: operationTable(),
       limits: config,
       logger,
@@ -453,13 +445,5 @@ export class Runtime {
     const { connectionsMax } = config;
     if (connectionCount.value < connectionsMax) return undefined;
     return { error: "limit_exceeded", message: `the broker has its ${connectionsMax} connections (connectionsMax)` };
-  }
-
-  #gauges(): WorkerGauges {
-    let requestsInFlight = 0;
-    for (const session of this.#hub.sessions()) requestsInFlight += session.inFlight;
-    const { connectionCount: connections } = this.loop;
-    const { recordsDropped } = this.engine.stats();
-    return { worker: this.engine.worker, connections, requestsInFlight, recordsDropped, delay: this.#delay.summary() };
   }
 }

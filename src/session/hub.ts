@@ -32,6 +32,10 @@ export class SessionHub {
     this.#sessions.delete(session.serial);
   }
 
+  session(serial: number): Session | undefined {
+    return this.#sessions.get(serial);
+  }
+
   sessions(): IterableIterator<Session> {
     return this.#sessions.values();
   }

@@ -1,5 +1,6 @@
 import { brokerOps } from "./broker-ops.ts";
 import { exchangeOps } from "./exchange-ops.ts";
+import { explainOps } from "./explain-ops.ts";
 import { groupOps } from "./group-ops.ts";
 import type { AnyOperation } from "./operation.ts";
 import { messageOps } from "./message-ops.ts";
@@ -17,6 +18,7 @@ import { transformOps } from "./transform-ops.ts";
 export { type InvokedBy, type Invoke, invoker } from "./caller.ts";
 export { Connections } from "./connections.ts";
 export { SessionHub } from "./hub.ts";
+export { Tracer } from "./tracer.ts";
 export type { SessionLimits, SessionServices } from "./services.ts";
 export { Session } from "./session.ts";
 
@@ -37,6 +39,7 @@ export function operationTable(): ReadonlyMap<number, AnyOperation> {
     quotaOps,
     scheduleOps,
     transformOps,
+    explainOps,
   ];
   return new Map(families.flat().map((operation) => [operation.op, operation]));
 }

@@ -19,6 +19,7 @@ import type { Logger } from "../stdx/index.ts";
 import type { Access, Audit, Authenticator, Authorizer } from "../security/index.ts";
 import type { Connections } from "./connections.ts";
 import type { SessionHub } from "./hub.ts";
+import type { Tracer } from "./tracer.ts";
 import type { AnyOperation } from "./operation.ts";
 
 /** Keys of the configuration (src/config says what they mean). */
@@ -59,6 +60,9 @@ export interface SessionServices {
   readonly transforms: Transforms;
   readonly transactions: Transactions;
   readonly hub: SessionHub;
+  readonly tracer: Tracer;
+  /** The most frequent keys among messages of a topic that were looked at lately, the largest share first. */
+  readonly hotKeys: (topicId: number) => Promise<readonly { readonly key: string; readonly share: number }[]>;
   readonly operations: ReadonlyMap<number, AnyOperation>;
   readonly limits: SessionLimits;
   readonly logger: Logger;

@@ -296,6 +296,20 @@ export class Session implements Caller, ConnectionHandler {
     this.send(encodeError(correlation, error));
   }
 
+  /** For whoever asks later whom a message came from or went to. */
+  #noteName(): void {
+    const { engine, tracer } = this.services;
+    const { remote, kind: transport } = this.#connection.transport;
+    tracer.book.note(this.connectionId, engine.connectionGeneration(this.connectionId), {
+      connection: this.serial,
+      remote,
+      transport,
+      client: this.clientName,
+      principal: this.principal.name,
+      namespace: this.namespace,
+    });
+  }
+
   #hello(correlation: number, args: unknown[]): void {
     if (this.#isOpen || this.#handshake !== undefined) {
       this.#refuse(correlation, new MillraceError("protocol_error", "the handshake is done or under way already"));
@@ -353,6 +367,7 @@ export class Session implements Caller, ConnectionHandler {
     this.#countForQuotas(true);
     this.#handshake = undefined;
     this.#isOpen = true;
+    this.#noteName();
     this.#pingedMs = this.services.monotonicMs();
     this.send(encodeOk(correlation, welcome(hello, this, final)));
   }

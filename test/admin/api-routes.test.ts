@@ -34,6 +34,7 @@ const WITHOUT_ROUTE: Readonly<Record<string, string>> = {
 
 /** What each command of `millrace` is over REST. What works without a broker, or serves its own, is in no need of it. */
 const COMMANDS: Readonly<Record<string, string | undefined>> = {
+  explain: "GET /explain",
   "topic create": "PUT /topics/{namespace}/{name}",
   "topic list": "GET /topics",
   "topic describe": "GET /topics/{namespace}/{name}",

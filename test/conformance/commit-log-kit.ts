@@ -56,6 +56,7 @@ export const OPTIONS: Omit<EngineOptions, "dataDir"> = {
   producersPerPartitionMax: 1000,
   keyIndexEntriesMax: 10_000,
   compactionKeysMax: 10_000,
+  flightRecorderBytes: 1024 * 1024,
 };
 
 const LOG_CONFIG: LogConfig = {

@@ -50,6 +50,7 @@ impl ErrorCode {
 ${entries.map(({ name, code, message }) => `    /// ${doc(message)}\n    pub const ${constant(name)}: Self = Self(${code});`).join("\n")}
 
     /// The catalogue's name of the code, \`unknown\` for a code it does not have.
+    #[allow(clippy::too_many_lines, reason = "a line for each code")]
     pub const fn name(self) -> &'static str {
         match self {
 ${entries.map(({ name }) => `            Self::${constant(name)} => "${name}",`).join("\n")}

@@ -47,6 +47,7 @@ fn options() -> EngineOptions {
         producers_per_partition_max: 100,
         key_index_entries_max: 10_000,
         compaction_keys_max: 10_000,
+        flight_recorder_bytes: 8 << 20,
     }
 }
 

@@ -39,6 +39,7 @@ pub fn options(data_dir: Option<std::path::PathBuf>, workers: usize) -> EngineOp
         producers_per_partition_max: 100,
         key_index_entries_max: 10_000,
         compaction_keys_max: 10_000,
+        flight_recorder_bytes: 8 << 20,
     }
 }
 

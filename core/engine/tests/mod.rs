@@ -4,6 +4,7 @@
 mod credit;
 mod dead_letters;
 mod deliver;
+mod figures;
 mod kit;
 mod lifecycle;
 mod publish;

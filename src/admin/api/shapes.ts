@@ -59,6 +59,31 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
   ),
   TopicDefinition: object({ namespace: text, name: text, partitions: whole, config: settings, revision: text }),
   Offset: object({ partition: whole, offset: whole, timestampMs: nullable(timeMs) }),
+  Load: open(
+    object({
+      topic: text,
+      partitions: listOf(object({ partition: whole, messages: whole })),
+      hotKeys: listOf(object({ key: text, share: { type: "number" } })),
+    }),
+  ),
+  Explained: open(
+    object(
+      {
+        message: settings,
+        stored: settings,
+        arrived: settings,
+        routing: object(
+          { exchange: text, key: text, destinations: listOf(object({ type: text, namespace: text, name: text })) },
+          ["exchange"],
+        ),
+        deliveries: listOf(settings),
+        acks: listOf(settings),
+        state: text,
+        remembersSinceMs: { type: "number", description: "who sent and got it is known from then on, ms" },
+      },
+      ["arrived", "routing", "state"],
+    ),
+  ),
   QueueCounts: { type: "object", additionalProperties: { type: "number" } },
   QueueRow: open(object({ namespace: text, name: text, counts: ref("QueueCounts") })),
   Queue: open(
@@ -143,6 +168,11 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
       counts: figures,
       totals: figures,
       rates: { description: "by the second; null in the first second", anyOf: [figures, { type: "null" }] },
+      stages: {
+        type: "object",
+        description: "latencies of that time by stage of a message's way: count, p50Ms, p90Ms, p99Ms, p999Ms, maxMs",
+        additionalProperties: figures,
+      },
       storage: figures,
       residentBytes: whole,
       workers: listOf(settings),

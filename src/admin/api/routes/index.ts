@@ -4,6 +4,7 @@ import type { Route } from "../route.ts";
 import { SHAPES } from "../shapes.ts";
 import { brokerRoutes } from "./broker.ts";
 import { exchangeRoutes } from "./exchanges.ts";
+import { explainRoutes } from "./explain.ts";
 import { groupRoutes } from "./groups.ts";
 import { namespaceRoutes } from "./namespaces.ts";
 import { LOG_IN } from "./log-in.ts";
@@ -31,6 +32,7 @@ export function routes(version: string): readonly Route[] {
     ...quotaRoutes,
     ...scheduleRoutes,
     ...transformRoutes,
+    ...explainRoutes,
     {
       method: "GET",
       path: "/openapi.json",

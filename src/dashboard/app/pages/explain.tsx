@@ -37,7 +37,8 @@ interface Explained {
   /** Absent where the broker does not remember it any more. */
   readonly arrived?: Peer & { readonly receivedMs: number; readonly appendedMs: number };
   readonly routing?: {
-    readonly exchange: string;
+    /** Absent where its publisher is gone. */
+    readonly exchange?: string;
     readonly key: string;
     readonly destinations: readonly { readonly type: string; readonly name: string }[];
   };
@@ -100,9 +101,9 @@ export function ExplainPage({ query }: PageProps): JSX.Element {
 function pathOf(space: string, query: URLSearchParams): string | null {
   const [topic, queue] = [query.get("topic"), query.get("queue")];
   const [offset, number] = [query.get("offset"), query.get("number")];
-  if (queue && number) return apiPath(["explain"], { queue: `${space}:${queue}`, number });
+  if (queue && number) return apiPath(["explain"], { namespace: space, queue, number });
   if (!topic || !offset) return null;
-  return apiPath(["explain"], { topic: `${space}:${topic}`, partition: query.get("partition") ?? "0", offset });
+  return apiPath(["explain"], { namespace: space, topic, partition: query.get("partition") ?? "0", offset });
 }
 
 function NumberField({ label, name, value }: { label: string; name: string; value: string }): JSX.Element {
@@ -130,6 +131,8 @@ function Way({ explained, space }: { explained: Explained; space: string }): JSX
             By{" "}
             {routing.exchange === "" ? (
               "the default exchange"
+            ) : routing.exchange === undefined ? (
+              "an exchange"
             ) : (
               <a href={linkTo(["exchanges", space, routing.exchange])}>{routing.exchange}</a>
             )}{" "}
