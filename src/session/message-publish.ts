@@ -1,6 +1,7 @@
 /** Publishes one message for one request, without a publisher. */
 import { BatchEncoder, KeyPartitioner } from "../protocol/index.ts";
 import type { Caller } from "./caller.ts";
+import { charge } from "./message-charge.ts";
 import type { Published } from "./message-ops.ts";
 
 interface ToTopic extends Published {
@@ -20,17 +21,19 @@ function batchOf({ key, value, headers }: Published, timestamp: number): Uint8Ar
  * @throws what a publish is refused with.
  */
 export async function publishToTopic(
-  { services, namespace }: Caller,
+  caller: Caller,
   name: string,
   message: ToTopic,
 ): Promise<{ partition: number; offset: number }> {
-  const { engine, topics, singles } = services;
-  const topic = topics.require(namespace, name);
+  const { engine, topics, singles, turnSoon } = caller.services;
+  const topic = topics.require(caller.namespace, name);
   const partition =
     message.partition ?? choose(message, topic.partitions, (each) => engine.partition(topic.id, each).nextOffset);
   topics.checkPartition(topic, partition);
-  const published = singles.toTopic(topic.id, partition, batchOf(message, message.timestamp ?? engine.now()));
-  services.turnSoon();
+  const batch = batchOf(message, message.timestamp ?? engine.now());
+  await charge(caller, batch.length);
+  const published = singles.toTopic(topic.id, partition, batch);
+  turnSoon();
   return { partition, offset: await published };
 }
 
@@ -44,13 +47,15 @@ function choose({ key }: Published, partitions: number, endOf: (partition: numbe
 
 /** @returns whether a queue or topic took it. @throws what a publish is refused with. */
 export async function publishToExchange(
-  { services, namespace }: Caller,
+  caller: Caller,
   name: string,
   message: Published,
 ): Promise<{ routed: boolean }> {
-  const { engine, exchanges, singles } = services;
-  const exchange = exchanges.requirePublishable(namespace, name);
-  const published = singles.toExchange(namespace, exchange, batchOf(message, engine.now()));
-  services.turnSoon();
+  const { engine, exchanges, singles, turnSoon } = caller.services;
+  const exchange = exchanges.requirePublishable(caller.namespace, name);
+  const batch = batchOf(message, engine.now());
+  await charge(caller, batch.length);
+  const published = singles.toExchange(caller.namespace, exchange, batch);
+  turnSoon();
   return { routed: await published };
 }

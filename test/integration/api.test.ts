@@ -250,3 +250,18 @@ test("of many changes under the same If-Match one wins", async () => {
     expect(statuses.toSorted()).toEqual([200, ...Array.from({ length: 19 }, () => 412)]);
   }
 });
+
+test("publishing over REST counts for the quota of its namespace, and waits where it is used up", async () => {
+  await ask("PUT", "/topics/default/metered", {});
+  expect((await ask("PUT", "/quotas/namespace/default", { messagesPerSec: 10, burstMs: 0 })).status).toBe(200);
+  try {
+    const startedMs = performance.now();
+    for (let count = 0; count < 6; count += 1) {
+      expect((await ask("POST", "/topics/default/metered/messages", { value: "x" })).status).toBe(201);
+    }
+    // The first is free, each further one waits for the one before to be paid for.
+    expect(performance.now() - startedMs).toBeGreaterThan(300);
+  } finally {
+    expect((await ask("DELETE", "/quotas/namespace/default")).status).toBe(204);
+  }
+});
