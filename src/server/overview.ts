@@ -16,15 +16,15 @@ export interface OverviewOptions {
   readonly now: () => number;
 }
 
-interface Totals {
-  readonly recordsIn: number;
-  readonly bytesIn: number;
-  readonly recordsOut: number;
-  readonly bytesOut: number;
-}
+/** What has flowed through topics, and through queues. */
+const TOPIC_TOTALS = ["recordsIn", "bytesIn", "recordsOut", "bytesOut"] as const;
+const QUEUE_TOTALS = { enqueued: "published", delivered: "delivered", acked: "acked" } as const;
 
-interface Sample extends Totals {
+type Totals = Readonly<Record<(typeof TOPIC_TOTALS)[number] | keyof typeof QUEUE_TOTALS, number>>;
+
+interface Sample {
   readonly atMs: number;
+  readonly totals: Totals;
   readonly stages: Stages;
 }
 
@@ -44,7 +44,7 @@ export class Overview {
     const [figures, disk] = await Promise.all([snapshot(), this.#disk()]);
     const { version, epoch, topics, workers, residentBytes, dirtyBytes, failedPartitions } = figures;
     const totals = totalsOf(figures);
-    const sample: Sample = { ...totals, stages: figures.stages, atMs: performance.now() };
+    const sample: Sample = { totals, stages: figures.stages, atMs: performance.now() };
     const before = this.#beforeOf(sample);
     const { routing } = metadata.state;
     return {
@@ -55,17 +55,18 @@ export class Overview {
       threads: config.threads,
       counts: {
         topics: topics.length,
-        partitions: topics.reduce((sum, topic) => sum + topic.partitions, 0),
+        partitions: sumOf(topics, ({ partitions }) => partitions),
         queues: routing.queueCount,
         exchanges: routing.exchangeCount,
         bindings: routing.bindingCount,
-        connections: workers.reduce((sum, worker) => sum + worker.connections, 0),
+        connections: sumOf(workers, ({ connections }) => connections),
       },
       totals,
       rates: ratesOf(sample, before),
       stages: stagesOf(sample, before),
+      queues: queuesOf(figures),
       storage: {
-        logBytes: topics.reduce((sum, topic) => sum + topic.logBytes, 0),
+        logBytes: sumOf(topics, ({ logBytes }) => logBytes),
         dirtyBytes,
         failedPartitions,
         ...disk,
@@ -105,15 +106,11 @@ export class Overview {
 
 function ratesOf(sample: Sample, before: Sample | undefined): Record<string, number> | null {
   if (before === undefined) return null;
-  const elapsedMs = sample.atMs - before.atMs;
-  // A topic that was deleted took its counters along.
-  const perSec = (field: keyof Totals): number => (Math.max(0, sample[field] - before[field]) * 1000) / elapsedMs;
-  return {
-    recordsInPerSec: perSec("recordsIn"),
-    bytesInPerSec: perSec("bytesIn"),
-    recordsOutPerSec: perSec("recordsOut"),
-    bytesOutPerSec: perSec("bytesOut"),
-  };
+  const seconds = (sample.atMs - before.atMs) / 1000;
+  const names = Object.keys(sample.totals) as (keyof Totals)[];
+  // What was deleted took its counters along.
+  const rateOf = (name: keyof Totals): number => Math.max(0, sample.totals[name] - before.totals[name]) / seconds;
+  return Object.fromEntries(names.map((name) => [`${name}PerSec`, rateOf(name)]));
 }
 
 /** Latencies of the time that the rates are of; before there are rates, since the process began. */
@@ -125,13 +122,25 @@ function stagesOf({ stages }: Sample, before: Sample | undefined): Record<string
   return Object.fromEntries(summaries);
 }
 
-function totalsOf({ topics }: MetricsSnapshot): Totals {
-  const totals = { recordsIn: 0, bytesIn: 0, recordsOut: 0, bytesOut: 0 };
-  for (const topic of topics) {
-    totals.recordsIn += topic.recordsIn;
-    totals.bytesIn += topic.bytesIn;
-    totals.recordsOut += topic.recordsOut;
-    totals.bytesOut += topic.bytesOut;
-  }
-  return totals;
+function totalsOf({ topics, queues }: MetricsSnapshot): Totals {
+  const ofTopics = TOPIC_TOTALS.map((name) => [name, sumOf(topics, (topic) => topic[name])]);
+  const ofQueues = Object.entries(QUEUE_TOTALS).map(([name, field]) => [name, sumOf(queues, (queue) => queue[field])]);
+  return Object.fromEntries([...ofTopics, ...ofQueues]) as Totals;
+}
+
+/** Where the messages of all queues are. */
+function queuesOf({ queues }: MetricsSnapshot): Record<string, number> {
+  return {
+    ready: sumOf(queues, ({ ready }) => ready),
+    inFlight: sumOf(queues, ({ unacked }) => unacked),
+    delayed: sumOf(queues, ({ delayed }) => delayed),
+    deferred: sumOf(queues, ({ deferred }) => deferred),
+    bytes: sumOf(queues, ({ bytes }) => bytes),
+    consumers: sumOf(queues, ({ consumers }) => consumers),
+    deadLettered: sumOf(queues, ({ deadLettered }) => deadLettered),
+  };
+}
+
+function sumOf<T>(rows: readonly T[], value: (row: T) => number): number {
+  return rows.reduce((sum, row) => sum + value(row), 0);
 }

@@ -55,12 +55,15 @@ test("the overview counts what there is and what has flowed, and in a second loo
   await using client = await dial(broker);
   await client.topics.create("seen", { partitions: 2 });
   for (let at = 0; at < 10; at += 1) await client.producer("seen").send({ value: "x" });
+  await client.queue("seen.queue").declare();
+  await api.ask("POST", "/queues/default/seen.queue/messages", { value: "x" });
   const overview = async (): Promise<Record<string, Record<string, number>>> =>
     (await api.ask("GET", "/overview")).body as Record<string, Record<string, number>>;
   expect(await overview()).toMatchObject({
     threads: THREADS,
     counts: { topics: 1, partitions: 2, connections: 1 },
-    totals: { recordsIn: 10 },
+    totals: { recordsIn: 10, enqueued: 1, delivered: 0 },
+    queues: { ready: 1, inFlight: 0 },
     storage: { failedPartitions: 0 },
   });
   const rates = await until("there are rates", async () => (await overview())["rates"] ?? undefined);
@@ -99,7 +102,7 @@ test("events show what was asked for each second with rates, and say what cannot
     if ((seen.get("topic:default/watched") ?? []).length >= 2) break;
   }
   stop.abort();
-  expect(seen.get("overview")?.[0]).toMatchObject({ counts: { queues: 0 } });
+  expect(seen.get("overview")?.[0]).toMatchObject({ counts: { queues: 1 } });
   const [first, second] = seen.get("topic:default/watched") ?? [];
   expect(first).toMatchObject({ name: "watched", rates: null });
   expect(second).toMatchObject({ recordsIn: 1, rates: { recordsInPerSec: expect.any(Number) } });

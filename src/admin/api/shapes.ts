@@ -173,6 +173,7 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
         description: "latencies of that time by stage of a message's way: count, p50Ms, p90Ms, p99Ms, p999Ms, maxMs",
         additionalProperties: figures,
       },
+      queues: figures,
       storage: figures,
       residentBytes: whole,
       workers: listOf(settings),
