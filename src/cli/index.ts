@@ -15,6 +15,7 @@ import { addProduceCommand } from "./produce.ts";
 import { addPublishCommands } from "./publish.ts";
 import { addQueueCommands } from "./queue.ts";
 import { addSchemaCommands } from "./schema.ts";
+import { addTopCommand } from "./top.ts";
 import { addTopicCommands } from "./topic.ts";
 import { addNamespaceCommands } from "./namespace.ts";
 import { addQuotaCommands } from "./quota.ts";
@@ -146,5 +147,6 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   addDoctorCommand(program, runtime);
+  addTopCommand(program, runtime);
   return program;
 }

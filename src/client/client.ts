@@ -25,6 +25,7 @@ import { type PublisherSink, Session, type SessionHost, type SubscriptionSink, t
 import { backoffMs, sleep, withSignal } from "./timing.ts";
 import { Namespaces } from "./namespaces.ts";
 import type { Explained, ExplainedLoad, ExplainRequest } from "./explain.ts";
+import { type Overview, overview, type OverviewOptions } from "./overview.ts";
 import { Quotas } from "./quotas.ts";
 import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
@@ -200,6 +201,11 @@ export class Client implements SessionHost, AsyncDisposable {
   async ask(op: number, args: readonly unknown[], signal?: AbortSignal): Promise<unknown> {
     const session = await this.session(signal);
     return session.request(op, args, this.settings.requestTimeoutMs, signal);
+  }
+
+  /** The broker at a glance. Errors: unauthorized. */
+  overview(options: OverviewOptions = {}): Promise<Overview> {
+    return overview(this, options);
   }
 
   /** A producer for a topic. It opens by itself; `ready()` tells when. */

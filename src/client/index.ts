@@ -124,5 +124,6 @@ export {
   traceContextOf,
   type TraceParent,
 } from "../protocol/index.ts";
+export type { Busiest, BusyQueue, BusyTopic, Overview, OverviewOptions, StageLatency } from "./overview.ts";
 export { type Quota, type QuotaOwner, type QuotaRequest, Quotas } from "./quotas.ts";
 export { type Schedule, type ScheduleRequest, Schedules } from "./schedules.ts";

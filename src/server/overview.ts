@@ -3,6 +3,7 @@ import { statfs } from "node:fs/promises";
 import type { MetadataLog } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { type MetricsSnapshot, type Stages, STAGES, type StageSummary } from "../metrics/index.ts";
+import { BusiestFigures } from "./busiest.ts";
 
 /** Rates are of at least so long. */
 const RATE_MS_MIN = 900;
@@ -31,6 +32,7 @@ interface Sample {
 export class Overview {
   readonly #options: OverviewOptions;
   readonly #startedMs = Date.now();
+  readonly #busiest: BusiestFigures = new BusiestFigures();
   /** The rates are from `#before` to now; `#last` takes its place once it is old enough. */
   #before: Sample | undefined;
   #last: Sample | undefined;
@@ -39,7 +41,8 @@ export class Overview {
     this.#options = options;
   }
 
-  async read(): Promise<Record<string, unknown>> {
+  /** @param busiest how many topics, queues and groups are told; none where it is not given. */
+  async read(busiest?: number): Promise<Record<string, unknown>> {
     const { config, metadata, snapshot, now } = this.#options;
     const [figures, disk] = await Promise.all([snapshot(), this.#disk()]);
     const { version, epoch, topics, workers, residentBytes, dirtyBytes, failedPartitions } = figures;
@@ -78,6 +81,7 @@ export class Overview {
         requestsInFlight,
         delay,
       })),
+      ...(busiest === undefined ? {} : { busiest: this.#busiest.read(figures, busiest) }),
     };
   }
 

@@ -395,7 +395,7 @@ export class Runtime {
     return {
       engine,
       connections: new Connections(mailroom, this.#hub, engine.epoch),
-      overview: () => overview.read(),
+      overview: (busiest) => overview.read(busiest),
       settings: new Settings(config, mailroom, logger),
       topics: this.#topics,
       groups: this.groups,

@@ -4,7 +4,7 @@
  *     145 CONNECTION_LIST  [145, corr, {namespace?, principal?, limit?, after?}] -> {connections: [{id, worker, client, principal, kind, namespace,
  *                          remote, transport, openedMs, publishers, subscriptions, requestsInFlight, unsentBytes}], next: str|nil}
  *     146 CONNECTION_CLOSE [146, corr, {id, reason?}] -> {closed: bool}
- *     156 OVERVIEW         [156, corr, {}] -> {version, epoch, nowMs, ..., counts, totals, rates, queues, storage, workers}
+ *     156 OVERVIEW         [156, corr, {busiest?}] -> {version, epoch, nowMs, ..., counts, totals, rates, queues, storage, workers, busiest?}
  *     159 CONFIG           [159, corr, {set?: {key: value|nil}}] -> {settings: [{key, value, default, unit, accepts, doc, isLive}]}
  *
  * CONFIG changes what can be changed while the broker runs, until it stops; nil goes back to the value of the start.
@@ -20,6 +20,10 @@ const REASON_LENGTH_MAX = 200;
 function asChanges(value: unknown, field: string): Fields {
   if (isMap(value)) return value;
   throw invalid(field, "a map of settings");
+}
+
+function asLimit(value: unknown, field: string): number {
+  return asInteger(value, field, 1, LIST_LIMIT);
 }
 
 function asReason(value: unknown, field: string): string {
@@ -58,12 +62,12 @@ export const brokerOps: readonly AnyOperation[] = [
       return { closed: await services.connections.close(id, message) };
     },
   }),
-  define({
+  define<number | undefined>({
     op: Op.OVERVIEW,
     permission: "metrics.read",
-    parse: (args) => fieldsAt(args, 0),
+    parse: (args) => optional(fieldsAt(args, 0)["busiest"], "busiest", asLimit),
     resources: () => [brokerResource],
-    run: ({ services }) => services.overview(),
+    run: ({ services }, busiest) => services.overview(busiest),
   }),
   define<Fields | undefined>({
     op: Op.CONFIG,

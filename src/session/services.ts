@@ -74,7 +74,7 @@ export interface SessionServices {
   /** Of all workers. */
   readonly connections: Connections;
   /** The broker at a glance (src/server/overview.ts). */
-  readonly overview: () => Promise<Readonly<Record<string, unknown>>>;
+  readonly overview: (busiest?: number) => Promise<Readonly<Record<string, unknown>>>;
   readonly settings: BrokerSettings;
   /** Name and version, for HELLO. */
   readonly serverName: string;

@@ -79,6 +79,7 @@ const COMMANDS: Readonly<Record<string, string | undefined>> = {
   consume: "GET /topics/{namespace}/{name}/messages",
   publish: "POST /exchanges/{namespace}/{name}/messages",
   config: "GET /config",
+  top: "GET /overview",
   // The registry's own interface, below /api/v1/schemas.
   "schema register": undefined,
   "schema get": undefined,

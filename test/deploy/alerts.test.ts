@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Client, connect } from "../../src/client/index.ts";
 import { Broker } from "../../src/server/index.ts";
 import { until } from "../until.ts";
-import { program, Prometheus } from "./prometheus.ts";
+import { type Alert, program, Prometheus } from "./prometheus.ts";
 
 /** The alerts and the dashboard that are shipped, against a broker under load and a real Prometheus that scrapes it. */
 
@@ -41,7 +41,7 @@ let prometheus: Prometheus;
 beforeAll(async () => {
   broker = await Broker.start({ dataDir: data, port: 0, httpPort: 0 });
   client = await connect(`millrace://127.0.0.1:${broker.port}`);
-  prometheus = await Prometheus.start(`127.0.0.1:${broker.httpPort}`, RULES);
+  prometheus = await Prometheus.start(`127.0.0.1:${broker.httpPort}`, { rules: RULES });
   await prepare();
 }, 180_000);
 
@@ -102,6 +102,20 @@ test("every expression of the dashboard finds something in Prometheus", async ()
     await until(`${title}: ${expr}`, async () => (await prometheus.query(filled(expr))).length > 0, PATIENCE_MS);
   }
 });
+
+test("a message that is rejected becomes a dead letter, and the alert of it fires", async () => {
+  const series = 'millrace_queue_dead_lettered_total{queue="work"}';
+  // An increase needs a value before it.
+  await until("Prometheus has seen the queue", async () => (await prometheus.query(series)).length > 0, PATIENCE_MS);
+  expect((await prometheus.alerts()).map(({ labels }) => labels["alertname"])).not.toContain("MillraceDeadLetters");
+  const [message] = await client.queue("work").get(1, { waitMs: 10_000 });
+  await message?.reject();
+  const isOurs = ({ labels, state }: Alert): boolean =>
+    labels["alertname"] === "MillraceDeadLetters" && labels["queue"] === "work" && state === "firing";
+  const alert = await until("it fires", async () => (await prometheus.alerts()).find(isOurs), PATIENCE_MS);
+  expect(alert.labels).toMatchObject({ severity: "warning", namespace: "default", instance: expect.any(String) });
+  expect(alert.annotations["summary"]).toContain("dead letters of default:work in 5 minutes");
+}, 180_000);
 
 test("the dashboard is one that Grafana takes: panels side by side, each with queries of the chosen Prometheus", () => {
   const { uid, schemaVersion, templating, panels } = dashboard;

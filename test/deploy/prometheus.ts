@@ -23,6 +23,15 @@ export interface Alert {
   readonly state: "pending" | "firing";
 }
 
+export interface PrometheusOptions {
+  /** A file of alerts. */
+  readonly rules?: string;
+  /** As Prometheus' `scrape_config` has them. */
+  readonly scheme?: "https";
+  readonly tls_config?: { readonly ca_file: string };
+  readonly basic_auth?: { readonly username: string; readonly password_file: string };
+}
+
 const PATIENCE_MS = 60_000;
 
 export class Prometheus implements AsyncDisposable {
@@ -31,12 +40,12 @@ export class Prometheus implements AsyncDisposable {
   #log = "";
 
   /** @param target host and port of a broker's HTTP; it is asked for /metrics all the time. */
-  private constructor(target: string, rules: string) {
+  private constructor(target: string, { rules, ...scrape }: PrometheusOptions) {
     // JSON is YAML too.
     const config = {
-      global: { scrape_interval: "200ms", scrape_timeout: "200ms", evaluation_interval: "200ms" },
-      rule_files: [rules],
-      scrape_configs: [{ job_name: "millrace", static_configs: [{ targets: [target] }] }],
+      global: { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" },
+      rule_files: rules === undefined ? [] : [rules],
+      scrape_configs: [{ job_name: "millrace", static_configs: [{ targets: [target] }], ...scrape }],
     };
     const file = join(this.#folder, "prometheus.yml");
     writeFileSync(file, JSON.stringify(config));
@@ -45,8 +54,8 @@ export class Prometheus implements AsyncDisposable {
     void this.#read();
   }
 
-  static async start(target: string, rules: string): Promise<Prometheus> {
-    const prometheus = new Prometheus(target, rules);
+  static async start(target: string, options: PrometheusOptions): Promise<Prometheus> {
+    const prometheus = new Prometheus(target, options);
     try {
       await until("Prometheus is ready", () => prometheus.#log.includes("Server is ready"), PATIENCE_MS);
     } catch (error) {

@@ -159,25 +159,29 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
     ),
   ),
   Overview: open(
-    object({
-      version: text,
-      epoch: whole,
-      startedMs: timeMs,
-      nowMs: timeMs,
-      threads: whole,
-      counts: figures,
-      totals: figures,
-      rates: { description: "by the second; null in the first second", anyOf: [figures, { type: "null" }] },
-      stages: {
-        type: "object",
-        description: "latencies of that time by stage of a message's way: count, p50Ms, p90Ms, p99Ms, p999Ms, maxMs",
-        additionalProperties: figures,
+    object(
+      {
+        version: text,
+        epoch: whole,
+        startedMs: timeMs,
+        nowMs: timeMs,
+        threads: whole,
+        counts: figures,
+        totals: figures,
+        rates: { description: "by the second; null in the first second", anyOf: [figures, { type: "null" }] },
+        stages: {
+          type: "object",
+          description: "latencies of that time by stage of a message's way: count, p50Ms, p90Ms, p99Ms, p999Ms, maxMs",
+          additionalProperties: figures,
+        },
+        queues: figures,
+        storage: figures,
+        residentBytes: whole,
+        workers: listOf(settings),
+        busiest: object({ topics: listOf(settings), queues: listOf(settings), groups: listOf(settings) }),
       },
-      queues: figures,
-      storage: figures,
-      residentBytes: whole,
-      workers: listOf(settings),
-    }),
+      ["busiest"],
+    ),
   ),
   Connection: open(
     object({

@@ -14,7 +14,16 @@ export function brokerRoutes(): readonly Route[] {
       tag: "broker",
       summary: "Tells what there is, what has flowed since the start, and how fast",
       op: "OVERVIEW",
+      query: {
+        busiest: {
+          type: "integer",
+          minimum: 1,
+          maximum: 1000,
+          description: "so many topics, queues and groups too, those first in which most happens",
+        },
+      },
       answer: ref("Overview"),
+      fields: ({ query }) => ({ busiest: query["busiest"] }),
     }),
     {
       method: "GET",

@@ -1,0 +1,33 @@
+import { expect, test } from "bun:test";
+import { chmod, writeFile } from "node:fs/promises";
+import { Broker } from "../../src/server/index.ts";
+import { Certificates } from "../integration/certificates.ts";
+import { until } from "../until.ts";
+import { Prometheus } from "./prometheus.ts";
+
+const PATIENCE_MS = 90_000;
+
+test("Prometheus scrapes a broker with TLS and log-ins by a password, and gets nothing without one", async () => {
+  using certificates = await Certificates.create();
+  const password = certificates.path("password");
+  await writeFile(password, "correct horse battery\n");
+  await chmod(password, 0o600);
+  await using broker = await Broker.start({
+    storage: "memory",
+    port: 0,
+    httpPort: 0,
+    authentication: "required",
+    adminPasswordFile: password,
+    ...certificates.settings(),
+  });
+  const target = `localhost:${broker.httpPort}`;
+  const secured = { scheme: "https", tls_config: { ca_file: certificates.path("ca.pem") } } as const;
+  const basic_auth = { username: "admin", password_file: password };
+  await using known = await Prometheus.start(target, { ...secured, basic_auth });
+  await using stranger = await Prometheus.start(target, secured);
+  const info = async (prometheus: Prometheus): Promise<number> => (await prometheus.query("millrace_info")).length;
+  await until("the one with a password has figures", async () => (await info(known)) === 1, PATIENCE_MS);
+  const isDown = async (): Promise<boolean> => (await stranger.query("up == 0")).length === 1;
+  await until("the one without has been refused", isDown, PATIENCE_MS);
+  expect(await info(stranger)).toBe(0);
+}, 200_000);
