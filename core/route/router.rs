@@ -14,6 +14,13 @@ use super::{
 };
 use crate::error::{CoreError, ErrorCode, Result};
 
+/// What an exchange hands a message on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub from: ExchangeId,
+    pub to: Destination,
+}
+
 pub struct Router {
     limits: RouteLimits,
     exchanges: HashMap<ExchangeId, Exchange>,
@@ -293,6 +300,38 @@ impl Router {
         if !exchange.collect(message, self.route, walk) {
             walk.exchanges.extend(exchange.alternate);
         }
+    }
+
+    /// The way of a message from here, exchange by exchange, as `route` would have it go. At most `steps_max` steps.
+    pub fn trace(&mut self, exchange: ExchangeId, message: &Message<'_>, steps_max: usize) -> Vec<Step> {
+        self.route += 1;
+        let mut walk = std::mem::take(&mut self.walk);
+        walk.begin(exchange);
+        let mut steps = Vec::new();
+        let mut at = 0;
+        loop {
+            while let Some(&from) = walk.exchanges.get(at) {
+                at += 1;
+                let (found, exchanges) = (walk.found.len(), walk.exchanges.len());
+                self.go_through(from, message, &mut walk);
+                steps.extend(walk.found[found..].iter().map(|to| Step { from, to: (*to).into() }));
+                steps
+                    .extend(walk.exchanges[exchanges..].iter().map(|to| Step { from, to: Destination::Exchange(*to) }));
+            }
+            let before = walk.exchanges.len();
+            if !walk.found.is_empty() || !self.add_alternates(&mut walk) {
+                break;
+            }
+            let (through, alternates) = walk.exchanges.split_at(before);
+            steps.extend(alternates.iter().filter_map(|to| {
+                let is_from = |id: &&ExchangeId| self.exchanges.get(*id).and_then(|one| one.alternate) == Some(*to);
+                let from = *through.iter().find(is_from)?;
+                Some(Step { from, to: Destination::Exchange(*to) })
+            }));
+        }
+        self.walk = walk;
+        steps.truncate(steps_max);
+        steps
     }
 
     /// Adds the alternates of all exchanges that the message came through, where it was not yet; whether there is one.

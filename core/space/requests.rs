@@ -5,7 +5,8 @@
 //!           [exchange, id, kind, alternate id|nil, {name?, hashHeader?}]           [exchange_delete, id]
 //!           [bind, exchange id, "queue"|"exchange"|"topic", id, key, arguments]   [unbind, the same]
 //!           [queue, id, name, config]                                       [queue_delete, id]
-//! requests  [purge, id]                      -> how many
+//! requests  [route, exchange id, record]     -> [[exchange id, "queue"|"exchange"|"topic", id]...]
+//!           [purge, id]                      -> how many
 //!           [peek, id, from|nil, max]        -> [message...]
 //!           [scheduled, id, after|nil, max]  -> [message...]   after: due ms, or [due ms, number] of the last one
 //!           [cancel, id, [number...]]        -> how many
@@ -23,11 +24,13 @@
 //! ```
 
 use super::delivery::write_death_rows;
+use super::properties::message_of;
 use super::slot::{Meta, Slot};
 use super::state::State;
+use crate::batch::read_record;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::queue::{Browsed, QueueConfig, Scheduled};
-use crate::route::{Arguments, Destination, ExchangeKind, Target};
+use crate::route::{Arguments, Destination, ExchangeKind, Step, Target};
 use crate::stdx::msgpack::{
     Fault, Kind, Reader, write_array, write_bin, write_map, write_nil, write_optional_uint, write_str, write_uint,
 };
@@ -35,6 +38,7 @@ use crate::stdx::msgpack::{
 /// What one answer may hold.
 const PEEK_MAX: usize = 1_000;
 const PEEK_BYTES_MAX: usize = 8 << 20;
+const TRACE_STEPS_MAX: usize = 10_000;
 const CONFIG_DEPTH_MAX: usize = 8;
 
 pub(super) fn malformed(_: Fault) -> CoreError {
@@ -151,6 +155,10 @@ impl State {
             self.all_stats(&mut out);
             return Ok(out);
         }
+        if what == "route" {
+            self.trace(reader, &mut out)?;
+            return Ok(out);
+        }
         let queue = reader.uint32().map_err(malformed)?;
         self.require(queue)?;
         match what {
@@ -177,6 +185,26 @@ impl State {
             _ => return Err(malformed(Fault::Malformed)),
         }
         Ok(out)
+    }
+
+    /// Says where a message would go, and by which exchanges.
+    fn trace(&mut self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let exchange = reader.uint32().map_err(malformed)?;
+        let record = read_record(reader.blob().map_err(malformed)?).map_err(malformed)?;
+        let steps = self.router.trace(exchange, &message_of(&record), TRACE_STEPS_MAX);
+        write_array(out, steps.len());
+        for Step { from, to } in steps {
+            write_array(out, 3);
+            write_uint(out, from.into());
+            let (kind, id) = match to {
+                Destination::Exchange(id) => ("exchange", id.into()),
+                Destination::Target(Target::Queue(id)) => ("queue", id.into()),
+                Destination::Target(Target::Topic(id)) => ("topic", id),
+            };
+            write_str(out, kind);
+            write_uint(out, id);
+        }
+        Ok(())
     }
 
     fn peek(&mut self, queue: u32, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {

@@ -182,6 +182,8 @@ pub const NAMESPACE_LIST: u8 = 142;
 pub const CONNECTION_LIST: u8 = 145;
 /// Closes a connection.
 pub const CONNECTION_CLOSE: u8 = 146;
+/// Tells where a message would go from an exchange.
+pub const ROUTE_TRACE: u8 = 147;
 /// Tells what became of one message: where it came in, where it lies, whom it was delivered to, its acks.
 pub const EXPLAIN: u8 = 155;
 /// Tells what there is in the broker, what has flowed, and how fast.

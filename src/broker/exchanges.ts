@@ -28,6 +28,7 @@ import {
   tombstone,
   unboundRecords,
 } from "./routing-state.ts";
+import { type RouteTrace, traceRoute } from "./route-trace.ts";
 import { spaceRecords } from "./spaces.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -176,6 +177,11 @@ export class Exchanges {
       }
       return [tombstone(key)];
     });
+  }
+
+  /** Where a message would go. @param record one record as a batch holds it. @throws exchange_not_found. */
+  trace(namespace: string, name: string, record: Uint8Array): RouteTrace {
+    return traceRoute(this.#definitions, namespace, name, record);
   }
 
   #resolve(state: MetadataState, namespace: string, request: BindingRequest): Binding {

@@ -183,6 +183,8 @@ export const Op = {
   CONNECTION_LIST: 145,
   /** Closes a connection. */
   CONNECTION_CLOSE: 146,
+  /** Tells where a message would go from an exchange. */
+  ROUTE_TRACE: 147,
   /** Tells what became of one message: where it came in, where it lies, whom it was delivered to, its acks. */
   EXPLAIN: 155,
   /** Tells what there is in the broker, what has flowed, and how fast. */

@@ -2,6 +2,8 @@
  * Messages for those who look at them or try something out, one request each: no subscription, no publisher. Who wants
  * many subscribes and publishes.
  *
+ *     147 ROUTE_TRACE     [147, corr, {exchange, key?, value?, headers?}]
+ *                         -> {destinations: [{kind, name}], path: [{exchange, to: {kind, name}, isAlternate}]}: nothing is published
  *     157 RECORD_READ     [157, corr, {topic, partition?, key?, from?: int, before?: int, timestamp?: int, max?: 100}]
  *                         -> {partition, partitions, records: [{offset, timestamp, key, value, headers}], next: int, start: int, end: int}
  *     158 MESSAGE_PUBLISH [158, corr, {topic, partition?, key?, value?, headers?, timestamp?} | {exchange, key?, value?, headers?}]
@@ -13,7 +15,7 @@
 import { Op } from "../protocol/index.ts";
 import { asInteger, asPartition, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
 import type { Caller } from "./caller.ts";
-import { publishToExchange, publishToTopic } from "./message-publish.ts";
+import { publishToExchange, publishToTopic, traceMessage } from "./message-publish.ts";
 import { type ReadRequest, readRecords } from "./message-read.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { exchangeResource, topicResource } from "./resources.ts";
@@ -108,4 +110,20 @@ const publish = define<PublishRequest>({
     "topic" in to ? publishToTopic(caller, to.topic, message) : publishToExchange(caller, to.exchange, message),
 });
 
-export const messageOps: readonly AnyOperation[] = [read, publish];
+const trace = define({
+  op: Op.ROUTE_TRACE,
+  permission: "exchange.describe",
+  parse(args) {
+    const fields = fieldsAt(args, 0);
+    return {
+      exchange: asText(fields["exchange"], "exchange"),
+      key: optional(fields["key"], "key", asContent) ?? null,
+      value: optional(fields["value"], "value", asContent) ?? null,
+      headers: optional(fields["headers"], "headers", asHeaders) ?? null,
+    };
+  },
+  resources: ({ exchange }, caller) => [exchangeResource(caller, exchange)],
+  run: (caller, { exchange, ...message }) => traceMessage(caller, exchange, message),
+});
+
+export const messageOps: readonly AnyOperation[] = [trace, read, publish];

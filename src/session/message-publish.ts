@@ -1,5 +1,5 @@
 /** Publishes one message for one request, without a publisher. */
-import { BatchEncoder, KeyPartitioner } from "../protocol/index.ts";
+import { BATCH_HEADER_BYTES, BatchEncoder, KeyPartitioner } from "../protocol/index.ts";
 import type { Caller } from "./caller.ts";
 import { charge } from "./message-charge.ts";
 import type { Published } from "./message-ops.ts";
@@ -14,6 +14,12 @@ function batchOf({ key, value, headers }: Published, timestamp: number): Uint8Ar
   encoder.append(timestamp, key, value, headers);
   encoder.finish();
   return encoder.batch();
+}
+
+/** Where a message would go from an exchange. @throws exchange_not_found. */
+export function traceMessage({ services, namespace }: Caller, exchange: string, message: Published): unknown {
+  const record = batchOf(message, 0).subarray(BATCH_HEADER_BYTES);
+  return services.exchanges.trace(namespace, exchange, record);
 }
 
 /**

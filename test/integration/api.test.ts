@@ -238,6 +238,50 @@ test("quotas, schedules and transforms are set, shown, listed and removed", asyn
   expect((await shown("/transactions")).items).toEqual([]);
 });
 
+test("a trace tells where a message would go and by which way, and publishes nothing", async () => {
+  for (const [name, type, config] of [
+    ["way.in", "topic", {}],
+    ["way.rules", "headers", { alternate: "way.rest" }],
+    ["way.rest", "fanout", {}],
+  ] as const) {
+    // The alternate has to be there first.
+    if (name === "way.rules") await ask("PUT", "/exchanges/default/way.rest", { type: "fanout" });
+    expect((await ask("PUT", `/exchanges/default/${name}`, { type, config })).status).toBeLessThan(300);
+  }
+  for (const name of ["way.a", "way.b", "way.c"]) await ask("PUT", `/queues/default/${name}`, {});
+  await ask("PUT", "/topics/default/way.t", {});
+  for (const binding of [
+    { exchange: "way.in", queue: "way.a", key: "order.#" },
+    { exchange: "way.in", to: "way.rules", key: "order.*" },
+    { exchange: "way.rules", topic: "way.t", headers: { kind: "big" } },
+    { exchange: "way.rest", queue: "way.c" },
+  ]) {
+    expect((await ask("POST", "/bindings/default", binding)).status).toBe(201);
+  }
+  const trace = async (exchange: string, message: unknown): Promise<Record<string, unknown>> =>
+    (await ask("POST", `/exchanges/default/${exchange}/route`, message)).body;
+  const queue = (name: string): unknown => ({ kind: "queue", name });
+  const big = await trace("way.in", { key: "order.new", headers: { kind: "big" } });
+  expect(big["destinations"]).toEqual([queue("way.a"), { kind: "topic", name: "way.t" }]);
+  expect(big["path"]).toContainEqual({
+    exchange: "way.in",
+    to: { kind: "exchange", name: "way.rules" },
+    isAlternate: false,
+  });
+  const small = await trace("way.in", { key: "order.new", headers: { kind: "small" } });
+  expect(small["destinations"]).toEqual([queue("way.a"), queue("way.c")]);
+  expect(small["path"]).toContainEqual({
+    exchange: "way.rules",
+    to: { kind: "exchange", name: "way.rest" },
+    isAlternate: true,
+  });
+  expect(await trace("way.in", { key: "bill.new" })).toEqual({ destinations: [], path: [] });
+  expect((await trace("(default)", { key: "way.b" }))["destinations"]).toEqual([queue("way.b")]);
+  for (const name of ["way.a", "way.b", "way.c"])
+    expect((await shown(`/queues/default/${name}/messages`)).items).toEqual([]);
+  expect(errorOf(await ask("POST", "/exchanges/default/way.none/route", {}))).toEqual([404, "exchange_not_found"]);
+});
+
 test("of many changes under the same If-Match one wins", async () => {
   for (const kind of ["topics", "queues"]) {
     const made = await ask("PUT", `/${kind}/default/raced`, {});

@@ -1,7 +1,10 @@
 //! What each kind of exchange does, by example.
 
 use super::kit::{bind, message, queue, queues, queues_of, router};
-use crate::route::{Arguments, Destination, ExchangeKind, Message, NOWHERE, Predicate, RouteLimits, Router, Target};
+use crate::route::{
+    Arguments, DEFAULT_EXCHANGE, Destination, ExchangeKind, Message, NOWHERE, Predicate, RouteLimits, Router, Step,
+    Target,
+};
 
 #[test]
 fn a_direct_exchange_takes_the_key_itself() {
@@ -114,6 +117,29 @@ fn a_hash_exchange_may_hash_a_header_and_refuses_other_keys_than_weights() {
         assert!(router.bind(1, queue(9), key.as_bytes(), Arguments::none()).is_err(), "{key}");
     }
     assert!(router.exchange_put(2, ExchangeKind::Direct, None, Some("user")).is_err());
+}
+
+#[test]
+fn a_trace_names_every_step_also_over_alternates_and_ends_where_a_cycle_closes() {
+    let mut router = router(&[(1, ExchangeKind::Topic), (2, ExchangeKind::Direct), (4, ExchangeKind::Fanout)]);
+    router.exchange_put(3, ExchangeKind::Direct, Some(4), None).unwrap();
+    bind(&mut router, 1, 10, "a.#");
+    for (from, to, key) in [(1, 2, "a.b"), (2, 1, "a.b"), (1, 3, "x")] {
+        router.bind(from, Destination::Exchange(to), key.as_bytes(), Arguments::none()).unwrap();
+    }
+    bind(&mut router, 2, 11, "a.b");
+    bind(&mut router, 4, 12, "");
+    let exchange = Destination::Exchange;
+    let step = |from, to| Step { from, to };
+    let mut steps = router.trace(1, &message("a.b"), 100);
+    steps.sort_by_key(|step| format!("{step:?}"));
+    let way = [step(1, exchange(2)), step(1, queue(10)), step(2, exchange(1)), step(2, queue(11))];
+    assert_eq!(steps, way);
+    assert_eq!(router.trace(1, &message("x"), 100), [step(1, exchange(3)), step(3, exchange(4)), step(4, queue(12))]);
+    assert_eq!(router.trace(1, &message("nowhere"), 100), []);
+    assert_eq!(router.trace(1, &message("a.b"), 2).len(), 2);
+    router.name_put(b"jobs", 7);
+    assert_eq!(router.trace(DEFAULT_EXCHANGE, &message("jobs"), 100), [step(DEFAULT_EXCHANGE, queue(7))]);
 }
 
 #[test]

@@ -87,10 +87,10 @@ function routeOf(router: Router<Route>, method: string, below: string): { route:
   return { route: found.route, path: namedWords(found.route.path, found.variables) };
 }
 
-/** What is of no namespace has no such default. */
+/** What is of no namespace has no default for it. */
 function namespaceOf(route: Route, query: Fields): string | undefined {
-  const standard = route.query?.["namespace"]?.["default"];
-  return standard === undefined ? undefined : String(query["namespace"] ?? standard);
+  const namespace = query["namespace"] ?? route.query?.["namespace"]?.["default"];
+  return namespace === undefined ? undefined : String(namespace);
 }
 
 function decoded(word: string): string {

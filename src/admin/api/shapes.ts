@@ -101,6 +101,7 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
     object({ namespace: text, name: text, type: text, config: settings, bindings: whole, createdMs: timeMs }),
   ),
   ExchangeDefinition: object({ namespace: text, name: text, type: text, config: settings }),
+  Destination: object({ kind: { type: "string", enum: ["queue", "topic", "exchange"] }, name: text }),
   Binding: open(
     object(
       {

@@ -1,6 +1,20 @@
 /** Messages for trying something out: published one by one, or only routed. */
 import { contentOf } from "../content.ts";
-import { Answer, type Ask, bodyOf, flag, object, type Route, type Shape, text, timeMs, whole } from "../route.ts";
+import {
+  Answer,
+  type Ask,
+  bodyOf,
+  flag,
+  listOf,
+  object,
+  operation,
+  ref,
+  type Route,
+  type Shape,
+  text,
+  timeMs,
+  whole,
+} from "../route.ts";
 import { MESSAGE_BODY_BYTES_MAX } from "./message-parts.ts";
 
 /** What the default exchange is called in paths; no name of an exchange has parentheses. */
@@ -81,4 +95,21 @@ export const publishRoutes: readonly Route[] = [
     alsoAnswers: { 200: "nothing took it" },
     run: (ask) => publish(ask, exchangeName(ask), ask.body["key"]),
   },
+  operation({
+    method: "POST",
+    path: "/exchanges/{namespace}/{name}/route",
+    tag,
+    summary: "Tells where a message would go from an exchange, and by which way; nothing is published",
+    op: "ROUTE_TRACE",
+    body: toExchange,
+    bodyBytesMax: MESSAGE_BODY_BYTES_MAX,
+    answer: object({
+      destinations: listOf(ref("Destination")),
+      path: listOf(object({ exchange: text, to: ref("Destination"), isAlternate: flag })),
+    }),
+    fields: (ask) => {
+      const { key, headers: given } = ask.body;
+      return { exchange: exchangeName(ask), key, headers: given, value: contentOf(ask.body) };
+    },
+  }),
 ];
