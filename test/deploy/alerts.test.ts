@@ -55,6 +55,7 @@ afterAll(async () => {
 /** Something of everything that metrics tell of: a topic with keys, a group that is behind, a queue with dead letters to come. */
 async function prepare(): Promise<void> {
   await client.topics.create("orders", { partitions: 2 });
+  await client.quotas.put({ kind: "namespace", name: "default", topicsMax: 100 });
   await client.queue("dead").declare();
   await client.queue("work").declare({ deadLetter: { exchange: "", routingKey: "dead" } });
   const producer = client.producer("orders");

@@ -196,6 +196,10 @@ export const PANELS: readonly PanelEntry[] = [
     most(`max by (namespace, topic) (millrace_hot_key_ratio{${IN}})`),
     TOPIC,
   ]),
+  graph("Quotas", "percentunit", "What is used of each limit; beyond 100 % is refused.", [
+    `topk(${MOST}, millrace_quota_used{${OF}} / on (instance, kind, name, resource) millrace_quota_limit{${OF}})`,
+    "{{kind}} {{name}} {{resource}}",
+  ]),
 
   "Process",
   graph(
