@@ -102,7 +102,7 @@ test("every expression of the dashboard finds something in Prometheus", async ()
     expect(filled(expr)).not.toContain("$");
     await until(`${title}: ${expr}`, async () => (await prometheus.query(filled(expr))).length > 0, PATIENCE_MS);
   }
-});
+}, 300_000);
 
 test("a message that is rejected becomes a dead letter, and the alert of it fires", async () => {
   const series = 'millrace_queue_dead_lettered_total{queue="work"}';
