@@ -13,6 +13,8 @@ const READERS_MAX = 200;
 /** A reader that has not taken so many events is gone. */
 const UNREAD_MAX = 32;
 
+const encoder = new TextEncoder();
+
 /** What one name of `topics` shows. */
 interface Source {
   readonly event: string;
@@ -74,16 +76,30 @@ function ratesOf(now: Looked, before: Looked | undefined): Fields | null {
 
 /** All readers of one worker thread. */
 export class Events {
+  readonly #intervalMs: number;
+  readonly #readersMax: number;
   #readers = 0;
+
+  constructor({
+    intervalMs = INTERVAL_MS,
+    readersMax = READERS_MAX,
+  }: { intervalMs?: number; readersMax?: number } = {}) {
+    this.#intervalMs = intervalMs;
+    this.#readersMax = readersMax;
+  }
+
+  get readers(): number {
+    return this.#readers;
+  }
 
   /** @throws limit_exceeded; invalid_argument (topics). */
   open(ask: Ask): Response {
     const sources = sourcesOf(String(ask.query["topics"] ?? "overview"));
-    if (this.#readers >= READERS_MAX) {
-      throw new MillraceError("limit_exceeded", `${READERS_MAX} readers of events are there on this thread`);
+    if (this.#readers >= this.#readersMax) {
+      throw new MillraceError("limit_exceeded", `${this.#readersMax} readers of events are there on this thread`);
     }
     this.#readers += 1;
-    const reader = new Reader(ask, sources, () => {
+    const reader = new Reader(ask, sources, this.#intervalMs, () => {
       this.#readers -= 1;
     });
     return new Response(reader.stream(), {
@@ -101,20 +117,22 @@ export class Events {
 class Reader {
   readonly #ask: Ask;
   readonly #sources: readonly Source[];
+  readonly #intervalMs: number;
   readonly #onEnd: () => void;
   readonly #before = new Map<string, Looked>();
-  #controller: ReadableStreamDefaultController<string> | undefined;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #timer: Timer | undefined;
   #isOver = false;
 
-  constructor(ask: Ask, sources: readonly Source[], onEnd: () => void) {
+  constructor(ask: Ask, sources: readonly Source[], intervalMs: number, onEnd: () => void) {
     this.#ask = ask;
     this.#sources = sources;
+    this.#intervalMs = intervalMs;
     this.#onEnd = onEnd;
   }
 
-  stream(): ReadableStream<string> {
-    return new ReadableStream<string>(
+  stream(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
           this.#controller = controller;
@@ -137,7 +155,7 @@ class Reader {
     const { expiresAtMs } = this.#ask.principal;
     if (expiresAtMs !== undefined && Date.now() >= expiresAtMs) this.#end();
     if (this.#isOver) return;
-    this.#timer = setTimeout(() => void this.#look(), Math.max(0, INTERVAL_MS - (performance.now() - startedMs)));
+    this.#timer = setTimeout(() => void this.#look(), Math.max(0, this.#intervalMs - (performance.now() - startedMs)));
   }
 
   async #show(source: Source): Promise<void> {
@@ -162,7 +180,7 @@ class Reader {
       this.#end();
       return;
     }
-    controller.enqueue(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    controller.enqueue(encoder.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
   }
 
   #end(): void {
