@@ -128,7 +128,7 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await page.getByLabel("Name", { exact: true }).fill("dead");
     await page.getByRole("dialog").getByLabel("Routing key").fill("mail.*.bounced");
     await page.getByRole("dialog").getByRole("button", { name: "Bind", exact: true }).click();
-    await page.getByRole("link", { name: "queue dead" }).waitFor();
+    await page.locator(".picture a.queue", { hasText: "dead" }).waitFor();
     await visit.button("Unbind dead");
     await page.getByRole("dialog").getByRole("button", { name: "Unbind", exact: true }).click();
     await visit.sees("Nothing is bound to it yet.");

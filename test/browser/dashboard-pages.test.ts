@@ -20,6 +20,8 @@ const PAGES: readonly (readonly [place: string, heading: string, shows: string |
   ["exchanges/default/events", "events", "everybody"],
   ["messages?topic=orders", "Browse messages", "customer-1"],
   ["publish/exchange", "Publish a message", "Routing key"],
+  ["explain?topic=orders&partition=1&offset=0", "Explain a message", "It was stored"],
+  ["explain?queue=waiting&number=1", "Explain a message", "It was routed"],
   ["connections", "Connections", "millrace-js"],
   ["access/users", "Access", "New user"],
   ["access/permissions", "Access", "New rule"],

@@ -73,6 +73,12 @@ export function time(atMs: Maybe): string {
   return at.toISOString().slice(0, 19).replace("T", " ");
 }
 
+/** The same with milliseconds, where things follow each other closely. */
+export function exactTime(atMs: Maybe): string {
+  if (isMissing(atMs) || atMs < 0) return NONE;
+  return `${time(atMs)}.${String(Math.floor(atMs) % 1000).padStart(3, "0")}`;
+}
+
 /** `3 min ago` */
 export function ago(atMs: Maybe): string {
   if (isMissing(atMs) || atMs < 0) return NONE;

@@ -5,7 +5,7 @@ import { whoami } from "./session.ts";
 import { Store } from "./store.ts";
 import type { Overview, StageSummary } from "./types.ts";
 
-const NAMES = ["messagesIn", "messagesOut", "bytesIn", "bytesOut", "p50", "p99", "p999"] as const;
+const NAMES = ["recordsIn", "recordsOut", "enqueued", "acked", "bytesIn", "bytesOut", "p50", "p99", "p999"] as const;
 export type LiveName = (typeof NAMES)[number];
 
 export interface Live {
@@ -51,12 +51,14 @@ function take(overview: Overview): void {
 }
 
 function sampleOf({ rates, stages }: Overview): Readonly<Record<LiveName, number | null>> {
-  const total: StageSummary | undefined = stages?.["total"];
+  const total: StageSummary | undefined = stages["total"];
   // Without messages there is no latency, not one of zero.
   const latency = total === undefined || total.count === 0 ? undefined : total;
   return {
-    messagesIn: rates?.recordsInPerSec ?? null,
-    messagesOut: rates?.recordsOutPerSec ?? null,
+    recordsIn: rates?.recordsInPerSec ?? null,
+    recordsOut: rates?.recordsOutPerSec ?? null,
+    enqueued: rates?.enqueuedPerSec ?? null,
+    acked: rates?.ackedPerSec ?? null,
     bytesIn: rates?.bytesInPerSec ?? null,
     bytesOut: rates?.bytesOutPerSec ?? null,
     p50: latency?.p50Ms ?? null,

@@ -18,6 +18,14 @@ export interface TopicRow {
   readonly partitions: number;
 }
 
+/** A topic in the list. */
+export interface ListedTopic extends TopicRow {
+  readonly records: number;
+  readonly bytes: number;
+  readonly recordsIn: number;
+  readonly recordsOut: number;
+}
+
 export interface Partition {
   readonly partition: number;
   readonly startOffset: number;
@@ -125,6 +133,10 @@ export interface Rates {
   readonly bytesInPerSec: number;
   readonly recordsOutPerSec: number;
   readonly bytesOutPerSec: number;
+  /** Of all queues. */
+  readonly enqueuedPerSec: number;
+  readonly deliveredPerSec: number;
+  readonly ackedPerSec: number;
 }
 
 export interface Overview {
@@ -136,12 +148,19 @@ export interface Overview {
   >;
   /** Null until there is a second look to compare with. */
   readonly rates: Rates | null;
-  readonly queues?: Readonly<Record<string, number>>;
-  readonly storage?: Readonly<Record<string, number | null>>;
+  /** Where the messages of all queues are. */
+  readonly queues: Readonly<Record<"ready" | "inFlight" | "delayed" | "deferred" | "bytes" | "deadLettered", number>>;
+  readonly storage: {
+    readonly logBytes: number;
+    readonly failedPartitions: number;
+    /** Absent where the log is kept in memory. */
+    readonly diskFreeBytes?: number;
+    readonly diskBytes?: number;
+  };
   readonly residentBytes: number;
   /** By the stage's name; `total` is all of them. */
-  readonly stages?: Readonly<Record<string, StageSummary>>;
-  readonly workers?: readonly {
+  readonly stages: Readonly<Record<string, StageSummary>>;
+  readonly workers: readonly {
     readonly worker: number;
     readonly connections: number;
     readonly requestsInFlight: number;

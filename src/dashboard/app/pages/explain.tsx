@@ -1,7 +1,7 @@
 /** The way of one message through the broker: where it came in, how it was routed, where it lies, who got it. */
 import type { ComponentChildren, JSX } from "preact";
 import { apiPath } from "../core/api.ts";
-import { bytes, time, whole } from "../core/format.ts";
+import { bytes, exactTime, plural, whole } from "../core/format.ts";
 import { namespace } from "../core/namespace.ts";
 import { useQuery } from "../core/query.ts";
 import { go, linkTo } from "../core/router.ts";
@@ -19,7 +19,8 @@ interface Peer {
 }
 
 interface Explained {
-  readonly message: { readonly timestampMs: number; readonly bytes: number };
+  /** Without these where compaction took the record since. */
+  readonly message: { readonly timestampMs?: number; readonly bytes?: number };
   readonly stored: {
     readonly log: string;
     readonly topic?: string;
@@ -120,7 +121,7 @@ function Way({ explained, space }: { explained: Explained; space: string }): JSX
     <ol class="way">
       <Step title="It came in" when={arrived?.receivedMs ?? explained.message.timestampMs}>
         {arrived === undefined ? (
-          <p class="muted">The broker remembers arrivals since {time(remembersSinceMs)} only.</p>
+          <p class="muted">The broker remembers arrivals since {exactTime(remembersSinceMs)} only.</p>
         ) : (
           <Facts rows={[...peerFacts(arrived), ["Thread", arrived.worker]]} />
         )}
@@ -149,7 +150,7 @@ function Way({ explained, space }: { explained: Explained; space: string }): JSX
       <Step title={deliveries.length === 0 ? "It was not delivered, as far as is remembered" : "It was delivered"}>
         {deliveries.map((delivery, index) => (
           <p key={index}>
-            {time(delivery.atMs)} to {delivery.client ?? "a client"} <span class="mono">{delivery.remote}</span>
+            {exactTime(delivery.atMs)} to {delivery.client ?? "a client"} <span class="mono">{delivery.remote}</span>
             {delivery.group !== undefined && ` of the group ${delivery.group}`}
             {delivery.principal !== undefined && ` (${delivery.principal})`}
           </p>
@@ -163,7 +164,7 @@ function Way({ explained, space }: { explained: Explained; space: string }): JSX
         )}
         {acks.map((ack, index) => (
           <p key={index}>
-            {ack.atMs !== undefined && `${time(ack.atMs)} `}
+            {ack.atMs !== undefined && `${exactTime(ack.atMs)} `}
             {ack.group ?? ack.queue}: <Badge>{ack.outcome}</Badge>
           </p>
         ))}
@@ -192,7 +193,7 @@ function Stored({ explained }: { explained: Explained }): JSX.Element {
           ["Size", bytes(message.bytes)],
           [
             "Batch",
-            `${whole(stored.batchRecords)} records, ${bytes(stored.batchBytes)}, from ${whole(stored.batchOffset)}`,
+            `${plural(stored.batchRecords, "record")}, ${bytes(stored.batchBytes)}, from ${whole(stored.batchOffset)}`,
           ],
           ["Compression", stored.compression],
           ["Segment", `${whole(stored.segmentOffset)}, at byte ${whole(stored.position)}`],
@@ -214,7 +215,7 @@ function Step({ title, when, children }: StepProps): JSX.Element {
   return (
     <li>
       <h2>{title}</h2>
-      {when !== undefined && <span class="muted">{time(when)}</span>}
+      {when !== undefined && <span class="muted">{exactTime(when)}</span>}
       {children}
     </li>
   );

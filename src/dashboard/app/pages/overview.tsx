@@ -35,13 +35,15 @@ export function OverviewPage(): JSX.Element {
                 title="Messages"
                 times={times}
                 lines={[
-                  { name: "in", colour: "--line-1", values: values.messagesIn },
-                  { name: "out", colour: "--line-2", values: values.messagesOut },
+                  { name: "in", colour: "--line-1", values: values.recordsIn },
+                  { name: "out", colour: "--line-2", values: values.recordsOut },
+                  { name: "queued", colour: "--line-3", values: values.enqueued },
+                  { name: "acked", colour: "--line-4", values: values.acked },
                 ]}
                 format={perSecond}
               />
               <Chart
-                title="Bytes"
+                title="Bytes through topics"
                 times={times}
                 lines={[
                   { name: "in", colour: "--line-1", values: values.bytesIn },
@@ -60,9 +62,9 @@ export function OverviewPage(): JSX.Element {
                 ]}
                 format={duration}
               />
-              <Stages stages={overview.stages ?? {}} />
+              <Stages stages={overview.stages} />
             </div>
-            <Workers workers={overview.workers ?? []} />
+            <Workers workers={overview.workers} />
           </>
         )}
       </Asked>
@@ -71,19 +73,18 @@ export function OverviewPage(): JSX.Element {
 }
 
 function Figures({ overview }: { overview: Overview }): JSX.Element {
-  const { counts, queues = {}, storage = {}, residentBytes } = overview;
-  const failed = storage["failedPartitions"] ?? 0;
-  const { diskFreeBytes, diskBytes } = storage;
+  const { counts, queues, storage, residentBytes } = overview;
+  const { diskFreeBytes, diskBytes, failedPartitions } = storage;
   return (
     <Stats>
       <Stat name="Connections" value={whole(counts.connections)} />
       <Stat name="Topics" value={whole(counts.topics)} note={`${short(counts.partitions)} partitions`} />
       <Stat name="Queues" value={whole(counts.queues)} />
-      <Stat name="Ready" value={short(queues["ready"])} />
-      <Stat name="Unacked" value={short(queues["inFlight"])} />
-      <Stat name="Dead letters" value={short(queues["deadLettered"])} />
-      <Stat name="Log" value={bytes(storage["logBytes"])} />
-      {diskFreeBytes !== null && diskFreeBytes !== undefined && (
+      <Stat name="Ready" value={short(queues.ready)} />
+      <Stat name="Unacked" value={short(queues.inFlight)} />
+      <Stat name="Dead letters" value={short(queues.deadLettered)} />
+      <Stat name="Log" value={bytes(storage.logBytes)} />
+      {diskFreeBytes !== undefined && (
         <Stat
           name="Disk free"
           value={bytes(diskFreeBytes)}
@@ -91,7 +92,7 @@ function Figures({ overview }: { overview: Overview }): JSX.Element {
         />
       )}
       <Stat name="Memory" value={bytes(residentBytes)} />
-      {failed > 0 && <Stat name="Failed partitions" value={whole(failed)} tone="bad" />}
+      {failedPartitions > 0 && <Stat name="Failed partitions" value={whole(failedPartitions)} tone="bad" />}
     </Stats>
   );
 }
@@ -129,7 +130,7 @@ function Stages({ stages }: { stages: Readonly<Record<string, StageSummary>> }):
 /** A thread whose timers run later than this is busy. */
 const LATE_MS = 50;
 
-type WorkerRow = NonNullable<Overview["workers"]>[number];
+type WorkerRow = Overview["workers"][number];
 
 const WORKER_COLUMNS: readonly Column<WorkerRow>[] = [
   { title: "Thread", cell: ({ worker }) => worker },

@@ -20,16 +20,16 @@ const COLUMNS: readonly Column<Reader>[] = [
   {
     title: "State",
     cell: ({ state }) => <Badge tone={state === "stable" ? "good" : "plain"}>{state}</Badge>,
-    width: "120px",
+    width: "92px",
   },
-  { title: "Members", cell: ({ members }) => members, isFigure: true, isWide: true, width: "100px" },
-  { title: "Lag", cell: ({ lag }) => whole(lag), sort: ({ lag }) => lag, isFigure: true, width: "120px" },
+  { title: "Members", cell: ({ members }) => members, isFigure: true, isWide: true, width: "84px" },
+  { title: "Lag", cell: ({ lag }) => whole(lag), sort: ({ lag }) => lag, isFigure: true, width: "92px" },
   {
     title: "Behind",
     cell: ({ lagMs }) => duration(lagMs),
     sort: ({ lagMs }) => lagMs ?? -1,
     isFigure: true,
-    width: "100px",
+    width: "84px",
   },
 ];
 

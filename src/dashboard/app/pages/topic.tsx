@@ -14,6 +14,7 @@ import { type Column, Table } from "../ui/table.tsx";
 import { say } from "../ui/toasts.tsx";
 import type { PageProps } from "./index.ts";
 import { TopicGroups } from "./topic-groups.tsx";
+import { TopicKeys } from "./topic-keys.tsx";
 
 const EVERY_MS = 1000;
 
@@ -86,7 +87,10 @@ function TopicBody({ topic, etag, onChange }: TopicBodyProps): JSX.Element {
         ]}
         format={short}
       />
-      <TopicGroups space={topic.namespace} topic={topic.name} />
+      <div class="grid-2">
+        <TopicGroups space={topic.namespace} topic={topic.name} />
+        <TopicKeys space={topic.namespace} topic={topic.name} />
+      </div>
       <Panel title="Partitions">
         <Table
           label="Partitions"

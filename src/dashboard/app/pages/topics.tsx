@@ -1,32 +1,34 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { apiPath, put } from "../core/api.ts";
-import { whole } from "../core/format.ts";
+import { bytes, short, whole } from "../core/format.ts";
 import { namespace } from "../core/namespace.ts";
 import { useList } from "../core/query.ts";
 import { go, linkTo } from "../core/router.ts";
 import { useStore } from "../core/store.ts";
-import type { TopicRow } from "../core/types.ts";
+import type { ListedTopic } from "../core/types.ts";
 import { Dialog, Field, type Fields, Form } from "../ui/dialog.tsx";
 import { ListPage } from "../ui/list-page.tsx";
 import type { Column } from "../ui/table.tsx";
 
 const LIST_EVERY_MS = 5000;
 
-const COLUMNS: readonly Column<TopicRow>[] = [
+function figure(title: string, of: (topic: ListedTopic) => number, show = short, isWide = false): Column<ListedTopic> {
+  return { title, cell: (topic) => show(of(topic)), sort: of, isFigure: true, isWide, width: "110px" };
+}
+
+const COLUMNS: readonly Column<ListedTopic>[] = [
   { title: "Name", cell: ({ name }) => name, sort: ({ name }) => name },
-  {
-    title: "Partitions",
-    cell: ({ partitions }) => whole(partitions),
-    sort: ({ partitions }) => partitions,
-    isFigure: true,
-    width: "110px",
-  },
+  figure("Partitions", ({ partitions }) => partitions, whole, true),
+  figure("Records", ({ records }) => records),
+  figure("Size", (topic) => topic.bytes, bytes),
+  figure("In", ({ recordsIn }) => recordsIn, short, true),
+  figure("Out", ({ recordsOut }) => recordsOut, short, true),
 ];
 
 export function TopicsPage(): JSX.Element {
   const space = useStore(namespace);
-  const query = useList<TopicRow>(apiPath(["topics"], { namespace: space }), { everyMs: LIST_EVERY_MS });
+  const query = useList<ListedTopic>(apiPath(["topics"], { namespace: space }), { everyMs: LIST_EVERY_MS });
   const [isCreating, setCreating] = useState(false);
   return (
     <ListPage

@@ -2,7 +2,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import { SAMPLES_MAX } from "../core/rates.ts";
 import { useStore } from "../core/store.ts";
 import { theme } from "../core/theme.ts";
 
@@ -23,6 +22,8 @@ interface ChartProps {
   readonly isBytes?: boolean;
 }
 
+/** A page that was just opened shows so much time, most of it empty. */
+const SECONDS_MIN = 60;
 const HEIGHT_PX = 168;
 const AXIS_PX = 64;
 /** Room for half of the last time. */
@@ -71,10 +72,10 @@ export function Chart({ title, times, lines, format, isBytes = false }: ChartPro
   );
 }
 
-/** uPlot has no `max` where there are no samples yet. */
-function lastMinutes(max: number | null): [number, number] {
+/** uPlot has no bounds where there are no samples yet. */
+function timeRange(min: number | null, max: number | null): [number, number] {
   const end = max === null || max === 0 ? Date.now() / 1000 : max;
-  return [end - SAMPLES_MAX, end];
+  return [Math.min(min ?? end, end - SECONDS_MIN), end];
 }
 
 function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.AlignedData {
@@ -95,7 +96,7 @@ function optionsFor(
     padding: [8, RIGHT_PX, 0, 0],
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
-      x: { time: true, range: (_plot, _min, max) => lastMinutes(max) },
+      x: { time: true, range: (_plot, min, max) => timeRange(min, max) },
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
     axes: [

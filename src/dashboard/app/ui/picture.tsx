@@ -118,7 +118,7 @@ function Node({ node, space, topOf, state }: NodeProps): JSX.Element {
   );
   if (kind === "more") return <g class={`node more ${state}`}>{drawn}</g>;
   return (
-    <a class={`node ${kind} ${state}`} href={linkTo([`${kind}s`, space, name])} aria-label={`${kind} ${name}`}>
+    <a class={`node ${kind} ${state}`} href={linkTo([`${kind}s`, space, name])}>
       {drawn}
     </a>
   );
