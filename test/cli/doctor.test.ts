@@ -126,6 +126,17 @@ test.each<[what: string, machine: Partial<Machine>, expected: [string, string][]
   expect(told(machine)).toEqual(expected);
 });
 
+test("a folder that is missing is not made by giving the one above away", () => {
+  const advice = (changes: Partial<Machine["dataDir"]>): string | null | undefined =>
+    diagnose({ ...GOOD, ...folder({ isWritable: false, ...changes }) }, CONFIG).find(
+      ({ check }) => check === "data folder",
+    )?.advice;
+  expect(advice({})).toContain("chown -R millrace: /data");
+  expect(advice({ path: "/srv/data", existing: "/srv" })).toContain(
+    "install -d -m 0700 -o millrace -g millrace /srv/data",
+  );
+});
+
 test("limits of the settings are held against the machine", () => {
   expect(told({}, { diskFreeBytesMin: 600 * GIB })).toEqual([["disk space", "fail"]]);
   expect(told({}, { memoryBytesMax: 20 * GIB })).toEqual([["memory", "warn"]]);

@@ -147,9 +147,12 @@ function dataFolder(folder: Folder, config: Config): Finding[] {
 
 function folderRights({ path, existing, isWritable }: Folder): Finding {
   const check = "data folder";
-  const found = path === existing ? path : `${path} (not there yet; it will be made in ${existing})`;
-  if (isWritable) return ok(check, found);
-  return fail(check, `${existing} may not be written`, `give it to the broker's user: chown -R millrace: ${existing}`);
+  const isThere = path === existing;
+  if (isWritable) return ok(check, isThere ? path : `${path} (not there yet; it will be made in ${existing})`);
+  const advice = isThere
+    ? `give it to the broker's user: chown -R millrace: ${path}`
+    : `make it for the broker's user: install -d -m 0700 -o millrace -g millrace ${path}`;
+  return fail(check, `${existing} may not be written`, advice);
 }
 
 function fileSystem({ fileSystem: kind, mountOptions, existing }: Folder): Finding {
