@@ -14,7 +14,8 @@ interface TopOptions {
   limit: string;
 }
 
-const INTERVAL_MS_MIN = 900;
+/** The broker tells rates of at least 900 ms, and timers may be early. */
+const INTERVAL_MS_MIN = 1000;
 const LIMIT_MAX = 1000;
 /** Where a terminal does not say how high it is. */
 const ROWS = 24;

@@ -60,7 +60,7 @@ test("what is not a terminal gets one look with rates, the busiest first, and th
 });
 
 test("lists have as many rows as are asked for, and looks come as often", async () => {
-  const { exit, out } = await runCli(["top", "--interval", "900ms", "--count", "2", "--limit", "1"], { env });
+  const { exit, out } = await runCli(["top", "--interval", "1s", "--count", "2", "--limit", "1"], { env });
   expect(exit).toBe(0);
   expect(out.match(/^millrace \d/gm)).toHaveLength(2);
   expect(out).toMatch(/^busy /m);
@@ -69,7 +69,7 @@ test("lists have as many rows as are asked for, and looks come as often", async 
 });
 
 test("an interrupt ends it with 0, and what it cannot do is refused", async () => {
-  const child = startCli(["top", "--count", "0", "--interval", "900ms"], { env });
+  const child = startCli(["top", "--count", "0", "--interval", "1s"], { env });
   let text = "";
   const reading = (async () => {
     for await (const chunk of child.stdout) text += new TextDecoder().decode(chunk);
