@@ -119,7 +119,7 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     expect(await ready("failed.dead")).toBe(0);
   });
 
-  test("an exchange is bound, shown as a picture, and unbound", async () => {
+  test("an exchange is bound, and shows where a message would go without publishing it", async () => {
     const { page } = visit;
     await busy.client.exchange("mail").declare("topic");
     await visit.go("exchanges/default/mail", "mail");
@@ -129,6 +129,17 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await page.getByRole("dialog").getByLabel("Routing key").fill("mail.*.bounced");
     await page.getByRole("dialog").getByRole("button", { name: "Bind", exact: true }).click();
     await page.locator(".picture a.queue", { hasText: "dead" }).waitFor();
+
+    await visit.enter({ "Routing key": "mail.de.bounced" });
+    await visit.button("Show");
+    await visit.sees(/It would go to 1 place/);
+    await page.locator(".picture .queue.reached").waitFor();
+    await visit.shoot("trace");
+    await visit.enter({ "Routing key": "other" });
+    await visit.button("Show");
+    await visit.sees(/No binding takes it/);
+    expect((await busy.client.queue("dead").describe()).counts.ready).toBe(0);
+
     await visit.button("Unbind dead");
     await page.getByRole("dialog").getByRole("button", { name: "Unbind", exact: true }).click();
     await visit.sees("Nothing is bound to it yet.");
