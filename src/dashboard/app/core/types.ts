@@ -186,7 +186,7 @@ export interface Connection {
 export interface User {
   readonly name: string;
   readonly roles: readonly string[];
-  readonly isEnabled: boolean;
+  readonly enabled: boolean;
   /** How the user may log in by password. */
   readonly mechanisms?: readonly string[];
   readonly createdMs?: number;
@@ -195,7 +195,7 @@ export interface User {
 export interface Role {
   readonly name: string;
   readonly description: string;
-  readonly isBuiltIn?: boolean;
+  readonly builtIn: boolean;
 }
 
 export type Right = "configure" | "write" | "read" | "admin";

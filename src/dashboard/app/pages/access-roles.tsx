@@ -8,9 +8,6 @@ import { Confirm, Dialog, Field, type Fields, Form } from "../ui/dialog.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 import { say } from "../ui/toasts.tsx";
 
-/** They cannot be changed: src/security. */
-const BUILT_IN = ["administrator", "monitoring"];
-
 export function RolesTab(): JSX.Element {
   const query = useList<Role>(apiPath(["roles"]));
   const [isCreating, setCreating] = useState(false);
@@ -76,8 +73,9 @@ function columnsOf(drop: (role: Role) => void): readonly Column<Role>[] {
     { title: "For", cell: ({ description }) => description },
     {
       title: "Act",
+      // Those that are built in cannot be changed.
       cell: (role) =>
-        !BUILT_IN.includes(role.name) && (
+        !role.builtIn && (
           <button type="button" aria-label={`Delete ${role.name}`} onClick={() => drop(role)}>
             Delete
           </button>

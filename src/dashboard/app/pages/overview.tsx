@@ -7,6 +7,7 @@ import { useStore } from "../core/store.ts";
 import type { Overview, StageSummary } from "../core/types.ts";
 import { Asked, Badge, PageHead, Panel, Stat, Stats } from "../ui/bits.tsx";
 import { Chart } from "../ui/chart.tsx";
+import { Busiest } from "./overview-busiest.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 
 /** The way of a message, in its order. */
@@ -64,6 +65,7 @@ export function OverviewPage(): JSX.Element {
               />
               <Stages stages={overview.stages} />
             </div>
+            <Busiest />
             <Workers workers={overview.workers} />
           </>
         )}
