@@ -83,6 +83,11 @@ export const FIELDS = {
     "Where logs live; memory keeps nothing over a restart and uses no dataDir.",
   ),
   threads: number("count", 1, { min: 1, max: 64 }, "Worker threads, each with its own event loop and listeners."),
+  logLevel: choice(
+    "info",
+    ["debug", "info", "warn", "error"],
+    "Least level of lines in the log; those of the audit are written at any.",
+  ),
 
   frameBytesMax: number("bytes", 16 * MIB, { min: 64 * KIB, max: 256 * MIB }, "Longest frame that is accepted."),
   batchBytesMax: number("bytes", 8 * MIB, { min: 4 * KIB, max: 128 * MIB }, "Largest batch that is accepted."),

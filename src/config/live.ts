@@ -5,6 +5,7 @@ import { type Config, CONFIG_KEYS, type ConfigKey, crossFaults, FIELDS } from ".
 
 /** All others are given to the core, to listeners or to buffers at the start. */
 export const LIVE_KEYS: readonly ConfigKey[] = [
+  "logLevel",
   "connectionsMax",
   "requestsInFlightMax",
   "handshakeTimeoutMs",

@@ -112,7 +112,7 @@ export class AuditLog implements Audit {
     const { file, logger, now } = this.#options;
     const line = { principal: name, kind, namespace, ...fields };
     if (file === "") {
-      logger.info("audit", line);
+      logger.always("audit", line);
       return;
     }
     try {

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { adminPhase, type BrokerPhase } from "./phase.ts";
 import { type Config, configOf } from "../config/index.ts";
 import { openEngineAside } from "../log/native.ts";
-import { createLogger, type LogLevel, type Logger } from "../stdx/index.ts";
+import { createLogger, type Logger } from "../stdx/index.ts";
 import type { RecoveryReport } from "../log/engine.ts";
 import { ConnectionCount, readTls, type TlsMaterial } from "../net/index.ts";
 import { Certificates } from "./certificates.ts";
@@ -20,7 +20,6 @@ export interface BrokerOptions extends Partial<Config> {
   readonly manualClockMs?: number;
   /** Receives whole log lines. Default: nowhere, for a broker inside another program. */
   readonly log?: (line: string) => void;
-  readonly logLevel?: LogLevel;
   /**
    * Module that other threads run. Default: the module beside this one. A binary made with `bun build --compile` names
    * its own main module, which must begin with `if (!Bun.isMainThread) await import("millrace/worker")`.
@@ -76,16 +75,15 @@ export class Broker implements AsyncDisposable {
    * await using broker = await Broker.start({ storage: "memory", port: 0, httpPort: 0 });
    */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const { manualClockMs, log, logLevel = "info", workerEntry, transformCommand, ...settings } = options;
+    const { manualClockMs, log, workerEntry, transformCommand, ...settings } = options;
     const { config, warnings } = configOf(settings, process.cwd());
     const writeLog = log ?? (() => undefined);
-    const logger = createLogger(logLevel, writeLog);
+    const logger = createLogger(() => config.logLevel, writeLog);
     for (const warning of warnings) logger.warn(warning);
     const startup: Startup = {
       config,
       logger,
       writeLog,
-      logLevel,
       manualClockMs: manualClockMs ?? null,
       workerEntry: workerEntry ?? new URL("./worker.ts", import.meta.url),
       transformCommand: transformCommand ?? defaultTransformCommand(),
@@ -135,7 +133,6 @@ interface Startup {
   readonly config: Config;
   readonly logger: Logger;
   readonly writeLog: (line: string) => void;
-  readonly logLevel: LogLevel;
   readonly manualClockMs: number | null;
   readonly workerEntry: string | URL;
   readonly transformCommand: readonly string[];
@@ -219,7 +216,6 @@ async function startThreads(startup: Startup, parts: Parts, port: number): Promi
         registryPort: parts.http.registryPort,
         serverName: SERVER_NAME,
         version: VERSION,
-        logLevel: startup.logLevel,
         manualClock: startup.manualClockMs !== null,
         connections: parts.connectionCount.shared,
         tls: parts.tls,

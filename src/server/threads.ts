@@ -2,7 +2,6 @@
 import type { Config } from "../config/index.ts";
 import { type ErrorName, MillraceError } from "../errors/index.ts";
 import type { TlsMaterial } from "../net/index.ts";
-import type { LogLevel } from "../stdx/index.ts";
 import { within } from "./within.ts";
 
 export type ToThread =
@@ -16,7 +15,6 @@ export type ToThread =
       readonly registryPort: number;
       readonly serverName: string;
       readonly version: string;
-      readonly logLevel: LogLevel;
       readonly manualClock: boolean;
       readonly connections: SharedArrayBuffer;
       readonly tls: TlsMaterial | undefined;

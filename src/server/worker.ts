@@ -20,7 +20,11 @@ function post(message: FromThread): void {
 
 function serve(message: Extract<ToThread, { type: "serve" }>): Serving {
   const { config, version, serverName, manualClock, secret } = message;
-  const logger = createLogger(message.logLevel, (line) => post({ type: "log", line }), { worker: message.worker });
+  const logger = createLogger(
+    () => config.logLevel,
+    (line) => post({ type: "log", line }),
+    { worker: message.worker },
+  );
   const engine = attachEngine(message.engineId, message.worker);
   const connectionCount = new ConnectionCount(message.connections);
   const runtime = new Runtime({ engine, config, logger, serverName, manualClock, connectionCount, secret });

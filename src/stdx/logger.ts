@@ -10,19 +10,38 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+  /** As `info`, whatever the level: what has to be kept, such as who did what. */
+  always(message: string, fields?: LogFields): void;
   /** A logger whose lines carry these fields too. */
   with(fields: LogFields): Logger;
 }
 
-/** @param write receives whole lines, newline included. */
-export function createLogger(level: LogLevel, write: (line: string) => void, base: LogFields = {}): Logger {
-  return loggerOf(level, write).with(base);
+/** From the least to the gravest. */
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/**
+ * @param level of the least that is written; asked for each line, so that it can change.
+ * @param write receives whole lines, newline included.
+ */
+export function createLogger(
+  level: LogLevel | (() => LogLevel),
+  write: (line: string) => void,
+  base: LogFields = {},
+): Logger {
+  const least = typeof level === "string" ? () => level : level;
+  return loggerOf("debug", write, (of) => LOG_LEVELS.indexOf(of) >= LOG_LEVELS.indexOf(least())).with(base);
 }
 
 /** Hears everything and says nothing. */
-export const silentLogger: Logger = loggerOf("silent", () => undefined);
+export const silentLogger: Logger = loggerOf(
+  "silent",
+  () => undefined,
+  () => false,
+);
 
-function loggerOf(level: LevelWithSilent, write: (line: string) => void): Logger {
+type IsWanted = (level: LogLevel) => boolean;
+
+function loggerOf(level: LevelWithSilent, write: (line: string) => void, isWanted: IsWanted): Logger {
   const options = {
     level,
     base: null,
@@ -31,17 +50,23 @@ function loggerOf(level: LevelWithSilent, write: (line: string) => void): Logger
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return wrap(pino(options, { write }));
+  return wrap(pino(options, { write }), isWanted);
 }
 
 type Lines = Pick<pino.Logger, LogLevel> & { child(fields: LogFields): Lines };
 
-function wrap(lines: Lines): Logger {
+function wrap(lines: Lines, isWanted: IsWanted): Logger {
+  const say =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}): void => {
+      if (isWanted(level)) lines[level](fields, message);
+    };
   return {
-    debug: (message, fields = {}) => lines.debug(fields, message),
-    info: (message, fields = {}) => lines.info(fields, message),
-    warn: (message, fields = {}) => lines.warn(fields, message),
-    error: (message, fields = {}) => lines.error(fields, message),
-    with: (fields) => wrap(lines.child(fields)),
+    debug: say("debug"),
+    info: say("info"),
+    warn: say("warn"),
+    error: say("error"),
+    always: (message, fields = {}) => lines.info(fields, message),
+    with: (fields) => wrap(lines.child(fields), isWanted),
   };
 }
