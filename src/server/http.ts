@@ -5,6 +5,8 @@
 import type { Server } from "bun";
 import {
   adminHandler,
+  API_BODY_BYTES_MAX,
+  API_PATH,
   errorResponse,
   type LogInHandler,
   logInHandler,
@@ -48,6 +50,7 @@ const WS_PATH = "/ws";
 const BROKER: Resource = { kind: "broker", namespace: "", name: "" };
 /** `\u0061` for one byte. */
 const ESCAPED_BYTES_MAX = 6;
+const API_TIMEOUT_S = 120;
 const OTHER_BODY_BYTES_MAX = 1024 * 1024;
 
 /** Who sends a request. @param remote address of the peer. @throws unauthenticated, unauthorized, limit_exceeded. */
@@ -101,6 +104,8 @@ function adminListener(options: HttpOptions, registry: RegistryHandler): Listen<
       fetch: (request, self) => {
         const { pathname } = new URL(request.url);
         if (pathname === WS_PATH) return upgraded(request, self, options);
+        // Bun gives up on a request after 10 s without a byte, and some changes take longer.
+        if (pathname.startsWith(API_PATH)) self.timeout(request, API_TIMEOUT_S);
         return dashboard(request, pathname) ?? admin(request, self.requestIP(request)?.address ?? "");
       },
       websocket,
@@ -125,7 +130,7 @@ function common({ config, logger }: HttpOptions, tls: TlsMaterial | undefined) {
     ...(tls === undefined ? {} : { tls: httpTls(tls) }),
     development: false,
     // A schema's text in a JSON body, where each of its bytes may be escaped.
-    maxRequestBodySize: config.schemaBytesMax * ESCAPED_BYTES_MAX + OTHER_BODY_BYTES_MAX,
+    maxRequestBodySize: Math.max(config.schemaBytesMax * ESCAPED_BYTES_MAX + OTHER_BODY_BYTES_MAX, API_BODY_BYTES_MAX),
     error: (error: Error) => {
       logger.error("an HTTP request failed", { error });
       return errorResponse(new MillraceError("internal"));

@@ -1,5 +1,6 @@
 /** Messages for trying something out: published one by one, or only routed. */
 import { contentOf } from "../content.ts";
+import { API_BODY_BYTES_MAX } from "../request.ts";
 import {
   Answer,
   type Ask,
@@ -15,7 +16,6 @@ import {
   timeMs,
   whole,
 } from "../route.ts";
-import { MESSAGE_BODY_BYTES_MAX } from "./message-parts.ts";
 
 /** What the default exchange is called in paths; no name of an exchange has parentheses. */
 export const DEFAULT_EXCHANGE = "(default)";
@@ -64,7 +64,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Publishes one record to a topic, and answers when it is synced",
     ops: ["MESSAGE_PUBLISH"],
     body: toTopic,
-    bodyBytesMax: MESSAGE_BODY_BYTES_MAX,
+    bodyBytesMax: API_BODY_BYTES_MAX,
     answer: object({ partition: whole, offset: whole }),
     status: 201,
     run: publishToTopic,
@@ -76,7 +76,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Publishes one message to a queue, and answers when it is synced",
     ops: ["MESSAGE_PUBLISH"],
     body: toQueue,
-    bodyBytesMax: MESSAGE_BODY_BYTES_MAX,
+    bodyBytesMax: API_BODY_BYTES_MAX,
     answer: routed,
     status: 201,
     alsoAnswers: { 200: "nothing took it" },
@@ -89,7 +89,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Publishes one message to an exchange, and answers when it is synced",
     ops: ["MESSAGE_PUBLISH"],
     body: toExchange,
-    bodyBytesMax: MESSAGE_BODY_BYTES_MAX,
+    bodyBytesMax: API_BODY_BYTES_MAX,
     answer: routed,
     status: 201,
     alsoAnswers: { 200: "nothing took it" },
@@ -102,7 +102,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Tells where a message would go from an exchange, and by which way; nothing is published",
     op: "ROUTE_TRACE",
     body: toExchange,
-    bodyBytesMax: MESSAGE_BODY_BYTES_MAX,
+    bodyBytesMax: API_BODY_BYTES_MAX,
     answer: object({
       destinations: listOf(ref("Destination")),
       path: listOf(object({ exchange: text, to: ref("Destination"), isAlternate: flag })),
