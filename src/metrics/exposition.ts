@@ -147,7 +147,7 @@ function workerMetrics(registry: Registry, { workers, namespaces }: MetricsSnaps
     ["0.99", "p99Ms"],
     ["1", "maxMs"],
   ];
-  gauge(
+  registerQuantiles(
     registry,
     "event_loop_delay_seconds",
     "How late timers ran in the last minute, by worker and quantile",
@@ -245,7 +245,17 @@ function registerHistogram(registry: Registry, shortName: string, help: string, 
     { metricName: `${name}_sum`, labels, value: sumSec },
     { metricName: `${name}_count`, labels, value: count },
   ]);
-  const item = { name, help, type: "histogram", values, aggregator: "sum" };
-  const metric = { name, get: () => Promise.resolve(item), reset: () => undefined };
+  register(registry, { name, help, type: "histogram", values, aggregator: "sum" });
+}
+
+/** Rows with a label `quantile`, which only a summary may have. */
+function registerQuantiles(registry: Registry, shortName: string, help: string, series: readonly Row[]): void {
+  const values = series.map(([labels, value]) => ({ labels, value }));
+  register(registry, { name: `millrace_${shortName}`, help, type: "summary", values, aggregator: "sum" });
+}
+
+/** Values that are finished already, as prom-client's own metrics give them to their registry. */
+function register(registry: Registry, item: { readonly name: string; readonly [field: string]: unknown }): void {
+  const metric = { name: item.name, get: () => Promise.resolve(item), reset: () => undefined };
   registry.registerMetric(metric as unknown as Metric);
 }

@@ -84,6 +84,14 @@ test("each alert has a test, a severity, a summary and something to do", () => {
     expect(rules.match(new RegExp(field, "g"))).toHaveLength(names.length);
 });
 
+test("promtool finds nothing to complain about in what a broker exposes", async () => {
+  const text = await (await fetch(`http://127.0.0.1:${broker.httpPort}/metrics`)).text();
+  const { exitCode, stdout, stderr } = Bun.spawnSync([program("promtool"), "check", "metrics"], {
+    stdin: new Blob([text]),
+  });
+  expect([exitCode, `${stdout.toString()}${stderr.toString()}`]).toEqual([0, ""]);
+});
+
 test("every metric that the dashboard and the alerts name is one of a broker that runs", async () => {
   const text = await (await fetch(`http://127.0.0.1:${broker.httpPort}/metrics`)).text();
   const known = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name));
