@@ -6,7 +6,7 @@ use millrace_core::engine::Pressure;
 use napi_derive::napi;
 
 use crate::NativeEngine;
-use crate::convert::{QuotaLimits, integer, number};
+use crate::convert::{QuotaLimits, failed, integer, number};
 
 #[napi]
 impl NativeEngine {
@@ -24,6 +24,11 @@ impl NativeEngine {
     #[napi]
     pub fn quota_connections(&self, bucket: String) -> f64 {
         number(self.engine().quota_connections(&bucket))
+    }
+
+    #[napi]
+    pub fn publish_charge(&self, buckets: Vec<String>, messages: u32, bytes: f64) -> napi::Result<()> {
+        self.engine().publish_charge(&buckets, u64::from(messages), integer(bytes)?).map_err(failed)
     }
 
     #[napi]

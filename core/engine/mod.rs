@@ -50,7 +50,7 @@ use crate::space::{SpaceCounters, Spaces};
 use crate::stdx::histogram::Histogram;
 use inbox::{Inbox, Inboxes};
 use prefault::Prefaulter;
-use quotas::Quotas;
+use quotas::{Meter, Quotas};
 
 /// What all workers of a process share: the log store, one inbox a worker, and
 /// the thread that brings cold pages in.
@@ -169,6 +169,30 @@ impl Engine {
     /// How many connections count for a bucket; 0 for one without a quota.
     pub fn quota_connections(&self, bucket: &str) -> u64 {
         self.quotas.connections(bucket)
+    }
+
+    /// Charges buckets for what is published without a connection that could be held back.
+    ///
+    /// # Errors
+    /// `low_resources`; `quota_exceeded` where one is full or past its rate. Nothing is charged then.
+    pub fn publish_charge(&self, buckets: &[String], messages: u64, bytes: u64) -> Result<()> {
+        if self.pressure() > Pressure::None {
+            return Err(credit::refusal(ErrorCode::LOW_RESOURCES));
+        }
+        let mut meter = Meter::default();
+        let found = buckets.iter().filter_map(|name| self.quotas.find(name));
+        meter.join(found, false)?;
+        if meter.is_full() {
+            return Err(credit::refusal(ErrorCode::QUOTA_EXCEEDED));
+        }
+        let now_ms = self.now_ms();
+        if meter.charge(now_ms, 0) {
+            let message = "what the quota (messagesPerSec, bytesPerSec) allows is used up for now";
+            return Err(CoreError::new(ErrorCode::QUOTA_EXCEEDED, message));
+        }
+        meter.messages = messages;
+        meter.charge(now_ms, bytes);
+        Ok(())
     }
 
     #[inline]

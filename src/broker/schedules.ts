@@ -7,6 +7,7 @@ import { requireExchange } from "./definitions.ts";
 import type { MetadataLog } from "./metadata-log.ts";
 import type { MetadataState } from "./metadata-state.ts";
 import { nameFault } from "./names.ts";
+import { keyOf } from "./quotas.ts";
 import { RecordBatchCodec } from "./record-batch.ts";
 import {
   nextTimeMs,
@@ -155,8 +156,9 @@ export class Schedules {
       if (!isLeftOut) this.#publish(schedule, progress.next, dueMs, nowMs);
     } catch (error) {
       fault = this.#failed(schedule, error);
-      // What the disk refuses is tried again; anything else would fail again.
-      if (isMillraceError(error, "disk_full", "storage_failed")) return this.#later(key, nowMs);
+      // What there is no room for now is tried again; anything else would fail again.
+      if (isMillraceError(error, "disk_full", "storage_failed", "low_resources", "quota_exceeded"))
+        return this.#later(key, nowMs);
     }
     // All times up to now are done: what was missed while the broker was down is published once.
     const done = isLeftOut
@@ -179,6 +181,7 @@ export class Schedules {
     const id = isDefault ? DEFAULT_EXCHANGE_ID : requireExchange(this.#state, namespace, exchange).id;
     const headers = { ...schedule.headers, "x-schedule": name, "x-scheduled-ms": dueMs };
     const batch = new Sealer(identity).seal("journal", this.#codec.encodeMessage({ key, value, headers }, nowMs));
+    this.#options.engine.publishCharge([keyOf({ kind: "namespace", name: namespace })], 1, batch.length);
     this.#options.spaces.transact(namespace, ["publish", identity.copiesId, identity.epoch, [[id, batch]]]);
   }
 

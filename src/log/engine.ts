@@ -366,6 +366,12 @@ export interface Engine extends QueueEngine, SchemaEngine {
    */
   connectionCharge(connection: number, messages: number, bytes: number): boolean;
 
+  /**
+   * Charges buckets for what is published without a connection.
+   *
+   * @throws low_resources; quota_exceeded where one may store no more or is past its rate.
+   */
+  publishCharge(buckets: readonly string[], messages: number, bytes: number): void;
   /** Holds all publishers back, or lets them go on. */
   pressureSet(level: number): void;
   /** Bytes of these logs together, all partitions. */

@@ -338,6 +338,10 @@ class LogEngine implements Engine {
     translated(() => this.#native.connectionQuotas(connection, buckets, isNew));
   }
 
+  publishCharge(buckets: readonly string[], messages: number, bytes: number): void {
+    translated(() => this.#native.publishCharge(buckets, messages, bytes));
+  }
+
   pressureSet(level: number): void {
     translated(() => this.#native.pressureSet(level));
   }

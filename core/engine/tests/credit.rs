@@ -259,3 +259,25 @@ fn a_bucket_without_room_refuses_what_its_connections_publish_and_nobody_elses()
     rig.worker.connection_close(full);
     assert_eq!(engine.quota_connections("namespace full"), 0);
 }
+
+#[test]
+fn without_a_connection_a_publish_past_a_rate_or_without_room_is_refused() {
+    let engine = Engine::open(options(None, 1)).unwrap();
+    let buckets = ["namespace a".to_owned(), "user nobody".to_owned()];
+    engine.publish_charge(&buckets, 1_000, 0).unwrap();
+    engine.quota_set(buckets[0].clone(), Some(Quota { messages_per_sec: 10, ..Quota::default() }));
+    engine.publish_charge(&buckets, 1, 0).unwrap();
+    let code = |engine: &Engine| engine.publish_charge(&buckets, 1, 0).unwrap_err().code;
+    assert_eq!(code(&engine), ErrorCode::QUOTA_EXCEEDED);
+    engine.set_clock(1_000_100).unwrap();
+    engine.publish_charge(&buckets, 1, 0).unwrap();
+    engine.set_clock(1_000_200).unwrap();
+    engine.quota_full("namespace a", true);
+    assert_eq!(code(&engine), ErrorCode::QUOTA_EXCEEDED);
+    engine.quota_full("namespace a", false);
+    engine.set_pressure(Pressure::Hold);
+    assert_eq!(code(&engine), ErrorCode::LOW_RESOURCES);
+    engine.set_pressure(Pressure::None);
+    engine.publish_charge(&buckets, 1, 0).unwrap();
+    assert_eq!(engine.quota_connections("namespace a"), 0);
+}
