@@ -37,6 +37,11 @@ impl NativeEngine {
     }
 
     #[napi]
+    pub fn memory_log_bytes(&self) -> f64 {
+        number(self.engine().store.memory_bytes())
+    }
+
+    #[napi]
     pub fn log_bytes(&self, ids: Vec<f64>) -> napi::Result<f64> {
         let ids = ids.into_iter().map(integer).collect::<napi::Result<Vec<u64>>>()?;
         Ok(number(self.engine().log_bytes(&ids)))

@@ -1,5 +1,6 @@
 import type { Suite } from "../lib/suite.ts";
 import { runMeasures } from "../limits/rounds.ts";
+import { ABUSE } from "./abuse.ts";
 import { DASHBOARD } from "./dashboard.ts";
 import { HOUSE, type OperateMeasure } from "./house.ts";
 import { THREADS } from "./threads.ts";
@@ -7,7 +8,7 @@ import { TLS } from "./tls.ts";
 
 /** What it costs to operate the broker safely, and how calm it stays: one file for each line. */
 
-const MEASURES: readonly OperateMeasure[] = [THREADS, TLS, DASHBOARD];
+const MEASURES: readonly OperateMeasure[] = [ABUSE, THREADS, TLS, DASHBOARD];
 
 /** The names of all figures. */
 export const FIGURE_NAMES: readonly string[] = MEASURES.flatMap(({ figures }) => figures.map(({ name }) => name));

@@ -1,3 +1,5 @@
+import type { AbuseSizes } from "./abuse.ts";
+
 /** How much each measurement moves. */
 
 export interface Sizes {
@@ -7,16 +9,29 @@ export interface Sizes {
   readonly tlsBytes: number;
   /** Topics, and as many queues, that the dashboard lists. */
   readonly dashboardNames: number;
+  readonly abuse: AbuseSizes;
 }
 
 export const FULL: Sizes = {
   threadsBytes: 200_000_000,
   tlsBytes: 800_000_000,
   dashboardNames: 1000,
+  abuse: {
+    crowd: { idle: 2_000, busy: 200, slow: 100, strangers: 50 },
+    quietSeconds: 30,
+    abuseSeconds: 300,
+    perSecond: 1_000,
+  },
 };
 
 export const QUICK: Sizes = {
   threadsBytes: 4_000_000,
   tlsBytes: 8_000_000,
   dashboardNames: 20,
+  abuse: {
+    crowd: { idle: 50, busy: 10, slow: 5, strangers: 10 },
+    quietSeconds: 0.5,
+    abuseSeconds: 1,
+    perSecond: 500,
+  },
 };

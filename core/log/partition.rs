@@ -281,9 +281,10 @@ impl Partition {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Counts bytes as dirty and sees to it that somebody syncs them.
+    /// Counts bytes as dirty and sees to it that somebody syncs them; in memory counts them as such.
     pub(super) fn note_dirty(&self, bytes: u64) {
         if self.is_memory() {
+            self.shared.memory_bytes.fetch_add(bytes, Ordering::Relaxed);
             return;
         }
         self.shared.dirty_bytes.fetch_add(bytes, Ordering::Relaxed);

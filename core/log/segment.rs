@@ -117,6 +117,9 @@ impl Segment {
         capacity: u64,
         verified: Verified,
     ) -> Self {
+        if directory.is_none() {
+            shared.memory_bytes.fetch_add(summary.end, Ordering::Relaxed);
+        }
         Self {
             base: summary.base,
             shared: Arc::clone(shared),
@@ -480,6 +483,9 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
+        if self.is_memory() {
+            self.shared.memory_bytes.fetch_sub(self.written(), Ordering::Relaxed);
+        }
         if self.file.get_mut().is_some() {
             self.shared.open_files.fetch_sub(1, Ordering::Relaxed);
         }

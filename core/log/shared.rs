@@ -22,6 +22,8 @@ pub struct Shared {
     pub events: Arc<dyn StoreEvents>,
     pub epoch: AtomicU32,
     pub dirty_bytes: AtomicU64,
+    /// Of logs in memory. Their files are nobody's resident memory until they are mapped.
+    pub memory_bytes: AtomicU64,
     pub open_files: AtomicUsize,
     /// Moves with every map made: the time scale of the LRU.
     pub tick: AtomicU64,
@@ -51,6 +53,7 @@ impl Shared {
             events,
             epoch: AtomicU32::new(0),
             dirty_bytes: AtomicU64::new(0),
+            memory_bytes: AtomicU64::new(0),
             open_files: AtomicUsize::new(0),
             tick: AtomicU64::new(1),
             sync_latency: SyncHistogram::default(),

@@ -285,6 +285,11 @@ impl LogStore {
         over
     }
 
+    /// Bytes of logs in memory.
+    pub fn memory_bytes(&self) -> u64 {
+        self.logs.shared.memory_bytes.load(Ordering::Relaxed)
+    }
+
     /// One round of maintenance on the caller's thread: checkpoints that are
     /// due, retention, compaction.
     pub fn maintain(&self) {

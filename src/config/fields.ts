@@ -272,6 +272,12 @@ export const FIELDS = {
     { min: 100, max: 10 * 60 * SECOND },
     "Time that a new connection has for its HELLO.",
   ),
+  handshakesMax: number(
+    "count",
+    1000,
+    perConnection,
+    "Connections of a thread that have not logged in; when one more comes, the oldest of them is ended.",
+  ),
   sessionTimeoutMs: number(
     "ms",
     10 * SECOND,

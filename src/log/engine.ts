@@ -374,6 +374,8 @@ export interface Engine extends QueueEngine, SchemaEngine {
   publishCharge(buckets: readonly string[], messages: number, bytes: number): void;
   /** Holds all publishers back, or lets them go on. */
   pressureSet(level: number): void;
+  /** Bytes of all logs in memory, which no figure of the process has until they are read. */
+  memoryLogBytes(): number;
   /** Bytes of these logs together, all partitions. */
   logBytes(logIds: readonly number[]): number;
 

@@ -346,6 +346,10 @@ class LogEngine implements Engine {
     translated(() => this.#native.pressureSet(level));
   }
 
+  memoryLogBytes(): number {
+    return translated(() => this.#native.memoryLogBytes());
+  }
+
   logBytes(logIds: readonly number[]): number {
     return translated(() => this.#native.logBytes(logIds));
   }

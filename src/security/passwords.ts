@@ -8,6 +8,8 @@ import { type Credential, isPassword } from "./scram.ts";
 
 /** Some seconds of hashing; who comes then is told to come back. */
 const WAITING_MAX = 256;
+/** After a wrong password nothing is hashed for so many times as long: guesses get a fifth of a processor at most. */
+const REST_TIMES = 4;
 /** Passwords that were right, as keyed hashes, for HTTP clients that send one with each request. */
 const REMEMBERED_MAX = 1024;
 const REMEMBERED_MS = 5 * 60_000;
@@ -40,14 +42,18 @@ export class Passwords {
       throw new MillraceError("limit_exceeded", `${WAITING_MAX} log-ins wait for their turn already`);
     }
     this.#waiting += 1;
+    let restMs = 0;
     const mine = this.#last.then(async () => {
       if (this.#isRemembered(print)) return true;
       before();
+      const startMs = this.#nowMs();
       const isRight = await isPassword(password, credential);
       if (isRight) this.#remember(print);
+      else restMs = REST_TIMES * (this.#nowMs() - startMs);
       return isRight;
     });
-    this.#last = mine.catch(() => undefined);
+    const rest = (): Promise<unknown> => (restMs > 0 ? Bun.sleep(restMs) : Promise.resolve());
+    this.#last = mine.then(rest, rest);
     try {
       return await mine;
     } finally {

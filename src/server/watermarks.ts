@@ -24,6 +24,9 @@ const DISK: Marks = { hold: 1, refuse: 2, ease: 1.5, release: 0.8 };
 const MEMORY: Marks = { hold: 1, refuse: 1.1, ease: 1.05, release: 0.9 };
 
 const LOOK_MS = 100;
+/** So often where it may soon be needed: a fast disk stores some megabytes meanwhile. */
+const LOOK_CLOSELY_MS = 20;
+const CLOSE_USE = 0.5;
 const COLLECT_MS = 5_000;
 const MEMORY_SHARE = 0.6;
 const KIB = 1024;
@@ -40,8 +43,7 @@ export function nextLevel(level: number, use: number, marks: Marks): number {
 /** Bytes of the process that no file stands behind. */
 export function memoryBytes(): number {
   const status = readFileSync("/proc/self/status", "latin1");
-  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
-  return (kib("RssAnon") + kib("RssShmem")) * KIB;
+  return Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * KIB;
 }
 
 /** What `memoryBytesMax` comes to; infinite where there is no limit. */
@@ -59,6 +61,7 @@ export interface Pressure {
   readonly memoryLevel: number;
   /** Infinite where nothing is kept on a disk. */
   readonly diskFreeBytes: number;
+  /** Of the process, and of logs in memory. */
   readonly memoryBytes: number;
   readonly memoryBytesMax: number;
 }
@@ -69,9 +72,10 @@ export class Watermarks {
   readonly #diskFreeBytesMin: number;
   /** Undefined where nothing is kept on a disk. */
   readonly #dataDir: string | undefined;
-  readonly #timer: Timer;
   #pressure: Pressure;
-  #isLooking = false;
+  #timer: Timer | undefined;
+  #isClosed = false;
+  #isNear = false;
   #collectedMs = Number.NEGATIVE_INFINITY;
 
   constructor(engine: Engine, config: Config, logger: Logger) {
@@ -86,7 +90,6 @@ export class Watermarks {
       memoryBytes: memoryBytes(),
       memoryBytesMax: memoryLimit(config.memoryBytesMax),
     };
-    this.#timer = setInterval(() => void this.#look(), LOOK_MS);
     void this.#look();
   }
 
@@ -95,20 +98,20 @@ export class Watermarks {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
   }
 
   async #look(): Promise<void> {
-    // A disk that does not answer must not be asked again and again.
-    if (this.#isLooking) return;
-    this.#isLooking = true;
     try {
-      this.#judge(await this.#diskFree(), memoryBytes());
+      const diskFreeBytes = await this.#diskFree();
+      if (this.#isClosed) return;
+      this.#judge(diskFreeBytes, memoryBytes() + this.#engine.memoryLogBytes());
     } catch (error) {
       this.#logger.warn("free disk or memory could not be looked up", { error });
-    } finally {
-      this.#isLooking = false;
     }
+    // Only then, so that a disk that does not answer is not asked again and again.
+    if (!this.#isClosed) this.#timer = setTimeout(() => void this.#look(), this.#isNear ? LOOK_CLOSELY_MS : LOOK_MS);
   }
 
   async #diskFree(): Promise<number> {
@@ -122,7 +125,9 @@ export class Watermarks {
     const { memoryBytesMax } = before;
     const diskUse = this.#diskFreeBytesMin === 0 ? 0 : this.#diskFreeBytesMin / diskFreeBytes;
     const diskLevel = nextLevel(before.diskLevel, diskUse, DISK);
-    const memoryLevel = nextLevel(before.memoryLevel, usedBytes / memoryBytesMax, MEMORY);
+    const memoryUse = usedBytes / memoryBytesMax;
+    const memoryLevel = nextLevel(before.memoryLevel, memoryUse, MEMORY);
+    this.#isNear = Math.max(diskUse, memoryUse) >= CLOSE_USE;
     this.#pressure = { diskLevel, memoryLevel, diskFreeBytes, memoryBytes: usedBytes, memoryBytesMax };
     if (diskLevel !== before.diskLevel) {
       const fields = { diskFreeBytes, diskFreeBytesMin: this.#diskFreeBytesMin };

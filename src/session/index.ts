@@ -17,6 +17,7 @@ import { transformOps } from "./transform-ops.ts";
 
 export { type InvokedBy, type Invoke, invoker } from "./caller.ts";
 export { Connections } from "./connections.ts";
+export { Handshakes } from "./handshakes.ts";
 export { SessionHub } from "./hub.ts";
 export { Tracer } from "./tracer.ts";
 export type { SessionLimits, SessionServices } from "./services.ts";

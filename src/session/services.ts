@@ -18,6 +18,7 @@ import type {
 import type { Logger } from "../stdx/index.ts";
 import type { Access, Audit, Authenticator, Authorizer } from "../security/index.ts";
 import type { Connections } from "./connections.ts";
+import type { Handshakes } from "./handshakes.ts";
 import type { SessionHub } from "./hub.ts";
 import type { Tracer } from "./tracer.ts";
 import type { AnyOperation } from "./operation.ts";
@@ -32,6 +33,7 @@ export interface SessionLimits {
   readonly patternBufferBytesMax: number;
   readonly requestsInFlightMax: number;
   readonly handshakeTimeoutMs: number;
+  readonly handshakesMax: number;
   readonly heartbeatMs: number;
   readonly sessionTimeoutMs: number;
   readonly prefetchMax: number;
@@ -63,6 +65,7 @@ export interface SessionServices {
   readonly tracer: Tracer;
   /** The most frequent keys among messages of a topic that were looked at lately, the largest share first. */
   readonly hotKeys: (topicId: number) => Promise<readonly { readonly key: string; readonly share: number }[]>;
+  readonly handshakes: Handshakes;
   readonly operations: ReadonlyMap<number, AnyOperation>;
   readonly limits: SessionLimits;
   readonly logger: Logger;

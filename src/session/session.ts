@@ -59,6 +59,8 @@ export class Session implements Caller, ConnectionHandler {
   #isOpen = false;
   /** Between HELLO and its answer. */
   #handshake: { readonly correlation: number; readonly hello: Hello; readonly logIn: LogIn } | undefined;
+  /** A refused log-in that waits for its answer. Nothing that the peer sends meanwhile is looked at. */
+  #refusal: { readonly atMs: number; readonly correlation: number; readonly error: unknown } | undefined;
   #saidGoodbye = false;
   #inFlight = 0;
   #heartbeatMs = 0;
@@ -73,6 +75,7 @@ export class Session implements Caller, ConnectionHandler {
     this.#heardMs = this.#openedMs;
     this.#pingedMs = this.#openedMs;
     services.hub.add(this);
+    services.handshakes.begin(this);
   }
 
   get session(): this {
@@ -165,7 +168,7 @@ export class Session implements Caller, ConnectionHandler {
     try {
       for (const { op, args } of decodeControl(frames, this.services.limits.frameBytesMax)) {
         this.#dispatch(op, args);
-        if (this.#connection.isClosing) return;
+        if (this.#connection.isClosing || this.#refusal !== undefined) return;
       }
     } catch (error) {
       const fault = toMillraceError(error);
@@ -182,6 +185,7 @@ export class Session implements Caller, ConnectionHandler {
     if (this.isClosed) return;
     this.isClosed = true;
     this.services.hub.delete(this);
+    this.services.handshakes.end(this);
     const how = this.#saidGoodbye ? "closed" : "lost";
     for (const subscription of this.subscriptions.values()) {
       subscription.close(how).catch((error: unknown) => {
@@ -201,6 +205,10 @@ export class Session implements Caller, ConnectionHandler {
       this.#connection.heard = false;
       this.#connection.took = false;
       this.#heardMs = nowMs;
+    }
+    if (this.#refusal !== undefined) {
+      if (nowMs >= this.#refusal.atMs) this.giveWay();
+      return;
     }
     if (!this.#isOpen) {
       const { handshakeTimeoutMs } = this.services.limits;
@@ -366,6 +374,7 @@ export class Session implements Caller, ConnectionHandler {
     this.#heartbeatMs = hello.heartbeatMs;
     this.#countForQuotas(true);
     this.#handshake = undefined;
+    this.services.handshakes.end(this);
     this.#isOpen = true;
     this.#noteName();
     this.#pingedMs = this.services.monotonicMs();
@@ -374,6 +383,24 @@ export class Session implements Caller, ConnectionHandler {
 
   /** Refuses the handshake, which ends the connection. */
   #reject(correlation: number, error: unknown): void {
+    const { handshakes, monotonicMs } = this.services;
+    const waitMs = handshakes.refusalWaitMs();
+    if (waitMs === 0) {
+      this.#sendAway(correlation, error);
+      return;
+    }
+    this.#refusal = { atMs: monotonicMs() + waitMs, correlation, error };
+    this.#connection.pause();
+  }
+
+  /** Ends a connection that has not logged in, with the refusal that waits where there is one. */
+  giveWay(): void {
+    const { handshakesMax } = this.services.limits;
+    if (this.#refusal !== undefined) this.#sendAway(this.#refusal.correlation, this.#refusal.error);
+    else this.goodbye("limit_exceeded", `more than ${handshakesMax} connections are logging in (handshakesMax)`);
+  }
+
+  #sendAway(correlation: number, error: unknown): void {
     this.#refuse(correlation, error);
     const fault = toMillraceError(error);
     this.goodbye(fault.codeName, fault.codeName === "internal" ? "internal error" : fault.message);

@@ -274,3 +274,23 @@ fn memory_of_a_memory_log_is_given_back() {
     assert_eq!(run.len, run.bytes().len());
     assert!(partition.segments().is_empty());
 }
+
+#[test]
+fn what_logs_in_memory_hold_is_counted_until_it_is_gone() {
+    let mut rig = Rig::new();
+    rig.config.storage = crate::log::Storage::Memory;
+    rig.config.segment_bytes = 4096;
+    let partition = rig.open();
+    for n in 0..30u8 {
+        append(&partition, &batch(&[&[n; 500]]));
+    }
+    assert_eq!(rig.store().memory_bytes(), partition.info().bytes);
+    rig.config.retention_bytes = 4096;
+    rig.store().ensure_log(LOG, 1, rig.config.clone()).unwrap();
+    rig.store().maintain();
+    assert!(partition.info().bytes < 10_000, "most of it is gone");
+    assert_eq!(rig.store().memory_bytes(), partition.info().bytes);
+    drop(partition);
+    rig.store().delete_log(LOG).unwrap();
+    rig.wait_until("all of it is given back", |rig| rig.store().memory_bytes() == 0);
+}
