@@ -9,6 +9,7 @@ export const LIVE_KEYS: readonly ConfigKey[] = [
   "connectionsMax",
   "requestsInFlightMax",
   "handshakeTimeoutMs",
+  "handshakesMax",
   "drainTimeoutMs",
   "topicsMax",
   "partitionsPerTopicMax",
@@ -16,8 +17,11 @@ export const LIVE_KEYS: readonly ConfigKey[] = [
   "exchangesMax",
   "queuesMax",
   "bindingsMax",
+  "namespacesMax",
   "quotasMax",
   "schedulesMax",
+  "diskFreeBytesMin",
+  "memoryBytesMax",
 ];
 
 type Value = string | number;

@@ -69,7 +69,8 @@ export interface Pressure {
 export class Watermarks {
   readonly #engine: Engine;
   readonly #logger: Logger;
-  readonly #diskFreeBytesMin: number;
+  /** Looked at each time: it may be changed while the broker runs. */
+  readonly #config: Config;
   /** Undefined where nothing is kept on a disk. */
   readonly #dataDir: string | undefined;
   #pressure: Pressure;
@@ -81,7 +82,7 @@ export class Watermarks {
   constructor(engine: Engine, config: Config, logger: Logger) {
     this.#engine = engine;
     this.#logger = logger;
-    this.#diskFreeBytesMin = config.diskFreeBytesMin;
+    this.#config = config;
     this.#dataDir = config.storage === "disk" ? config.dataDir : undefined;
     this.#pressure = {
       diskLevel: PRESSURE_NONE,
@@ -122,16 +123,16 @@ export class Watermarks {
 
   #judge(diskFreeBytes: number, usedBytes: number): void {
     const before = this.#pressure;
-    const { memoryBytesMax } = before;
-    const diskUse = this.#diskFreeBytesMin === 0 ? 0 : this.#diskFreeBytesMin / diskFreeBytes;
+    const { diskFreeBytesMin } = this.#config;
+    const memoryBytesMax = memoryLimit(this.#config.memoryBytesMax);
+    const diskUse = diskFreeBytesMin === 0 ? 0 : diskFreeBytesMin / diskFreeBytes;
     const diskLevel = nextLevel(before.diskLevel, diskUse, DISK);
     const memoryUse = usedBytes / memoryBytesMax;
     const memoryLevel = nextLevel(before.memoryLevel, memoryUse, MEMORY);
     this.#isNear = Math.max(diskUse, memoryUse) >= CLOSE_USE;
     this.#pressure = { diskLevel, memoryLevel, diskFreeBytes, memoryBytes: usedBytes, memoryBytesMax };
     if (diskLevel !== before.diskLevel) {
-      const fields = { diskFreeBytes, diskFreeBytesMin: this.#diskFreeBytesMin };
-      this.#say("disk", before.diskLevel, diskLevel, fields);
+      this.#say("disk", before.diskLevel, diskLevel, { diskFreeBytes, diskFreeBytesMin });
     }
     if (memoryLevel !== before.memoryLevel) {
       this.#say("memory", before.memoryLevel, memoryLevel, { memoryBytes: usedBytes, memoryBytesMax });

@@ -12,7 +12,7 @@ const WAIT_MS_MAX = 4_000;
 const COST_MS = 1_000 / REFUSALS_PER_S;
 
 export class Handshakes {
-  readonly #handshakesMax: number;
+  readonly #limits: { readonly handshakesMax: number };
   readonly #monotonicMs: () => number;
   /** In the order in which they connected. */
   readonly #open = new Set<Session>();
@@ -20,14 +20,14 @@ export class Handshakes {
   #paidMs = Number.NEGATIVE_INFINITY;
 
   constructor(limits: { readonly handshakesMax: number }, monotonicMs: () => number) {
-    this.#handshakesMax = limits.handshakesMax;
+    this.#limits = limits;
     this.#monotonicMs = monotonicMs;
   }
 
   /** A connection came. Where there are too many, the oldest goes: who means it has been done long ago. */
   begin(session: Session): void {
     const [oldest] = this.#open;
-    if (oldest !== undefined && this.#open.size >= this.#handshakesMax) {
+    if (oldest !== undefined && this.#open.size >= this.#limits.handshakesMax) {
       this.#open.delete(oldest);
       oldest.giveWay();
     }

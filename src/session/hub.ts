@@ -6,6 +6,9 @@ import { QueueSubscription } from "./queue-subscription.ts";
 import type { Session } from "./session.ts";
 import { PatternSubscription, type Subscription, TopicSubscription } from "./subscriptions.ts";
 
+/** Each is a write to a socket; twenty ticks a second are enough for 20,000 connections with the default heartbeat. */
+const PINGS_PER_TICK = 100;
+
 export class SessionHub {
   readonly #sessions = new Map<number, Session>();
   readonly #patterns = new Map<string, PatternSet<PatternSubscription>>();
@@ -114,8 +117,9 @@ export class SessionHub {
     if (subscription instanceof GroupSubscription) subscription.handle(event);
   }
 
-  /** Heartbeats and timeouts of all sessions. */
+  /** Heartbeats and timeouts of all sessions. Thousands that connected at once are not all pinged at once for ever. */
   tick(nowMs: number): void {
-    for (const session of this.#sessions.values()) session.tick(nowMs);
+    let pings = 0;
+    for (const session of this.#sessions.values()) if (session.tick(nowMs, pings < PINGS_PER_TICK)) pings += 1;
   }
 }

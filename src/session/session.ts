@@ -198,9 +198,14 @@ export class Session implements Caller, ConnectionHandler {
     void this.services.queueLife.connectionClosed(this.ownQueues);
   }
 
-  /** Called several times a second. */
-  tick(nowMs: number): void {
-    if (this.#connection.isClosing) return;
+  /**
+   * Called several times a second.
+   *
+   * @param mayPing false where others were pinged in this round already, and a little later is soon enough.
+   * @returns whether it was pinged.
+   */
+  tick(nowMs: number, mayPing: boolean): boolean {
+    if (this.#connection.isClosing) return false;
     if (this.#connection.heard || this.#connection.excusesSilence) {
       this.#connection.heard = false;
       this.#connection.took = false;
@@ -208,26 +213,28 @@ export class Session implements Caller, ConnectionHandler {
     }
     if (this.#refusal !== undefined) {
       if (nowMs >= this.#refusal.atMs) this.giveWay();
-      return;
+      return false;
     }
     if (!this.#isOpen) {
       const { handshakeTimeoutMs } = this.services.limits;
       if (nowMs - this.#openedMs >= handshakeTimeoutMs)
         this.goodbye("timeout", `no HELLO within ${handshakeTimeoutMs} ms`);
-      return;
+      return false;
     }
     const { expiresAtMs } = this.principal;
     if (expiresAtMs !== undefined && Date.now() >= expiresAtMs) {
       this.goodbye("unauthenticated", "the token has expired: log in with a new one");
-      return;
+      return false;
     }
     const silentMs = nowMs - this.#heardMs;
     if (silentMs > SILENT_INTERVALS_MAX * this.#heartbeatMs) {
       this.goodbye("heartbeat_missed", `nothing was heard for ${Math.round(silentMs)} ms`);
-    } else if (nowMs - this.#pingedMs >= this.#heartbeatMs) {
+    } else if (mayPing && nowMs - this.#pingedMs >= this.#heartbeatMs) {
       this.#pingedMs = nowMs;
       this.send(encodeFrame(Op.PING, this.serial));
+      return true;
     }
+    return false;
   }
 
   #dispatch(op: number, args: unknown[]): void {
