@@ -169,15 +169,6 @@ export class Quotas {
     this.#engine.connectionQuotas(connection, limited.map(keyOf), isNew);
   }
 
-  /**
-   * Charges for a publish without a connection.
-   *
-   * @throws low_resources, quota_exceeded.
-   */
-  charge(owner: { namespace: string; user: string }, messages: number, bytes: number): void {
-    this.#engine.publishCharge(bucketsOf(owner), messages, bytes);
-  }
-
   #change(decide: (state: QuotaState) => readonly MetadataChange[]): Promise<void> {
     return this.#metadata.change(({ quotas }) => decide(quotas));
   }
@@ -186,11 +177,6 @@ export class Quotas {
 /** The name of an owner's bucket in the core, and of its record. */
 export function keyOf({ kind, name }: QuotaOwner): string {
   return entityKey("quota", kind, name);
-}
-
-/** The buckets that count for a user in a namespace. */
-export function bucketsOf({ namespace, user }: { namespace: string; user: string }): string[] {
-  return ownersOf(namespace, user).map(keyOf);
 }
 
 /** Whose quotas count for what a user does in a namespace. */
