@@ -108,6 +108,11 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await visit.button("Show what would move");
     await visit.sees(/2 messages would move/);
     await visit.shoot("redrive");
+    // What was shown is no longer what would move, and Enter only shows.
+    await visit.enter({ "At most": "10" });
+    expect(await page.getByRole("button", { name: "Move them" }).isDisabled()).toBe(true);
+    await page.keyboard.press("Enter");
+    await visit.sees(/2 messages would move/);
     expect(await ready("failed.dead")).toBe(3);
     await visit.button("Move them");
     await visit.sees("2 messages moved");

@@ -47,7 +47,9 @@ function start(): void {
 
 function take(overview: Overview): void {
   const sample = sampleOf(overview);
-  live.set({ isOpen: true, last: overview, series: grow(live.value.series, (name) => sample[name]) });
+  // By the broker's clock: events that a busy browser takes late stand where they belong.
+  const { nowMs } = overview;
+  live.set({ isOpen: true, last: overview, series: grow(live.value.series, (name) => sample[name], nowMs) });
 }
 
 function sampleOf({ rates, stages }: Overview): Readonly<Record<LiveName, number | null>> {

@@ -43,8 +43,9 @@ export function emptySeries<Name extends string>(names: readonly Name[]): Series
 export function grow<Name extends string>(
   { times, values }: Series<Name>,
   sample: (name: Name) => number | null,
+  atMs = Date.now(),
 ): Series<Name> {
   const keep = <T>(list: readonly T[], item: T): T[] => [...list, item].slice(-SAMPLES_MAX);
   const grown = (Object.keys(values) as Name[]).map((name) => [name, keep(values[name], sample(name))]);
-  return { times: keep(times, Date.now() / 1000), values: Object.fromEntries(grown) as Series<Name>["values"] };
+  return { times: keep(times, atMs / 1000), values: Object.fromEntries(grown) as Series<Name>["values"] };
 }

@@ -142,6 +142,7 @@ export interface Rates {
 export interface Overview {
   readonly version: string;
   readonly startedMs: number;
+  readonly nowMs: number;
   readonly threads: number;
   readonly counts: Readonly<
     Record<"topics" | "partitions" | "queues" | "exchanges" | "bindings" | "connections", number>

@@ -50,7 +50,7 @@ export function RedriveDialog({ path, onDone, onClose }: RedriveProps): JSX.Elem
   );
   return (
     <Dialog title="Redrive messages" onClose={onClose} isWide>
-      <Form submit="Show what would move" onSubmit={run} aside={move}>
+      <Form submit="Show what would move" onSubmit={run} aside={move} onEdit={() => setTried(undefined)}>
         <Field label="Only where" hint={'For example: header("x-tenant") == "a" and $.amount > 10'} isWide>
           <input name="where" spellcheck={false} autoComplete="off" />
         </Field>

@@ -159,7 +159,7 @@ function CheckPanel({ subject, latest, onRegistered }: CheckPanelProps): JSX.Ele
       <div class="pad">
         <Asked query={current}>
           {(version) => (
-            <Form submit="Check" onSubmit={run} aside={register}>
+            <Form submit="Check" onSubmit={run} aside={register} onEdit={() => setFaults(undefined)}>
               <Field label="Schema" isWide>
                 <textarea name="schema" rows={12} spellcheck={false} defaultValue={schemaText(version)} />
               </Field>

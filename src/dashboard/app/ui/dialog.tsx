@@ -41,6 +41,8 @@ interface FormProps {
   readonly aside?: ComponentChildren;
   /** A search: narrow fields, and the button behind them. */
   readonly isInline?: boolean;
+  /** Something is typed or chosen. */
+  onEdit?(): void;
 }
 
 /** Fields by their names; an empty one is "". One submission at a time. */
@@ -51,6 +53,7 @@ export function Form({
   children,
   aside,
   isInline = false,
+  onEdit,
 }: FormProps): JSX.Element {
   const [error, setError] = useState<unknown>();
   const [isBusy, setBusy] = useState(false);
@@ -69,14 +72,19 @@ export function Form({
     }
   };
   return (
-    <form class={isInline ? "inline" : ""} onSubmit={(event) => void run(event as unknown as SubmitEvent)}>
+    <form
+      class={isInline ? "inline" : ""}
+      onInput={() => onEdit?.()}
+      onSubmit={(event) => void run(event as unknown as SubmitEvent)}
+    >
       {children}
       <ErrorNote error={error} />
       <footer>
-        {aside}
+        {/* The first of them is the one that Enter presses. */}
         <button type="submit" class={isDangerous ? "danger" : "primary"} disabled={isBusy}>
           {submit}
         </button>
+        {aside}
       </footer>
     </form>
   );
