@@ -5,6 +5,7 @@ import type { Config } from "../config/index.ts";
 import { type MetricsSnapshot, type Stages, STAGES, type StageSummary } from "../metrics/index.ts";
 import { BusiestFigures } from "./busiest.ts";
 
+const SHARED_MS = 250;
 /** Rates are of at least so long. */
 const RATE_MS_MIN = 900;
 /** What is older says nothing about now. */
@@ -36,6 +37,7 @@ export class Overview {
   /** The rates are from `#before` to now; `#last` takes its place once it is old enough. */
   #before: Sample | undefined;
   #last: Sample | undefined;
+  #shared: { readonly atMs: number; readonly look: Promise<MetricsSnapshot> } | undefined;
 
   constructor(options: OverviewOptions) {
     this.#options = options;
@@ -43,8 +45,8 @@ export class Overview {
 
   /** @param busiest how many topics, queues and groups are told; none where it is not given. */
   async read(busiest?: number): Promise<Record<string, unknown>> {
-    const { config, metadata, snapshot, now } = this.#options;
-    const [figures, disk] = await Promise.all([snapshot(), this.#disk()]);
+    const { config, metadata, now } = this.#options;
+    const [figures, disk] = await Promise.all([this.#snapshot(), this.#disk()]);
     const { version, epoch, topics, workers, residentBytes, dirtyBytes, failedPartitions } = figures;
     const totals = totalsOf(figures);
     const sample: Sample = { totals, stages: figures.stages, atMs: performance.now() };
@@ -83,6 +85,15 @@ export class Overview {
       })),
       ...(busiest === undefined ? {} : { busiest: this.#busiest.read(figures, busiest) }),
     };
+  }
+
+  /** All who ask within a moment get one look: it goes over every topic, and many pages may watch. */
+  #snapshot(): Promise<MetricsSnapshot> {
+    const nowMs = performance.now();
+    if (this.#shared === undefined || nowMs - this.#shared.atMs >= SHARED_MS) {
+      this.#shared = { atMs: nowMs, look: this.#options.snapshot() };
+    }
+    return this.#shared.look;
   }
 
   /** Of the file system that holds the log; nothing where it is kept in memory. */
