@@ -85,7 +85,7 @@ export class Authenticator {
       // Somebody who does not exist takes as long to refuse.
       const credential = plainCredential(known) ?? decoyCredential(user, "SCRAM-SHA-256", this.#options.secret);
       const before = (): void => this.#attempts.check(user, peer.address);
-      const isRight = await this.#passwords.isRight(user, password, credential, before);
+      const isRight = await this.#passwords.isRight({ user, password, address: peer.address }, credential, before);
       return this.#passed(user, isRight ? known : undefined, peer);
     });
   }

@@ -1,6 +1,7 @@
 /**
  * Checks passwords without letting anybody make the broker hash all day: one hash at a time on each worker thread, off its
- * loop, with a bounded line of those that wait; and what was right a moment ago is not hashed again.
+ * loop, with a bounded line of those that wait, in which one address has a few places only; and what was right a moment ago
+ * is not hashed again.
  */
 import { createHmac } from "node:crypto";
 import { MillraceError } from "../errors/index.ts";
@@ -10,9 +11,18 @@ import { type Credential, isPassword } from "./scram.ts";
 const WAITING_MAX = 256;
 /** After a wrong password nothing is hashed for so many times as long: guesses get a fifth of a processor at most. */
 const REST_TIMES = 4;
+/** So that a flood from one address leaves places for others. */
+const WAITING_PER_ADDRESS_MAX = 32;
 /** Passwords that were right, as keyed hashes, for HTTP clients that send one with each request. */
 const REMEMBERED_MAX = 1024;
 const REMEMBERED_MS = 5 * 60_000;
+
+/** A password that somebody claims to be a user's. */
+export interface Claim {
+  readonly user: string;
+  readonly password: string;
+  readonly address: string;
+}
 
 export class Passwords {
   readonly #key: Uint8Array;
@@ -20,6 +30,7 @@ export class Passwords {
   /** When each is forgotten. */
   readonly #right = new Map<string, number>();
   #waiting = 0;
+  readonly #waitingOf = new Map<string, number>();
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param key secret of this process. @param nowMs a clock that never goes back. */
@@ -35,13 +46,11 @@ export class Passwords {
    * @param before runs when it is this check's turn, right before the work; it may throw.
    * @throws limit_exceeded when too many wait; what `before` throws.
    */
-  async isRight(user: string, password: string, credential: Credential, before: () => void): Promise<boolean> {
+  async isRight(claim: Claim, credential: Credential, before: () => void): Promise<boolean> {
+    const { user, password, address } = claim;
     const print = this.#print(user, password, credential);
     if (this.#isRemembered(print)) return true;
-    if (this.#waiting >= WAITING_MAX) {
-      throw new MillraceError("limit_exceeded", `${WAITING_MAX} log-ins wait for their turn already`);
-    }
-    this.#waiting += 1;
+    this.#wait(address, 1);
     let restMs = 0;
     const mine = this.#last.then(async () => {
       if (this.#isRemembered(print)) return true;
@@ -57,8 +66,19 @@ export class Passwords {
     try {
       return await mine;
     } finally {
-      this.#waiting -= 1;
+      this.#wait(address, -1);
     }
+  }
+
+  /** Takes a place in the line, or gives it back. @throws limit_exceeded where none is left. */
+  #wait(address: string, step: 1 | -1): void {
+    const ofAddress = this.#waitingOf.get(address) ?? 0;
+    if (step === 1 && (this.#waiting >= WAITING_MAX || ofAddress >= WAITING_PER_ADDRESS_MAX)) {
+      throw new MillraceError("limit_exceeded", "too many log-ins wait for their turn already: try again soon");
+    }
+    this.#waiting += step;
+    if (ofAddress + step === 0) this.#waitingOf.delete(address);
+    else this.#waitingOf.set(address, ofAddress + step);
   }
 
   #print(user: string, password: string, { storedKey }: Credential): string {

@@ -275,7 +275,7 @@ describe("on the wire", () => {
       await until("the broker has refused", () => raw.isClosed, 30_000);
       expect(raw.frames.some(({ op }) => op === Op.OK)).toBe(false);
     });
-    await fc.assert(property, { seed: SEED, numRuns: 60 });
+    await fc.assert(property, { seed: SEED, numRuns: 35 });
     await (await dialPlain(ADMIN)).close();
   }, 120_000);
 });

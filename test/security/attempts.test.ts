@@ -75,6 +75,7 @@ describe("attempts", () => {
 });
 
 describe("passwords", () => {
+  const claim = (password: string, address = "10.0.0.9") => ({ user: "u", password, address });
   const fast = (password: string) => newCredentials(password, "SCRAM-SHA-256", 4096);
 
   test("one that was right is not hashed again, until the credential is another or time has passed", async () => {
@@ -83,12 +84,12 @@ describe("passwords", () => {
     let hashed = 0;
     const before = (): void => void (hashed += 1);
     const [old, other] = [await fast("a"), await fast("b")];
-    expect(await passwords.isRight("u", "a", old, before)).toBe(true);
-    expect(await passwords.isRight("u", "a", old, before)).toBe(true);
+    expect(await passwords.isRight(claim("a"), old, before)).toBe(true);
+    expect(await passwords.isRight(claim("a"), old, before)).toBe(true);
     expect(hashed).toBe(1);
-    expect(await passwords.isRight("u", "a", other, before)).toBe(false);
+    expect(await passwords.isRight(claim("a"), other, before)).toBe(false);
     clock.nowMs = 5 * 60_000;
-    expect(await passwords.isRight("u", "a", old, before)).toBe(true);
+    expect(await passwords.isRight(claim("a"), old, before)).toBe(true);
     expect(hashed).toBe(3);
   });
 
@@ -98,7 +99,7 @@ describe("passwords", () => {
     const credential = await fast("right");
     const guess = async (password: string): Promise<string> => {
       try {
-        const isRight = await passwords.isRight("u", password, credential, () => attempts.check("u", "x"));
+        const isRight = await passwords.isRight(claim(password), credential, () => attempts.check("u", "x"));
         if (!isRight) attempts.failed("u", "x");
         return isRight ? "right" : "wrong";
       } catch {
@@ -110,12 +111,18 @@ describe("passwords", () => {
     expect(guesses.at(-1)).toBe("refused");
   });
 
-  test("only so many wait for their turn", async () => {
+  test("only so many wait for their turn, and of one address fewer, so that others have a place", async () => {
     const passwords = new Passwords(new Uint8Array(32), () => 0);
     const credential = await fast("right");
-    const outcomes = await Promise.allSettled(
-      Array.from({ length: 300 }, (_, index) => passwords.isRight("u", `${index}`, credential, () => undefined)),
-    );
-    expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(300 - 256);
+    const refused = async (count: number, addressOf: (index: number) => string): Promise<number> => {
+      const claims = Array.from({ length: count }, (_, index) => claim(`${index}`, addressOf(index)));
+      const outcomes = claims.map((each) => passwords.isRight(each, credential, () => undefined));
+      return (await Promise.allSettled(outcomes)).filter(({ status }) => status === "rejected").length;
+    };
+    expect(await refused(100, () => "10.0.0.1")).toBe(100 - 32);
+    const flood = refused(100, () => "10.0.0.1");
+    expect(await passwords.isRight(claim("right", "10.0.0.2"), credential, () => undefined)).toBe(true);
+    expect(await flood).toBe(100 - 32);
+    expect(await refused(300, (index) => `10.0.1.${index}`)).toBe(300 - 256);
   });
 });
