@@ -136,6 +136,27 @@ impl State {
         Ok(())
     }
 
+    /// `[handed_since, seen, max]`: see `requests.rs`.
+    ///
+    /// # Errors
+    /// `invalid_argument`.
+    pub fn handed_since(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<()> {
+        let (seen, max) = (reader.uint().map_err(malformed)?, reader.uint().map_err(malformed)?);
+        let next = self.flight.handed.pushed();
+        let handed: Vec<&Handed> = self.flight.handed.since(seen.max(next.saturating_sub(max))).collect();
+        write_array(out, 2);
+        write_uint(out, next);
+        write_array(out, handed.len());
+        for one in handed {
+            write_array(out, 6);
+            for value in [u64::from(one.queue), one.first, u64::from(one.count), u64::from(one.deliveries), one.at_ms] {
+                write_uint(out, value);
+            }
+            write_address(out, one.to);
+        }
+        Ok(())
+    }
+
     fn write_handed(&self, asked: (u32, u64), out: &mut Vec<u8>) {
         let handed = self.flight.handed.iter().filter(|one| holds(one.queue, one.first, one.count, asked));
         let handed: Vec<&Handed> = handed.take(TOLD_MAX).collect();

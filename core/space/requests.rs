@@ -13,6 +13,7 @@
 //!           [stats, id]                      -> {count: uint...}
 //!           [all_stats]                      -> [[id, ready, in flight, delayed, deferred, bytes, consumers, enqueued,
 //!                                               delivered, redelivered, acked, expired, rejected, dropped, dead-lettered]...]
+//!           [handed_since, seen, max]        -> [next, [[queue id, first, count, earlier deliveries, at ms, address]...]]: the newest
 //!           [take, id, connection, subscription, [number...]] -> how many
 //!           [redrive, id, {to?, where?, max?, dryRun?}]       -> {matched, moved}
 //!           [session, id, group]                              -> state|nil
@@ -151,9 +152,16 @@ impl State {
         reader.array().map_err(malformed)?;
         let what = reader.str().map_err(malformed)?;
         let mut out = Vec::new();
-        if what == "all_stats" {
-            self.all_stats(&mut out);
-            return Ok(out);
+        match what {
+            "all_stats" => {
+                self.all_stats(&mut out);
+                return Ok(out);
+            }
+            "handed_since" => {
+                self.handed_since(reader, &mut out)?;
+                return Ok(out);
+            }
+            _ => {}
         }
         if what == "route" {
             self.trace(reader, &mut out)?;

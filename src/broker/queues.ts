@@ -54,6 +54,11 @@ export interface QueueSummary {
 /** As the core names a consumer: worker, connection, its generation, subscription. */
 type ConsumerAddress = readonly [number, number, number, number];
 
+type HandedById = readonly [queueId: number, ...rest: HandedRest];
+/** A run of messages that a consumer was handed; the name is empty where the queue is gone. */
+export type HandedRow = readonly [queue: string, ...rest: HandedRest];
+type HandedRest = [first: number, count: number, earlierDeliveries: number, atMs: number, to: ConsumerAddress];
+
 /** core/space/requests.rs has the answer of `explain`. */
 interface CoreExplained {
   readonly state: string;
@@ -317,6 +322,15 @@ export class Queues {
     const told = this.#ask<CoreExplained>(namespace, ["explain", queue.id, number]);
     const destinations = told.destinations?.map((target) => destinationOf(state, target)) ?? null;
     return { ...told, destinations, journalLogId: spaces.logsOf(namespace)?.journalLogId ?? 0 };
+  }
+
+  /** The newest of what a namespace's consumers were handed since an earlier look, at most `max`; undefined without queues. */
+  handedSince(namespace: string, seen: number, max: number): { seen: number; rows: HandedRow[] } | undefined {
+    const { spaces, state } = this.#definitions;
+    const answer = spaces.request(namespace, ["handed_since", seen, max]) as [number, HandedById[]] | undefined;
+    if (answer === undefined) return undefined;
+    const rows = answer[1].map(([id, ...rest]): HandedRow => [state.routing.queueById(id)?.name ?? "", ...rest]);
+    return { seen: answer[0], rows };
   }
 
   /** What metrics show of all queues. */

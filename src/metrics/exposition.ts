@@ -1,5 +1,5 @@
 /** What `/metrics` shows: a snapshot of plain numbers, turned into Prometheus text by a registry that lives for one scrape. */
-import { Counter, Gauge, type Metric, Registry } from "prom-client";
+import { type Metric, Registry } from "prom-client";
 import type { DelaySummary } from "./delay-meter.ts";
 import { type Latencies, STAGES } from "./latencies.ts";
 import type {
@@ -15,11 +15,26 @@ import type {
 type Labels = Record<string, string>;
 type Row = readonly [labels: Labels, value: number];
 
+/** Writes its metrics one after the other and lets the loop run in between: with thousands of topics the text takes a while. */
+class PacedRegistry extends Registry {
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** The value, when those asked for before have been written. */
+  async whenDue<T>(value: T): Promise<T> {
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    await before;
+    setImmediate(resolve);
+    return value;
+  }
+}
+
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** Prometheus text of a snapshot. */
 export function exposition(snapshot: MetricsSnapshot): Promise<string> {
-  const registry = new Registry();
+  const registry = new PacedRegistry();
   topicMetrics(registry, snapshot.topics);
   queueMetrics(registry, snapshot.queues);
   quotaMetrics(registry, snapshot.quotas);
@@ -41,7 +56,7 @@ function rows(groups: readonly GroupLag[], field: "lag" | "lagMs"): Row[] {
   return groups.map((group) => [{ namespace: group.namespace, group: group.group, topic: group.topic }, group[field]]);
 }
 
-function topicMetrics(registry: Registry, topics: readonly TopicCounters[]): void {
+function topicMetrics(registry: PacedRegistry, topics: readonly TopicCounters[]): void {
   const series = (field: Exclude<keyof TopicCounters, "namespace" | "topic">): Row[] =>
     topics.map((topic) => [{ namespace: topic.namespace, topic: topic.topic }, topic[field]]);
   counter(registry, "messages_in_total", "Messages appended, by topic", series("recordsIn"));
@@ -60,7 +75,7 @@ function topicMetrics(registry: Registry, topics: readonly TopicCounters[]): voi
   gauge(registry, "hot_key_ratio", "Share of the most frequent key among sampled messages", series("hotKeyShare"));
 }
 
-function quotaMetrics(registry: Registry, quotas: readonly QuotaGauge[]): void {
+function quotaMetrics(registry: PacedRegistry, quotas: readonly QuotaGauge[]): void {
   const row = ({ kind, name, resource }: QuotaGauge, value: number): Row => [{ kind, name, resource }, value];
   gauge(
     registry,
@@ -72,7 +87,7 @@ function quotaMetrics(registry: Registry, quotas: readonly QuotaGauge[]): void {
   gauge(registry, "quota_used", "What it has, of what is counted", counted);
 }
 
-function queueMetrics(registry: Registry, queues: readonly QueueCounters[]): void {
+function queueMetrics(registry: PacedRegistry, queues: readonly QueueCounters[]): void {
   const label = ({ namespace, queue }: QueueCounters): Labels => ({ namespace, queue });
   const states = ["ready", "unacked", "delayed", "deferred"] as const;
   gauge(
@@ -116,7 +131,7 @@ const QUEUE_COUNTERS: readonly (readonly [name: string, help: string, field: Que
   ["queue_dead_lettered_total", "Messages handed on to dead-letter exchanges", "deadLettered"],
 ];
 
-function workerMetrics(registry: Registry, { workers, namespaces }: MetricsSnapshot): void {
+function workerMetrics(registry: PacedRegistry, { workers, namespaces }: MetricsSnapshot): void {
   const label = ({ worker }: WorkerGauges): Labels => ({ worker: String(worker) });
   gauge(
     registry,
@@ -157,7 +172,7 @@ function workerMetrics(registry: Registry, { workers, namespaces }: MetricsSnaps
   );
 }
 
-function logMetrics(registry: Registry, snapshot: MetricsSnapshot): void {
+function logMetrics(registry: PacedRegistry, snapshot: MetricsSnapshot): void {
   registerHistogram(registry, "sync_seconds", "Time of a sync of log files", [syncSeries(snapshot)]);
   gauge(registry, "failed_partitions", "Partitions that refuse appends since a sync failed", [
     [{}, snapshot.failedPartitions],
@@ -181,7 +196,7 @@ function logMetrics(registry: Registry, snapshot: MetricsSnapshot): void {
   gauge(registry, "info", "Version of the broker", [[{ version: snapshot.version }, 1]]);
 }
 
-function pressureMetrics(registry: Registry, pressure: PressureGauges): void {
+function pressureMetrics(registry: PacedRegistry, pressure: PressureGauges): void {
   gauge(registry, "pressure_level", "0: enough, 1: publishers are held back, 2: they are refused; by resource", [
     [{ resource: "disk" }, pressure.diskLevel],
     [{ resource: "memory" }, pressure.memoryLevel],
@@ -191,18 +206,17 @@ function pressureMetrics(registry: Registry, pressure: PressureGauges): void {
   gauge(registry, "memory_limit_bytes", "Memory over which publishers are held back", [[{}, pressure.memoryBytesMax]]);
 }
 
-function counter(registry: Registry, name: string, help: string, series: readonly Row[]): void {
-  const metric = new Counter({ name: `millrace_${name}`, help, labelNames: labelNames(series), registers: [registry] });
-  for (const [labels, value] of series) metric.inc(labels, value);
+function counter(registry: PacedRegistry, name: string, help: string, series: readonly Row[]): void {
+  register(registry, "counter", name, help, series);
 }
 
-function gauge(registry: Registry, name: string, help: string, series: readonly Row[]): void {
-  const metric = new Gauge({ name: `millrace_${name}`, help, labelNames: labelNames(series), registers: [registry] });
-  for (const [labels, value] of series) metric.set(labels, value);
+function gauge(registry: PacedRegistry, name: string, help: string, series: readonly Row[]): void {
+  register(registry, "gauge", name, help, series);
 }
 
-function labelNames(series: readonly Row[]): string[] {
-  return Object.keys(series[0]?.[0] ?? {});
+function register(registry: PacedRegistry, type: string, name: string, help: string, series: readonly Row[]): void {
+  const values = series.map(([labels, value]) => ({ labels, value }));
+  write(registry, type, name, help, values);
 }
 
 /** One histogram: how many were below each bound, and all of them. */
@@ -234,7 +248,7 @@ function syncSeries({ syncLatencyMs, syncSumMs }: MetricsSnapshot): Series {
 }
 
 /** The core counts into buckets of its own, so this hands prom-client finished values instead of observations. */
-function registerHistogram(registry: Registry, shortName: string, help: string, series: readonly Series[]): void {
+function registerHistogram(registry: PacedRegistry, shortName: string, help: string, series: readonly Series[]): void {
   const name = `millrace_${shortName}`;
   const values = series.flatMap(({ labels, buckets, count, sumSec }) => [
     ...[...buckets, ["+Inf", count] as const].map(([le, value]) => ({
@@ -245,17 +259,24 @@ function registerHistogram(registry: Registry, shortName: string, help: string, 
     { metricName: `${name}_sum`, labels, value: sumSec },
     { metricName: `${name}_count`, labels, value: count },
   ]);
-  register(registry, { name, help, type: "histogram", values, aggregator: "sum" });
+  write(registry, "histogram", shortName, help, values);
 }
 
 /** Rows with a label `quantile`, which only a summary may have. */
-function registerQuantiles(registry: Registry, shortName: string, help: string, series: readonly Row[]): void {
-  const values = series.map(([labels, value]) => ({ labels, value }));
-  register(registry, { name: `millrace_${shortName}`, help, type: "summary", values, aggregator: "sum" });
+function registerQuantiles(registry: PacedRegistry, name: string, help: string, series: readonly Row[]): void {
+  register(registry, "summary", name, help, series);
 }
 
-/** Values that are finished already, as prom-client's own metrics give them to their registry. */
-function register(registry: Registry, item: { readonly name: string; readonly [field: string]: unknown }): void {
-  const metric = { name: item.name, get: () => Promise.resolve(item), reset: () => undefined };
+/** Values that are finished already: prom-client's own counters look each set of labels up, and there may be thousands. */
+function write(
+  registry: PacedRegistry,
+  type: string,
+  shortName: string,
+  help: string,
+  values: readonly object[],
+): void {
+  const name = `millrace_${shortName}`;
+  const item = { name, help, type, values, aggregator: "sum" };
+  const metric = { name, get: () => registry.whenDue(item), reset: () => undefined };
   registry.registerMetric(metric as unknown as Metric);
 }

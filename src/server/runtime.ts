@@ -213,7 +213,14 @@ export class Runtime {
     mailroom.onNotice(METADATA_NOTICE, () => this.#metadata.catchUp());
     mailroom.onNotice(EVENT_NOTICE, (event: MemberEvent) => this.#hub.onMemberEvent(event));
     this.figures = this.#newFigures();
-    this.#spans = spanSource({ engine, config, logger, tracer: this.#tracer, state: () => this.#metadata.state });
+    this.#spans = spanSource({
+      engine,
+      config,
+      logger,
+      tracer: this.#tracer,
+      queues: this.#queues,
+      state: () => this.#metadata.state,
+    });
     const services = this.#services(monotonicMs);
     this.invoke = invoker(services, HTTP_REQUESTS_MAX);
     this.loop = this.#createLoop(services);

@@ -3,7 +3,7 @@
  * messages: several times a second the newest entries of the flight recorder are looked at, and the records that they name
  * are read from the log, within limits. Only where `otlpUrl` is set.
  */
-import type { Engine, MetadataState } from "../broker/index.ts";
+import type { Engine, MetadataState, Queues } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
 import { type Span, SpanSender, type SpanSenderOptions } from "../metrics/index.ts";
 import { BatchReader, childTrace, type Record as StoredRecord, traceContextOf } from "../protocol/index.ts";
@@ -29,6 +29,14 @@ export interface SpanSourceOptions extends SpanSenderOptions {
   readonly tracer: Tracer;
   /** Undefined for the broker's own logs. */
   readonly destination: (logId: number) => Destination | undefined;
+  readonly queues: Queues;
+  /** Of the namespaces that have queues. */
+  readonly spaces: () => Iterable<JournalOf>;
+}
+
+interface JournalOf {
+  readonly namespace: string;
+  readonly journalLogId: number;
 }
 
 /** Undefined where there is no collector. */
@@ -37,9 +45,10 @@ export function spanSource(parts: {
   config: Config;
   logger: Logger;
   tracer: Tracer;
+  queues: Queues;
   state: () => MetadataState;
 }): SpanSource | undefined {
-  const { engine, config, logger, tracer, state } = parts;
+  const { engine, config, logger, tracer, queues, state } = parts;
   if (config.otlpUrl === "") return undefined;
   const destination = (logId: number): Destination | undefined => {
     for (const topic of state().topics()) if (topic.id === logId) return topic;
@@ -48,7 +57,8 @@ export function spanSource(parts: {
     return undefined;
   };
   const resource = { "service.name": "millrace", "millrace.worker": engine.worker };
-  return new SpanSource({ engine, tracer, logger, url: config.otlpUrl, resource, destination });
+  const spaces = (): Iterable<JournalOf> => state().routing.spaces();
+  return new SpanSource({ engine, tracer, logger, queues, spaces, url: config.otlpUrl, resource, destination });
 }
 
 interface Place {
@@ -64,6 +74,8 @@ export class SpanSource {
   readonly #timer: Timer;
   /** By log, partition and offset: the span of the arrival, and when it ended. */
   readonly #arrivals = new Map<string, { spanId: string; endMs: number }>();
+  /** By namespace. */
+  readonly #handedSeen = new Map<string, number>();
   #arrivalsSeen = 0;
   #sentSeen = 0;
   #bytesLeft = 0;
@@ -101,6 +113,21 @@ export class SpanSource {
     for (const { logId, partition, firstOffset, nextOffset, ...sent } of noted.sent) {
       const place = { logId, partition, from: firstOffset, until: nextOffset };
       this.#each(place, (record, destination) => this.#delivered(record, place, destination, sent));
+    }
+    for (const space of this.#options.spaces()) this.#queues(space);
+  }
+
+  /** Deliveries of queues are noted by their namespace; here those of this worker's connections count. */
+  #queues({ namespace, journalLogId }: JournalOf): void {
+    const { engine, queues } = this.#options;
+    const handed = queues.handedSince(namespace, this.#handedSeen.get(namespace) ?? 0, ENTRIES_PER_ROUND);
+    if (handed === undefined) return;
+    this.#handedSeen.set(namespace, handed.seen);
+    for (const [queue, first, count, , atMs, [worker, connection, generation]] of handed.rows) {
+      if (worker !== engine.worker) continue;
+      const place = { logId: journalLogId, partition: 0, from: first, until: first + count };
+      const destination = { namespace, name: queue };
+      this.#each(place, (record) => this.#delivered(record, place, destination, { connection, generation, atMs }));
     }
   }
 
