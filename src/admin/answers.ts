@@ -1,13 +1,19 @@
 /** Errors as HTTP carries them: {"error": {"code", "name", "message", "action", "retryable"}}. */
 import { type ErrorDetails, ERRORS, type ErrorName, MillraceError } from "../errors/index.ts";
 
+/** What no answer with data is: a page, or something to keep. */
+export const SAFE_HEADERS: Readonly<Record<string, string>> = {
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+};
+
 /** An error of the catalogue. */
 export function errorResponse(error: MillraceError): Response {
   const { code, codeName, action, retryable, httpStatus, details } = error;
   const message = codeName === "internal" ? ERRORS.internal.message : error.message;
   return Response.json(
     { error: { code, name: codeName satisfies ErrorName, message, action, retryable } },
-    { status: httpStatus, headers: headersOf(details) },
+    { status: httpStatus, headers: { ...SAFE_HEADERS, ...headersOf(details) } },
   );
 }
 
@@ -22,5 +28,6 @@ export function headersOf(details: ErrorDetails | undefined): Record<string, str
 
 /** What HTTP itself has a status for and the catalogue has no name. */
 export function plainError(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Response {
-  return Response.json({ error: { code: status, name: "http", message } }, { status, headers });
+  const body = { error: { code: status, name: "http", message } };
+  return Response.json(body, { status, headers: { ...SAFE_HEADERS, ...headers } });
 }

@@ -55,6 +55,7 @@ test("names that climb out of a path, or bring headers of their own, are refused
     text.includes("}"),
   );
   expect(climbed).toStartWith("HTTP/1.1 404");
+  expect(climbed.toLowerCase()).toContain("x-content-type-options: nosniff");
   const made = await api.ask("PUT", "/topics/default/a%3Ab", {});
   expect(made.headers.get("location")).toBe("/api/v1/topics/default/a%3Ab");
 });

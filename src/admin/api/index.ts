@@ -5,7 +5,7 @@
 import { isMillraceError, MillraceError, toMillraceError } from "../../errors/index.ts";
 import type { Principal } from "../../security/index.ts";
 import type { Logger } from "../../stdx/index.ts";
-import { errorResponse, plainError } from "../answers.ts";
+import { errorResponse, plainError, SAFE_HEADERS } from "../answers.ts";
 import { HttpFault } from "../http-fault.ts";
 import type { Phase } from "../phase.ts";
 import { namedWords, Router, wordsOf } from "../router.ts";
@@ -34,12 +34,6 @@ export type ApiHandler = (request: Request, remote: string) => Promise<Response>
 
 export const API_PATH = "/api/v1";
 const NAMESPACE_DEFAULT = "default";
-/** What no answer here is: a page, or something to keep. */
-const HEADERS: Readonly<Record<string, string>> = {
-  "content-type": "application/json",
-  "cache-control": "no-store",
-  "x-content-type-options": "nosniff",
-};
 
 export function apiHandler(options: ApiOptions): ApiHandler {
   const router = new Router<Route>(routes(options.version));
@@ -109,7 +103,7 @@ function responseOf(route: Route, result: unknown): Response {
   }
   return new Response(JSON.stringify(body, plainJson), {
     status: status ?? route.status ?? 200,
-    headers: { ...HEADERS, ...headers },
+    headers: { "content-type": "application/json", ...SAFE_HEADERS, ...headers },
   });
 }
 
