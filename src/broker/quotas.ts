@@ -53,6 +53,8 @@ export interface QuotaEvent {
 
 export const BURST_MS_DEFAULT = 1000;
 const KEY = /^quota (namespace|user) (\S+)$/;
+const NOT_IN_KEYS = /[\s%]/gu;
+const USER_LENGTH_MAX = 256;
 export const QUOTA_LIMITS = [
   "messagesPerSec",
   "bytesPerSec",
@@ -82,7 +84,7 @@ export class QuotaState {
   apply({ key, value }: StoredRecord): QuotaEvent[] | undefined {
     const [, kind, name] = KEY.exec(key) ?? [];
     if (kind === undefined || name === undefined) return undefined;
-    const owner = { kind: kind as QuotaKind, name };
+    const owner = { kind: kind as QuotaKind, name: decodeURIComponent(name) };
     if (value === null) {
       if (!this.#quotas.delete(key)) return [];
       return [{ type: "quota_changed", owner, quota: undefined }];
@@ -99,12 +101,12 @@ export class QuotaState {
 export class Quotas {
   readonly #engine: Engine;
   readonly #metadata: MetadataLog;
-  readonly #quotasMax: number;
+  readonly #limits: { readonly quotasMax: number };
 
   constructor(engine: Engine, metadata: MetadataLog, limits: { readonly quotasMax: number }) {
     this.#engine = engine;
     this.#metadata = metadata;
-    this.#quotasMax = limits.quotasMax;
+    this.#limits = limits;
   }
 
   /** Every quota, by kind and name, with what is used of it. */
@@ -130,11 +132,12 @@ export class Quotas {
    * @throws invalid_argument, limit_exceeded.
    */
   async put(quota: Quota): Promise<void> {
-    const fault = nameFault(quota.name);
+    const fault = ownerFault(quota);
     if (fault !== undefined) throw new MillraceError("invalid_argument", `name: ${fault}`);
+    const { quotasMax } = this.#limits;
     await this.#change((state) => {
-      if (state.find(quota) === undefined && state.size >= this.#quotasMax) {
-        throw new MillraceError("limit_exceeded", `the broker has its ${this.#quotasMax} quotas (quotasMax)`, {
+      if (state.find(quota) === undefined && state.size >= quotasMax) {
+        throw new MillraceError("limit_exceeded", `the broker has its ${quotasMax} quotas (quotasMax)`, {
           details: { limit: "quotasMax" },
         });
       }
@@ -176,7 +179,15 @@ export class Quotas {
 
 /** The name of an owner's bucket in the core, and of its record. */
 export function keyOf({ kind, name }: QuotaOwner): string {
-  return entityKey("quota", kind, name);
+  return entityKey("quota", kind, name.replace(NOT_IN_KEYS, encodeURIComponent));
+}
+
+/** Users have names of all kinds (an e-mail address, the subject of a token), namespaces those of this broker. */
+function ownerFault({ kind, name }: QuotaOwner): string | undefined {
+  if (kind === "namespace") return nameFault(name);
+  return name === "" || name.length > USER_LENGTH_MAX
+    ? `a user's name has 1 to ${USER_LENGTH_MAX} characters`
+    : undefined;
 }
 
 /** Whose quotas count for what a user does in a namespace. */

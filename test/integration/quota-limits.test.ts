@@ -92,6 +92,16 @@ test("a user's quota counts what the user created, in whatever namespace", async
   await client.topics.create("t");
 });
 
+test("a user has a quota under any name that a token or a certificate may give", async () => {
+  for (const name of ["maria@example.org", "CN=Maria M. 100%"]) {
+    const quota = { kind: "user", name, connectionsMax: 3 } as const;
+    await free.quotas.put(quota);
+    expect(await free.quotas.list()).toContainEqual(expect.objectContaining(quota));
+    expect(await free.quotas.delete(quota)).toBe(true);
+    expect(await free.quotas.delete(quota)).toBe(false);
+  }
+});
+
 test("past a quota of storage publishes are refused, reads and acks go on, and room lets them go on", async () => {
   const namespace = "little-room";
   const MIB = 1024 * 1024;
