@@ -138,6 +138,21 @@ export class WorkerLoop implements ConnectionHost {
       this.#turn();
   }
 
+  /** Ends connections for which more bytes wait than this: memory is low, and they hold what others need. */
+  shed(unsentBytesMax: number): void {
+    for (const connection of [...this.connections()]) {
+      const { unsentBytes } = connection;
+      if (unsentBytes <= unsentBytesMax) continue;
+      this.fail(
+        connection,
+        "slow_consumer",
+        `memory is low, and ${unsentBytes} bytes wait for a peer that does not read`,
+      );
+      // Its last bytes would wait as well.
+      connection.terminate();
+    }
+  }
+
   /** Ends turns for good, and who is still sending last bytes: the engine, whose maps they may lie in, is closed next. */
   stop(): void {
     this.#stopped = true;

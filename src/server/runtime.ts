@@ -70,7 +70,7 @@ import { VERSION } from "./version.ts";
 import { type Logins, openLogins } from "./logins.ts";
 import { openListeners, type TcpListeners } from "./tcp-listeners.ts";
 import { hostTransforms, type TransformHosting } from "./transforms.ts";
-import { type Pressure, Watermarks } from "./watermarks.ts";
+import { type Pressure, watch, type Watermarks } from "./watermarks.ts";
 import { within } from "./within.ts";
 
 export interface RuntimeOptions {
@@ -237,8 +237,8 @@ export class Runtime {
         void this.#queueLife.sweep(engine.now());
       };
       this.#sweepers.push(setInterval(look, EXPIRY_SWEEP_MS));
-      this.#watermarks = new Watermarks(engine, config, logger);
     }
+    this.#watermarks = watch({ engine, config, logger, mailroom, loop: this.loop });
   }
 
   #newFigures(): Figures {

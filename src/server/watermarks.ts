@@ -6,7 +6,8 @@ import { readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { totalmem } from "node:os";
 import type { Config } from "../config/index.ts";
-import { type Engine, PRESSURE_HOLD, PRESSURE_NONE, PRESSURE_REFUSE } from "../broker/index.ts";
+import { type Engine, type Mailroom, PRESSURE_HOLD, PRESSURE_NONE, PRESSURE_REFUSE } from "../broker/index.ts";
+import type { WorkerLoop } from "../net/index.ts";
 import type { Logger } from "../stdx/index.ts";
 
 /** At which share of what it may be a use changes its level: up, and with a distance down again. */
@@ -28,6 +29,9 @@ const LOOK_MS = 100;
 const LOOK_CLOSELY_MS = 20;
 const CLOSE_USE = 0.5;
 const COLLECT_MS = 5_000;
+const SHED_NOTICE = "memory.low";
+/** Turns' worth of bytes that may wait for a connection while memory is low. */
+const SHED_TURNS = 2;
 const MEMORY_SHARE = 0.6;
 const KIB = 1024;
 
@@ -69,6 +73,7 @@ export interface Pressure {
 export class Watermarks {
   readonly #engine: Engine;
   readonly #logger: Logger;
+  readonly #shed: () => void;
   /** Looked at each time: it may be changed while the broker runs. */
   readonly #config: Config;
   /** Undefined where nothing is kept on a disk. */
@@ -79,8 +84,10 @@ export class Watermarks {
   #isNear = false;
   #collectedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(engine: Engine, config: Config, logger: Logger) {
+  /** @param shed has every worker let go of what slow readers hold. */
+  constructor(engine: Engine, config: Config, logger: Logger, shed: () => void) {
     this.#engine = engine;
+    this.#shed = shed;
     this.#logger = logger;
     this.#config = config;
     this.#dataDir = config.storage === "disk" ? config.dataDir : undefined;
@@ -142,11 +149,12 @@ export class Watermarks {
     if (memoryLevel > PRESSURE_NONE) this.#collect();
   }
 
-  /** What the collector has not taken yet is no reason to hold anybody back for long. */
+  /** What slow readers hold, and what the collector has not taken yet, is no reason to hold anybody back for long. */
   #collect(): void {
     const nowMs = performance.now();
     if (nowMs - this.#collectedMs < COLLECT_MS) return;
     this.#collectedMs = nowMs;
+    this.#shed();
     Bun.gc(true);
   }
 
@@ -155,4 +163,23 @@ export class Watermarks {
     if (level > before) this.#logger.warn(text, fields);
     else this.#logger.info(text, fields);
   }
+}
+
+interface Watched {
+  readonly engine: Engine;
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly mailroom: Mailroom;
+  readonly loop: WorkerLoop;
+}
+
+/** The first worker looks, and all let go of what slow readers hold. */
+export function watch({ engine, config, logger, mailroom, loop }: Watched): Watermarks | undefined {
+  const shed = (): void => loop.shed(SHED_TURNS * config.writeBytesPerTurn);
+  mailroom.onNotice(SHED_NOTICE, shed);
+  if (engine.worker > 0) return undefined;
+  return new Watermarks(engine, config, logger, () => {
+    shed();
+    mailroom.notifyOthers(SHED_NOTICE, null);
+  });
 }

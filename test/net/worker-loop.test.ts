@@ -31,11 +31,13 @@ class FullTransport implements Transport {
 
 class FakeEngine implements DataPlane {
   readonly arena = new Uint8Array(8);
+  opened = 0;
   turns = 0;
   flags = 0;
 
   connectionOpen(): number {
-    return 0;
+    this.opened += 1;
+    return this.opened - 1;
   }
 
   connectionClose(): void {}
@@ -107,6 +109,18 @@ test("much input is followed by a turn at once, little waits for the loop, and n
   engine.flags = 0;
   loop.received(connection, new Uint8Array(1024 * 1024));
   expect(engine.turns).toBe(3);
+  loop.stop();
+});
+
+test("while memory is low those for whom much waits are ended, and nobody else", () => {
+  const loop = loopOver(new FakeEngine());
+  const [patient, slow] = [new FullTransport(), new FullTransport()];
+  loop.attach(patient)?.send(new Uint8Array(200));
+  loop.shed(200);
+  expect(patient.state).toBe("open");
+  loop.attach(slow)?.send(new Uint8Array(201));
+  loop.shed(200);
+  expect([patient.state, slow.state]).toEqual(["open", "terminated"]);
   loop.stop();
 });
 
