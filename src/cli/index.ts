@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import manifest from "../../package.json" with { type: "json" };
 import { type Runtime } from "./command.ts";
 import { addConfigCommand } from "./config.ts";
+import { addConnectionCommands } from "./connection.ts";
 import { addConsumeCommand } from "./consume.ts";
 import { Context, type GlobalOptions } from "./context.ts";
 import { addDoctorCommand } from "./doctor.ts";
@@ -138,6 +139,7 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addQueueCommands(program, runtime);
   addPublishCommands(program, runtime);
   addTransactionCommands(program, runtime);
+  addConnectionCommands(program, runtime);
   addSchemaCommands(program, runtime);
   addTransformCommands(program, runtime);
   addScheduleCommands(program, runtime);

@@ -26,6 +26,7 @@ import { backoffMs, sleep, withSignal } from "./timing.ts";
 import { Namespaces } from "./namespaces.ts";
 import type { Explained, ExplainedLoad, ExplainRequest } from "./explain.ts";
 import { type Overview, overview, type OverviewOptions } from "./overview.ts";
+import { Connections } from "./connections.ts";
 import { Quotas } from "./quotas.ts";
 import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
@@ -68,6 +69,7 @@ export class Client implements SessionHost, AsyncDisposable {
   readonly topics: Topics;
   readonly namespaces: Namespaces;
   /** What namespaces and users may have. */
+  readonly connections: Connections;
   readonly quotas: Quotas;
   /** Messages that the broker publishes again and again. */
   readonly schedules: Schedules;
@@ -104,6 +106,7 @@ export class Client implements SessionHost, AsyncDisposable {
     this.traceContext = options.traceContext;
     this.topics = new Topics(this);
     this.namespaces = new Namespaces(this);
+    this.connections = new Connections(this);
     this.quotas = new Quotas(this);
     this.schedules = new Schedules(this);
     this.groups = new Groups(this);

@@ -125,5 +125,6 @@ export {
   type TraceParent,
 } from "../protocol/index.ts";
 export type { Busiest, BusyQueue, BusyTopic, Overview, OverviewOptions, StageLatency } from "./overview.ts";
+export { type ConnectionFilter, type ConnectionInfo, Connections } from "./connections.ts";
 export { type Quota, type QuotaOwner, type QuotaRequest, Quotas } from "./quotas.ts";
 export { type Schedule, type ScheduleRequest, Schedules } from "./schedules.ts";

@@ -63,6 +63,8 @@ const COMMANDS: Readonly<Record<string, string | undefined>> = {
   "namespace create": "PUT /namespaces/{name}",
   "namespace list": "GET /namespaces",
   "namespace delete": "DELETE /namespaces/{name}",
+  "connection list": "GET /connections",
+  "connection close": "DELETE /connections/{id}",
   "quota set": "PUT /quotas/{kind}/{name}",
   "quota list": "GET /quotas",
   "quota delete": "DELETE /quotas/{kind}/{name}",

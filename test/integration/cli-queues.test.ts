@@ -152,6 +152,23 @@ test("a request prints its answer, or says at once that nobody is there", async 
   expect(await refused(1, "request", "nobody", "-m", "?")).toContain("no_responder");
 });
 
+test("connections are listed, and one is closed with a reason that its client hears", async () => {
+  const other = await connect(`millrace://127.0.0.1:${broker.port}`, {
+    clientName: "to-be-closed",
+    reconnect: { enabled: false },
+  });
+  const rows = JSON.parse(await ok("connection", "list", "--json")) as { id: string; client: string }[];
+  const id = rows.find(({ client: name }) => name === "to-be-closed")?.id ?? "";
+  expect(await ok("connection", "list", "--of", "nowhere")).not.toContain("to-be-closed");
+  const heard = new Promise<string>((resolve) => {
+    other.onStateChange = (_, error) => resolve(String(error));
+  });
+  expect(await ok("connection", "close", id, "--reason", "out of the way")).toBe(`closed ${id}\n`);
+  expect(await heard).toContain("out of the way");
+  expect(await refused(4, "connection", "close", id)).toContain(`there is no connection "${id}"`);
+  await other.close();
+});
+
 test("every command has help with examples", async () => {
   const commands = [
     ...["create", "list", "describe", "delete"].map((word) => ["exchange", word]),
@@ -160,6 +177,7 @@ test("every command has help with examples", async () => {
       "queue",
       word,
     ]),
+    ...["list", "close"].map((word) => ["connection", word]),
     ["publish"],
     ["request"],
   ];
