@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Browser } from "playwright-core";
 import { connect } from "../../src/client/index.ts";
 import { until } from "../until.ts";
-import { CHROMIUM, launch, Visit } from "./dashboard-kit.ts";
+import { CHROMIUM, launch, START_MS, Visit } from "./dashboard-kit.ts";
 import { Busy } from "./dashboard-load.ts";
 
 /** What can be done by the dashboard, in Chromium, and what the broker has to say about it. */
@@ -14,7 +14,7 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
 
   beforeAll(async () => {
     [busy, browser] = await Promise.all([Busy.start(), launch()]);
-  });
+  }, START_MS);
 
   afterAll(async () => {
     await browser?.close();

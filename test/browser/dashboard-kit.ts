@@ -11,13 +11,16 @@ const SHOTS = process.env["MILLRACE_TEST_SCREENSHOTS"];
 
 /** Generous, because the machine may be busy with other tests. */
 const WAIT_MS = 60_000;
+/** For brokers and Chromium to start. */
+export const START_MS = 120_000;
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"];
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 780 };
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM ?? "chromium", args: FLAGS });
+  const name = CHROMIUM ?? "chromium";
+  return chromium.launch({ executablePath: Bun.which(name) ?? name, args: FLAGS });
 }
 
 /** A window of the dashboard that notes what must not happen in it. */

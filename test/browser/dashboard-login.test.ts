@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { Broker } from "../../src/server/index.ts";
 import { temporaryFolder } from "../integration/harness.ts";
-import { axeFaults, CHROMIUM, launch, Visit } from "./dashboard-kit.ts";
+import { axeFaults, CHROMIUM, launch, START_MS, Visit } from "./dashboard-kit.ts";
 
 /** The dashboard of a broker where everybody has to log in. */
 
@@ -20,7 +20,7 @@ describe.skipIf(CHROMIUM === undefined)("a dashboard with log-in", () => {
     await Bun.write(adminPasswordFile, PASSWORD);
     const settings = { port: 0, httpPort: 0, registryPort: 0, storage: "memory", authentication: "required" } as const;
     [broker, browser] = await Promise.all([Broker.start({ ...settings, adminPasswordFile }), launch()]);
-  });
+  }, START_MS);
 
   afterAll(async () => {
     await browser?.close();
@@ -42,6 +42,7 @@ describe.skipIf(CHROMIUM === undefined)("a dashboard with log-in", () => {
     await visit.button("Log in");
     await visit.heading("Topics");
     await visit.sees("admin");
+    await page.locator(".state", { hasText: "Live" }).waitFor();
 
     // A change carries the session's CSRF value; without it the broker refuses.
     await visit.button("New topic");

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Browser } from "playwright-core";
 import { type Client, connect } from "../../src/client/index.ts";
 import { Broker } from "../../src/server/index.ts";
-import { CHROMIUM, launch, Visit } from "./dashboard-kit.ts";
+import { CHROMIUM, launch, START_MS, Visit } from "./dashboard-kit.ts";
 
 /** Lists with a thousand rows. */
 
@@ -25,7 +25,7 @@ describe.skipIf(CHROMIUM === undefined)(`with ${COUNT} topics and ${COUNT} queue
     // One kind after the other: so many requests may be under way at once.
     await Promise.all(names.map((name) => client.topics.create(name)));
     await Promise.all(names.map((name) => client.queue(name).declare()));
-  }, 120_000);
+  }, START_MS);
 
   afterAll(async () => {
     await client?.close();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Browser } from "playwright-core";
-import { axeFaults, CHROMIUM, launch, overhang, PHONE, Visit } from "./dashboard-kit.ts";
+import { axeFaults, CHROMIUM, launch, overhang, PHONE, START_MS, Visit } from "./dashboard-kit.ts";
 import { Busy } from "./dashboard-load.ts";
 
 /** Every page of the dashboard, in Chromium, against a broker that is at work. */
@@ -37,7 +37,7 @@ describe.skipIf(CHROMIUM === undefined)("every page of the dashboard", () => {
   beforeAll(async () => {
     [busy, browser] = await Promise.all([Busy.start(), launch()]);
     visit = await Visit.open(browser, busy.broker.httpPort);
-  });
+  }, START_MS);
 
   afterAll(async () => {
     await browser?.close();

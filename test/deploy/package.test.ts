@@ -141,6 +141,11 @@ test("what the unit runs serves as the broker's user, tells systemd, and keeps i
     await until("it is ready", () => listener.states.some((state) => state.startsWith("READY=1")), PATIENCE_MS);
     expect(statSync(data).uid).toBe(uid);
     expect(readdirSync(runtime).filter((name) => name.endsWith(".node"))).toHaveLength(1);
+    // The dashboard is in the binary: its sources are nowhere.
+    const [, httpPort] = /HTTP (\d+)/.exec(listener.states.join("\n")) ?? [];
+    const page = await (await fetch(`http://127.0.0.1:${httpPort}/`)).text();
+    const [script = "/"] = /\/assets\/main-\w+\.js/.exec(page) ?? [];
+    expect((await fetch(`http://127.0.0.1:${httpPort}${script}`)).headers.get("content-type")).toContain("javascript");
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
     await until("it has told of its stop", () => listener.states.some((state) => state.startsWith("STOPPING=1")));

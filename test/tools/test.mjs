@@ -76,7 +76,8 @@ const PARTS = {
   integration: async () => integrationPart("1"),
   "integration-2": async () => integrationPart("2"),
   crash: async () => bunPart(testFiles("crash")),
-  browser: async () => bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }),
+  browser: async () =>
+    bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }, TEST_MS_MAX, isLong ? 1 : 2),
   deploy: async () => {
     await installSystemd();
     return bunPart(testFiles("deploy"), { MILLRACE_TEST_PROMETHEUS: await installPrometheus() });

@@ -19,30 +19,46 @@ export const live = new Store<Live>({ isOpen: false, last: undefined, series: em
 
 const RETRY_MS = 2000;
 
+/** Nobody gets figures before logging in, and a page that nobody sees keeps no connection: browsers have six for a host. */
+function isWanted(): boolean {
+  return whoami.value !== null && !isLoginNeeded.value && document.visibilityState === "visible";
+}
+
+/** Listens as long as figures are wanted, and again when they are once more. */
 function listen(): void {
+  if (!isWanted()) return onceItChanges(listen);
   const source = new EventSource(apiPath(["events"], { topics: "overview" }));
+  let isOver = false;
+  const again = (): void => {
+    if (isOver) return;
+    isOver = true;
+    source.close();
+    listen();
+  };
   source.addEventListener("overview", ({ data }: MessageEvent<string>) => take(JSON.parse(data) as Overview));
   source.addEventListener("error", () => {
     live.set({ ...live.value, isOpen: false });
     // The browser tries again by itself, except where the answer was no stream.
-    if (source.readyState === EventSource.CLOSED) setTimeout(start, RETRY_MS);
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, RETRY_MS);
   });
-  const stop = isLoginNeeded.watch((isNeeded) => {
-    if (!isNeeded) return;
-    source.close();
-    stop();
-    start();
-  });
+  const check = (): void => {
+    if (isOver) return;
+    if (isWanted()) onceItChanges(check);
+    else again();
+  };
+  onceItChanges(check);
 }
 
-/** Waits until somebody is known to be there: who has to log in first gets no figures. */
-function start(): void {
-  if (whoami.value !== null) return listen();
-  const stop = whoami.watch((who) => {
-    if (who === null) return;
-    stop();
-    listen();
-  });
+/** Calls back at the next change of anything that `isWanted` looks at. */
+function onceItChanges(run: () => void): void {
+  const abort = new AbortController();
+  const changed = (): void => {
+    abort.abort();
+    run();
+  };
+  const stops = [whoami.watch(changed), isLoginNeeded.watch(changed)];
+  document.addEventListener("visibilitychange", changed, { signal: abort.signal });
+  abort.signal.addEventListener("abort", () => stops.forEach((stop) => stop()));
 }
 
 function take(overview: Overview): void {
@@ -69,4 +85,4 @@ function sampleOf({ rates, stages }: Overview): Readonly<Record<LiveName, number
   };
 }
 
-start();
+listen();

@@ -15,7 +15,8 @@ export class Store<T> {
 
   set(value: T): void {
     this.#value = value;
-    for (const watcher of this.#watchers) watcher(value);
+    // A watcher may watch again while it is told.
+    for (const watcher of [...this.#watchers]) watcher(value);
   }
 
   /** @returns what ends the watching. */

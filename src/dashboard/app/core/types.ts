@@ -187,16 +187,16 @@ export interface Connection {
 export interface User {
   readonly name: string;
   readonly roles: readonly string[];
-  readonly enabled: boolean;
+  readonly isEnabled: boolean;
   /** How the user may log in by password. */
-  readonly mechanisms?: readonly string[];
-  readonly createdMs?: number;
+  readonly mechanisms: readonly string[];
+  readonly createdMs: number;
 }
 
 export interface Role {
   readonly name: string;
   readonly description: string;
-  readonly builtIn: boolean;
+  readonly isBuiltIn: boolean;
 }
 
 export type Right = "configure" | "write" | "read" | "admin";

@@ -147,13 +147,13 @@ function RuleDialog({ onDone, onClose }: { onDone(): void; onClose(): void }): J
         </Field>
         <Field label="Whose name">
           <select name="match">
+            <option value="pattern">fits the pattern</option>
             <option value="literal">is</option>
             <option value="prefix">begins with</option>
-            <option value="pattern">fits the pattern</option>
           </select>
         </Field>
         <Field label="Name" hint="In patterns * is one word, # any number.">
-          <input name="name" autoComplete="off" spellcheck={false} />
+          <input name="name" defaultValue="#" autoComplete="off" spellcheck={false} />
         </Field>
         <Field label="In the namespace" hint="A pattern; # is all.">
           <input name="space" defaultValue="default" required autoComplete="off" spellcheck={false} />

@@ -75,7 +75,7 @@ function columnsOf(drop: (role: Role) => void): readonly Column<Role>[] {
       title: "Act",
       // Those that are built in cannot be changed.
       cell: (role) =>
-        !role.builtIn && (
+        !role.isBuiltIn && (
           <button type="button" aria-label={`Delete ${role.name}`} onClick={() => drop(role)}>
             Delete
           </button>

@@ -10,7 +10,7 @@ import { KINDS, RIGHTS } from "./access-permissions.tsx";
 interface Verdict {
   readonly allowed: boolean;
   /** What decided: a rule, or a role that is built in. */
-  readonly rule?: string | { readonly id: string } | null;
+  readonly rule: string | null;
 }
 
 /** Asks the broker's own decision, by all rules and roles as they are. */
@@ -18,7 +18,7 @@ export function TestTab(): JSX.Element {
   const space = useStore(namespace);
   const [verdict, setVerdict] = useState<Verdict>();
   const ask = async ({ principal, operation, kind, name, at }: Fields): Promise<void> => {
-    const resource = { kind, namespace: at, name };
+    const resource = { kind, ...(at && { namespace: at }), ...(name && { name }) };
     setVerdict(await post<Verdict>(apiPath(["permissions", "test"]), { principal, operation, resource }));
   };
   return (
@@ -56,11 +56,10 @@ export function TestTab(): JSX.Element {
 }
 
 function VerdictNote({ verdict: { allowed, rule } }: { verdict: Verdict }): JSX.Element {
-  const by = typeof rule === "string" ? rule : rule?.id;
   return (
     <p class={`note ${allowed ? "good" : "bad"}`} role="status">
       {allowed ? "Yes" : "No"}
-      {by === undefined ? ": nothing allows it." : `, by ${by}.`}
+      {rule === null ? ": nothing allows it." : `, by ${rule}.`}
     </p>
   );
 }

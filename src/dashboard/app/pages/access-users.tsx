@@ -63,7 +63,7 @@ function columnsOf(edit: (user: User) => void, drop: (user: User) => void): read
     { title: "Roles", cell: ({ roles }) => roles.map((role) => <Badge key={role}>{role}</Badge>) },
     {
       title: "State",
-      cell: ({ enabled }) => <Badge tone={enabled ? "good" : "warn"}>{enabled ? "may log in" : "locked"}</Badge>,
+      cell: ({ isEnabled }) => <Badge tone={isEnabled ? "good" : "warn"}>{isEnabled ? "may log in" : "locked"}</Badge>,
       isWide: true,
       width: "120px",
     },
@@ -92,10 +92,10 @@ interface UserDialogProps {
 }
 
 function UserDialog({ user, onDone, onClose }: UserDialogProps): JSX.Element {
-  const save = async ({ name = user?.name ?? "", password, roles = "", enabled }: Fields): Promise<void> => {
+  const save = async ({ name = user?.name ?? "", password, roles = "", isEnabled }: Fields): Promise<void> => {
     await put(apiPath(["users", name]), {
       roles: roles.split(/[\s,]+/).filter(Boolean),
-      enabled: enabled === "on",
+      isEnabled: isEnabled === "on",
       ...(password && { password }),
     });
     say(`${name} is saved`);
@@ -121,7 +121,7 @@ function UserDialog({ user, onDone, onClose }: UserDialogProps): JSX.Element {
           <input name="roles" defaultValue={user?.roles.join(" ")} autoComplete="off" spellcheck={false} />
         </Field>
         <label class="check full">
-          <input type="checkbox" name="enabled" defaultChecked={user?.enabled ?? true} /> May log in
+          <input type="checkbox" name="isEnabled" defaultChecked={user?.isEnabled ?? true} /> May log in
         </label>
       </Form>
     </Dialog>
