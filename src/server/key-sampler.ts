@@ -62,10 +62,19 @@ export class KeySampler {
     const waiting = [...this.#topics()].sort((a, b) => (order.get(a.id) ?? -1) - (order.get(b.id) ?? -1));
     const living = new Set(waiting.map(({ id }) => id));
     for (const id of this.#watched.keys()) if (!living.has(id)) this.#watched.delete(id);
-    for (const topic of waiting.slice(0, TOPICS_PER_ROUND)) this.#look(topic);
+    for (const topic of waiting.slice(0, TOPICS_PER_ROUND)) this.#lookIfThere(topic);
     for (const id of this.#watched.keys()) {
       if (this.#watched.size <= TOPICS_MAX) return;
       this.#watched.delete(id);
+    }
+  }
+
+  #lookIfThere(topic: Topic): void {
+    try {
+      this.#look(topic);
+    } catch {
+      // Its log may be gone, retention may have taken what was to be read, or this runtime cannot read the compression: the
+      // next round looks again.
     }
   }
 
@@ -82,11 +91,7 @@ export class KeySampler {
     for (let read = 0; read < READS; read += 1) {
       const partition = drawn(fresh);
       if (partition === undefined) return;
-      try {
-        this.#sample(topic.id, partition, fresh[partition] ?? 0, watched.keys);
-      } catch {
-        // Retention may have taken it, or it is compressed in a way that this runtime cannot read: the next round looks again.
-      }
+      this.#sample(topic.id, partition, fresh[partition] ?? 0, watched.keys);
     }
   }
 

@@ -83,7 +83,7 @@ export class SpanSource {
   constructor(options: SpanSourceOptions) {
     this.#options = options;
     this.#sender = new SpanSender(options);
-    this.#timer = setInterval(() => this.round(), ROUND_MS);
+    this.#timer = setInterval(() => this.#roundIfPossible(), ROUND_MS);
     this.#timer.unref();
   }
 
@@ -96,8 +96,17 @@ export class SpanSource {
   /** Sends what there is. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.round();
+    this.#roundIfPossible();
     await this.#sender.close();
+  }
+
+  /** A log that cannot be read costs spans and nothing else. */
+  #roundIfPossible(): void {
+    try {
+      this.round();
+    } catch (error) {
+      this.#options.logger.warn("spans could not be made", { error });
+    }
   }
 
   /** Looks at what was noted since the last round. */

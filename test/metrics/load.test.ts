@@ -30,3 +30,9 @@ test("what is old fades", () => {
   expect(keys.top(1)[0]?.key).toBe("now");
   expect(keys.samples).toBeLessThanOrEqual(64);
 });
+
+test("where all keys are different none is hot, though each that comes takes the place of another with its count", () => {
+  const keys = new HotKeys(16, 100_000);
+  for (let at = 0; at < 5_000; at += 1) keys.note(`key-${at}`);
+  expect(keys.top(1)[0]?.share).toBeLessThan(0.01);
+});
