@@ -13,7 +13,7 @@ export interface Sizes {
 }
 
 export const FULL: Sizes = {
-  threadsBytes: 200_000_000,
+  threadsBytes: 100_000_000,
   tlsBytes: 800_000_000,
   dashboardNames: 1000,
   abuse: {
