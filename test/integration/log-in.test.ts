@@ -1,6 +1,6 @@
 /** Logging in on the wire: each mechanism, sessions that end with their token, cookies on every thread, and what breaks the rules. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, readdir, readlink, writeFile } from "node:fs/promises";
 import fc from "fast-check";
 import { type Auth, type Client, type ClientOptions, connect, type TlsOptions } from "../../src/client/index.ts";
 import { ERRORS } from "../../src/errors/index.ts";
@@ -293,6 +293,46 @@ test("a transform's process, which the broker has started itself, logs in by its
   await client.transforms.delete("secured");
   await client.close();
 }, 60_000);
+
+/** Ports of 127.0.0.1 that this process listens on, as the kernel knows them (proc(5)). */
+async function listening(): Promise<Set<number>> {
+  const links = await Promise.all(
+    (await readdir("/proc/self/fd")).map((name) => readlink(`/proc/self/fd/${name}`).catch(() => "")),
+  );
+  const table = (await Bun.file("/proc/self/net/tcp").text()).split("\n").slice(1);
+  const ports = table.flatMap((line) => {
+    const [, local = "", , state, , , , , , inode] = line.trim().split(/\s+/);
+    const [address, port = "0"] = local.split(":");
+    const isOurs = state === "0A" && address === "0100007F" && links.includes(`socket:[${inode}]`);
+    return isOurs ? [Number.parseInt(port, 16)] : [];
+  });
+  return new Set(ports);
+}
+
+test.each(["off", "required"] as const)(
+  "beside TLS, the port for the broker's own processes takes nobody else (authentication %s)",
+  async (authentication) => {
+    const before = await listening();
+    const adminPasswordFile = certificates.path("password");
+    await using broker = await startBroker({
+      ...certificates.settings(),
+      authentication,
+      adminPasswordFile,
+      threads: 1,
+    });
+    const known = new Set([...before, broker.port, broker.httpPort, broker.registryPort]);
+    const ports = [...(await listening())].filter((port) => !known.has(port));
+    expect(ports).toHaveLength(1);
+    const connectTo = (auth?: Auth): Promise<Client> =>
+      connect(`millrace://127.0.0.1:${ports[0]}`, {
+        reconnect: { enabled: false },
+        ...(auth === undefined ? {} : { auth }),
+      });
+    for (const auth of [undefined, ADMIN, { mechanism: "INTERNAL", secret: "0".repeat(64) } as const]) {
+      expect((await failureOf(connectTo(auth))).codeName).toBe("unauthenticated");
+    }
+  },
+);
 
 describe("the start", () => {
   const options = { storage: "memory", port: 0, httpPort: 0, authentication: "required" } as const;
