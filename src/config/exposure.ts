@@ -48,3 +48,15 @@ export function exposureFaults(config: Exposure): string[] {
   }
   return faults;
 }
+
+/** Lines for the log about what is accepted and still dangerous. */
+export function exposureWarnings({ host, authentication, tlsCertFile }: Exposure): string[] {
+  if (isLoopback(host)) return [];
+  const warnings: string[] = [];
+  if (authentication === "off")
+    warnings.push(`everybody who reaches ${host} can read and change everything (insecure)`);
+  if (tlsCertFile === "") {
+    warnings.push(`what goes over ${host} can be read and changed on the way: set tlsCertFile and tlsKeyFile`);
+  }
+  return warnings;
+}

@@ -3,6 +3,7 @@
  * README.md beside this file has the whole list of settings.
  */
 import { MillraceError } from "../errors/index.ts";
+import { exposureWarnings } from "./exposure.ts";
 import type { Field } from "./field.ts";
 import { type Config, CONFIG_KEYS, type ConfigKey, crossFaults, envName, FIELDS, flagName } from "./fields.ts";
 import { envLayer, fileLayer, flagLayer, type Layer, objectLayer, PATHS } from "./layers.ts";
@@ -71,7 +72,10 @@ export function loadConfig({ flags = [], env = {}, cwd }: ConfigInput): LoadedCo
  */
 export function configOf(options: Readonly<Partial<Config>>, cwd: string): LoadedConfig {
   const layers = [defaultPaths(cwd), objectLayer(options as Record<string, unknown>, "options", cwd)];
-  return { ...merge(layers), file: undefined };
+  const merged = merge(layers);
+  // `serve` comes by here too, so each is said once.
+  const warnings = [...merged.warnings, ...exposureWarnings(merged.config)];
+  return { ...merged, warnings, file: undefined };
 }
 
 /** Defaults that are paths begin at the working directory too. */

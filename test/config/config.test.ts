@@ -196,6 +196,14 @@ describe("serving other machines", () => {
     keys,
   ] as const)("%j is accepted", (options) => expect(configOf(options, "/").config).toMatchObject(options));
 
+  test("what is dangerous is accepted with a warning", () => {
+    const warnings = (options: Parameters<typeof configOf>[0]): number => configOf(options, "/").warnings.length;
+    expect(warnings({})).toBe(0);
+    expect(warnings({ host: "0.0.0.0", insecure: true })).toBe(2);
+    expect(warnings({ host: "0.0.0.0", authentication: "required" })).toBe(1);
+    expect(warnings({ host: "0.0.0.0", authentication: "required", ...files })).toBe(0);
+  });
+
   test("a switch may stand without a value, and takes no other word for one", () => {
     const { config } = loadConfig({ cwd: "/nowhere", flags: ["--insecure", "--host", "0.0.0.0"] });
     expect([config.insecure, config.host]).toEqual([true, "0.0.0.0"]);
