@@ -42,8 +42,8 @@ const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
 /** One request looks at no more of the log than this. */
 const SCAN_BYTES_MAX = 32 * 1024 * 1024;
 
-/** So many offsets are looked at backwards by one request. */
-const SCAN_OFFSETS_MAX = 200_000;
+/** What one look backwards reads at most; one that reaches no end is taken back and made shorter. */
+const LOOK_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What is read from one partition, and what was found of it so far. */
 class Reading {
@@ -51,15 +51,23 @@ class Reading {
   readonly end: number;
   readonly start: number;
   next = 0;
-  #answerBytes = 0;
-  #scannedBytes = 0;
+  answerBytes = 0;
+  scannedBytes = 0;
   readonly #caller: Caller;
   readonly #topic: Topic;
   readonly #partition: number;
   readonly #max: number;
   readonly #key: Uint8Array | undefined;
+  readonly #scanBytesMax: number;
 
-  constructor(caller: Caller, topic: Topic, partition: number, request: ReadRequest) {
+  constructor(
+    caller: Caller,
+    topic: Topic,
+    partition: number,
+    request: ReadRequest,
+    scanBytesMax: number = SCAN_BYTES_MAX,
+  ) {
+    this.#scanBytesMax = scanBytesMax;
     this.#caller = caller;
     this.#topic = topic;
     this.#partition = partition;
@@ -72,7 +80,9 @@ class Reading {
 
   get isFull(): boolean {
     return (
-      this.records.length >= this.#max || this.#answerBytes >= ANSWER_BYTES_MAX || this.#scannedBytes >= SCAN_BYTES_MAX
+      this.records.length >= this.#max ||
+      this.answerBytes >= ANSWER_BYTES_MAX ||
+      this.scannedBytes >= this.#scanBytesMax
     );
   }
 
@@ -82,8 +92,9 @@ class Reading {
     while (this.next < until && !this.isFull) {
       const bytes = this.#caller.services.engine.read(this.#topic.id, this.#partition, this.next, CHUNK_BYTES);
       if (bytes.length === 0) break;
-      this.#scannedBytes += bytes.length;
       this.#takeBatches(bytes, until);
+      // Behind it, so that a batch that is larger than all of this is read too.
+      this.scannedBytes += bytes.length;
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -107,7 +118,7 @@ class Reading {
     if (this.#key !== undefined && (key === null || !Buffer.from(key).equals(this.#key))) return;
     const { offset, timestamp } = record;
     this.records.push({ offset, timestamp, key: copyOf(key), value: copyOf(value), headers: record.headers });
-    this.#answerBytes += (key?.length ?? 0) + (value?.length ?? 0);
+    this.answerBytes += (key?.length ?? 0) + (value?.length ?? 0);
   }
 }
 
@@ -135,7 +146,7 @@ export async function readRecords(caller: Caller, request: ReadRequest): Promise
 
 /**
  * The last records before an offset. Where compaction or the key leave few, it looks further back, twice as far each
- * time, until there are enough or the beginning is reached.
+ * time, until there are enough, the beginning is reached, or it has looked at enough.
  */
 async function readBackward(
   caller: Caller,
@@ -143,22 +154,32 @@ async function readBackward(
   partition: number,
   request: ReadRequest,
 ): Promise<ReadResult> {
+  const look = (): Reading =>
+    new Reading(caller, topic, partition, { ...request, max: Number.POSITIVE_INFINITY }, LOOK_BYTES_MAX);
+  const { start, end } = look();
+  const before = request.before === -1 ? end : Math.min(request.before ?? end, end);
   const found: RecordRow[] = [];
-  let reading = new Reading(caller, topic, partition, { ...request, max: Number.POSITIVE_INFINITY });
-  const { start, end } = reading;
-  let until = request.before === -1 ? end : Math.min(request.before ?? end, end);
-  let scanned = 0;
-  for (let span = request.max; until > start && found.length < request.max && scanned < SCAN_OFFSETS_MAX; span *= 2) {
-    reading = new Reading(caller, topic, partition, { ...request, max: Number.POSITIVE_INFINITY });
+  let [until, span, scannedBytes, answerBytes] = [before, request.max, 0, 0];
+  const isEnough = (): boolean =>
+    found.length >= request.max || scannedBytes >= SCAN_BYTES_MAX || answerBytes >= ANSWER_BYTES_MAX;
+  // However much there is to look at, each request comes further.
+  while (until > start && (until === before || !isEnough())) {
+    const reading = look();
     const from = Math.max(start, until - span);
     await reading.forward(from, until);
+    scannedBytes += reading.scannedBytes;
+    if (reading.next < until && reading.isFull && span > 1) {
+      span = Math.max(1, Math.floor((reading.next - from) / 2));
+      continue;
+    }
     found.unshift(...reading.records);
-    scanned += until - from;
+    answerBytes += reading.answerBytes;
     until = from;
+    span *= 2;
   }
   const shown = found.slice(-request.max);
-  const first = found.length > request.max ? (shown[0]?.offset ?? until) : until;
-  return { partition, partitions: topic.partitions, records: shown, next: first, start, end };
+  const next = found.length > request.max ? (shown[0]?.offset ?? until) : until;
+  return { partition, partitions: topic.partitions, records: shown, next, start, end };
 }
 
 function resultOf(reading: Reading, topic: Topic, partition: number, next: number): ReadResult {

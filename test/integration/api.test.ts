@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Broker } from "../../src/server/index.ts";
 import { type Answered, Api, errorOf, type Shown } from "./api-kit.ts";
-import { startBroker } from "./harness.ts";
+import { dial, startBroker } from "./harness.ts";
 
 let broker: Broker;
 let api: Api;
@@ -308,4 +308,49 @@ test("publishing over REST counts for the quota of its namespace, and waits wher
   } finally {
     expect((await ask("DELETE", "/quotas/namespace/default")).status).toBe(204);
   }
+});
+
+test("a rare key is found in a long log, in pages that may be empty, from both ends", async () => {
+  await using client = await dial(broker);
+  await client.topics.create("long", { partitions: 1 });
+  const producer = client.producer("long");
+  const padding = "x".repeat(1024);
+  await producer.send({ key: "rare", value: "first" });
+  // More than one request looks at.
+  const sent: Promise<unknown>[] = [];
+  for (let count = 0; count < 40_000; count += 1) sent.push(producer.send({ key: "common", value: padding }));
+  await Promise.all(sent);
+  await producer.send({ key: "rare", value: "last" });
+  const path = "/topics/default/long/messages?key=rare&limit=2";
+  for (const from of ["earliest", "latest"]) {
+    const found: unknown[] = [];
+    let empty = 0;
+    let after = "";
+    for (let pages = 0; pages < 100; pages += 1) {
+      const { items, next } = await shown(`${path}&from=${from}${after}`);
+      if (items.length === 0) empty += 1;
+      found.push(...items.map(({ value }) => (value as { text: string }).text));
+      if (next === undefined) break;
+      after = `&after=${next}`;
+    }
+    expect([from, found]).toEqual([from, from === "earliest" ? ["first", "last"] : ["last", "first"]]);
+    expect(empty).toBeLessThan(50);
+  }
+});
+
+test("records that are larger than a look are browsed backwards all the same", async () => {
+  await ask("PUT", "/topics/default/wide", { config: { messageBytesMax: 1024 * 1024 } });
+  await using client = await dial(broker);
+  const producer = client.producer("wide");
+  const value = "x".repeat(1_000_000);
+  for (let count = 0; count < 12; count += 1) await producer.send({ value });
+  const found: unknown[] = [];
+  let after = "";
+  for (let pages = 0; pages < 30; pages += 1) {
+    const { items, next } = await shown(`/topics/default/wide/messages?limit=500${after}`);
+    found.push(...items.map(({ offset }) => offset));
+    if (next === undefined) break;
+    after = `&after=${next}`;
+  }
+  expect(found).toEqual(Array.from({ length: 12 }, (_, index) => 11 - index));
 });
