@@ -1,5 +1,5 @@
 /** Turns counters that are asked for again and again into rates over time, for charts. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 export interface Series<Name extends string> {
   /** Seconds since 1970. */
@@ -48,4 +48,47 @@ export function grow<Name extends string>(
   const keep = <T>(list: readonly T[], item: T): T[] => [...list, item].slice(-SAMPLES_MAX);
   const grown = (Object.keys(values) as Name[]).map((name) => [name, keep(values[name], sample(name))]);
   return { times: keep(times, atMs / 1000), values: Object.fromEntries(grown) as Series<Name>["values"] };
+}
+
+type Counters = Readonly<Record<string, number>>;
+
+/** Two answers that follow each other faster say little of a rate. */
+const LIST_MS_MIN = 500;
+
+interface Look {
+  readonly atMs: number;
+  readonly counters: ReadonlyMap<string, Counters>;
+  readonly rates: ReadonlyMap<string, Counters>;
+}
+
+/**
+ * Rates of each row of a list that is asked for again and again: since the answer before.
+ *
+ * @returns the rates of a row by its key; undefined until there are two answers.
+ */
+export function useRowRates<T>(
+  rows: readonly T[] | undefined,
+  keyOf: (row: T) => string,
+  countersOf: (row: T) => Counters,
+): (key: string) => Counters | undefined {
+  const look = useRef<Look>({ atMs: 0, counters: new Map(), rates: new Map() });
+  useMemo(() => {
+    const atMs = performance.now();
+    const before = look.current;
+    if (rows === undefined || atMs - before.atMs < LIST_MS_MIN) return;
+    const counters = new Map(rows.map((row) => [keyOf(row), countersOf(row)]));
+    const seconds = (atMs - before.atMs) / 1000;
+    const rates = [...counters].flatMap(([key, now]): [string, Counters][] => {
+      const then = before.counters.get(key);
+      return then === undefined ? [] : [[key, ratesBetween(then, now, seconds)]];
+    });
+    look.current = { atMs, counters, rates: new Map(rates) };
+  }, [rows]);
+  return (key) => look.current.rates.get(key);
+}
+
+/** Counters that shrink belong to a broker that has started anew: they count from 0. */
+function ratesBetween(then: Counters, now: Counters, seconds: number): Counters {
+  const rates = Object.entries(now).map(([name, count]) => [name, Math.max(0, count - (then[name] ?? 0)) / seconds]);
+  return Object.fromEntries(rates);
 }

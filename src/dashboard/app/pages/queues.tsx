@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { apiPath, put } from "../core/api.ts";
-import { whole } from "../core/format.ts";
+import { perSecond, whole } from "../core/format.ts";
 import { namespace } from "../core/namespace.ts";
-import { useList } from "../core/query.ts";
+import { type Query, useList } from "../core/query.ts";
+import { useRowRates } from "../core/rates.ts";
 import { go, linkTo } from "../core/router.ts";
 import { useStore } from "../core/store.ts";
 import type { QueueRow } from "../core/types.ts";
@@ -20,22 +21,39 @@ function count(title: string, name: keyof QueueRow["counts"], isWide = false): C
     sort: ({ counts }) => counts[name] ?? 0,
     isFigure: true,
     isWide,
-    width: "104px",
+    width: "92px",
   };
 }
 
-const COLUMNS: readonly Column<QueueRow>[] = [
+interface RatedQueue extends QueueRow {
+  readonly rates: Readonly<Record<string, number>> | undefined;
+}
+
+function rate(title: string, name: string): Column<RatedQueue> {
+  return {
+    title,
+    cell: ({ rates }) => perSecond(rates?.[name]),
+    sort: ({ rates }) => rates?.[name] ?? 0,
+    isFigure: true,
+    isWide: true,
+    width: "96px",
+  };
+}
+
+const COLUMNS: readonly Column<RatedQueue>[] = [
   { title: "Name", cell: ({ name }) => name, sort: ({ name }) => name },
   count("Ready", "ready"),
   count("Unacked", "inFlight"),
   count("Delayed", "delayed", true),
-  count("Deferred", "deferred", true),
+  rate("In", "enqueued"),
+  rate("Delivered", "delivered"),
+  rate("Acked", "acked"),
   count("Consumers", "consumers"),
 ];
 
 export function QueuesPage(): JSX.Element {
   const space = useStore(namespace);
-  const query = useList<QueueRow>(apiPath(["queues"], { namespace: space }), { everyMs: EVERY_MS });
+  const query = useRated(useList<QueueRow>(apiPath(["queues"], { namespace: space }), { everyMs: EVERY_MS }));
   const [isCreating, setCreating] = useState(false);
   return (
     <ListPage
@@ -53,6 +71,18 @@ export function QueuesPage(): JSX.Element {
       {isCreating && <NewQueue space={space} onClose={() => setCreating(false)} />}
     </ListPage>
   );
+}
+
+function useRated(query: Query<readonly QueueRow[]>): Query<readonly RatedQueue[]> {
+  const { data } = query;
+  const ratesOf = useRowRates(data, ({ name }) => name, countersOf);
+  const rated = useMemo(() => data?.map((row) => ({ ...row, rates: ratesOf(row.name) })), [data]);
+  return { ...query, data: rated };
+}
+
+function countersOf({ counts }: QueueRow): Readonly<Record<string, number>> {
+  const { enqueued = 0, delivered = 0, acked = 0 } = counts;
+  return { enqueued, delivered, acked };
 }
 
 function NewQueue({ space, onClose }: { space: string; onClose(): void }): JSX.Element {

@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { apiPath, put } from "../core/api.ts";
-import { bytes, short, whole } from "../core/format.ts";
+import { bytes, perSecond, short, whole } from "../core/format.ts";
 import { namespace } from "../core/namespace.ts";
-import { useList } from "../core/query.ts";
+import { type Query, useList } from "../core/query.ts";
+import { useRowRates } from "../core/rates.ts";
 import { go, linkTo } from "../core/router.ts";
 import { useStore } from "../core/store.ts";
 import type { ListedTopic } from "../core/types.ts";
@@ -11,24 +12,40 @@ import { Dialog, Field, type Fields, Form } from "../ui/dialog.tsx";
 import { ListPage } from "../ui/list-page.tsx";
 import type { Column } from "../ui/table.tsx";
 
-const LIST_EVERY_MS = 5000;
+const EVERY_MS = 3000;
 
-function figure(title: string, of: (topic: ListedTopic) => number, show = short, isWide = false): Column<ListedTopic> {
-  return { title, cell: (topic) => show(of(topic)), sort: of, isFigure: true, isWide, width: "110px" };
+interface RatedTopic extends ListedTopic {
+  readonly rates: Readonly<Record<string, number>> | undefined;
 }
 
-const COLUMNS: readonly Column<ListedTopic>[] = [
+function figure(
+  title: string,
+  of: (topic: RatedTopic) => number | undefined,
+  show = short,
+  isWide = false,
+): Column<RatedTopic> {
+  return {
+    title,
+    cell: (topic) => show(of(topic)),
+    sort: (topic) => of(topic) ?? -1,
+    isFigure: true,
+    isWide,
+    width: "110px",
+  };
+}
+
+const COLUMNS: readonly Column<RatedTopic>[] = [
   { title: "Name", cell: ({ name }) => name, sort: ({ name }) => name },
   figure("Partitions", ({ partitions }) => partitions, whole, true),
   figure("Records", ({ records }) => records),
   figure("Size", (topic) => topic.bytes, bytes),
-  figure("In", ({ recordsIn }) => recordsIn, short, true),
-  figure("Out", ({ recordsOut }) => recordsOut, short, true),
+  figure("In", ({ rates }) => rates?.["recordsIn"], perSecond, true),
+  figure("Out", ({ rates }) => rates?.["recordsOut"], perSecond, true),
 ];
 
 export function TopicsPage(): JSX.Element {
   const space = useStore(namespace);
-  const query = useList<ListedTopic>(apiPath(["topics"], { namespace: space }), { everyMs: LIST_EVERY_MS });
+  const query = useRated(useList<ListedTopic>(apiPath(["topics"], { namespace: space }), { everyMs: EVERY_MS }));
   const [isCreating, setCreating] = useState(false);
   return (
     <ListPage
@@ -46,6 +63,17 @@ export function TopicsPage(): JSX.Element {
       {isCreating && <NewTopic space={space} onClose={() => setCreating(false)} />}
     </ListPage>
   );
+}
+
+function useRated(query: Query<readonly ListedTopic[]>): Query<readonly RatedTopic[]> {
+  const { data } = query;
+  const ratesOf = useRowRates(
+    data,
+    ({ name }) => name,
+    ({ recordsIn, recordsOut }) => ({ recordsIn, recordsOut }),
+  );
+  const rated = useMemo(() => data?.map((row) => ({ ...row, rates: ratesOf(row.name) })), [data]);
+  return { ...query, data: rated };
 }
 
 function NewTopic({ space, onClose }: { space: string; onClose(): void }): JSX.Element {
