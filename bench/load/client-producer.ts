@@ -85,7 +85,7 @@ export class ClientProducer implements LoadProducer {
 
   /** Connects and opens the producer. Errors: connection_lost, and what the broker refuses with. */
   static async open(run: Run, number: number): Promise<ClientProducer> {
-    const client = await connect(run.url, clientOptions(run.namespace));
+    const client = await connect(run.url, await clientOptions(run.url, run.namespace));
     const producer = new ClientProducer(run, number, client);
     await producer.producer.ready();
     return producer;

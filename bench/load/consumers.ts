@@ -181,7 +181,7 @@ export type AnyConsumer = RawConsumer | ClientConsumer;
 /** Connects. Errors: connection_lost, and what the broker refuses with. */
 export async function openConsumer(run: Run, number: number): Promise<AnyConsumer> {
   if (run.payload === "client")
-    return new ClientConsumer(run, number, await connect(run.url, clientOptions(run.namespace)));
+    return new ClientConsumer(run, number, await connect(run.url, await clientOptions(run.url, run.namespace)));
   const { host, port } = addressOf(run.url);
   const options = { host, ...(run.namespace === undefined ? {} : { namespace: run.namespace }) };
   return new RawConsumer(run, number, await Link.open(port, options));

@@ -322,7 +322,7 @@ function runOf(url: string, settings: LoadSettings, partitions: number, offsets:
  * Errors: connection_lost, and whatever the broker refuses with; the signal's reason.
  */
 export async function runLoad(url: string, settings: LoadSettings, hooks: Hooks): Promise<RunResult> {
-  const client = await connect(url, clientOptions(settings.namespace));
+  const client = await connect(url, await clientOptions(url, settings.namespace));
   const load = new LoadRun(url, settings, hooks);
   let isOwn = false;
   try {

@@ -77,16 +77,9 @@ export class Context {
 
   private async connect(): Promise<Client> {
     const { url } = this;
-    const { auth, tls } = await credentialsOf(this.options, this.env);
-    // The environment is there for all addresses; what the command line says has to fit the one that is asked for.
-    const isAsked = this.options.tlsCa !== undefined || this.options.tlsCert !== undefined;
-    const hasTls = tls !== undefined && (isAsked || /^(millraces|wss):/.test(url));
+    const credentials = await credentialsOf(this.options, this.env, url);
     try {
-      return await connect(url, {
-        ...this.clientOptions,
-        ...(auth === undefined ? {} : { auth }),
-        ...(hasTls ? { tls } : {}),
-      });
+      return await connect(url, { ...this.clientOptions, ...credentials });
     } catch (error) {
       if (!isMillraceError(error, "connection_lost", "timeout")) throw error;
       const action = "start the broker with `millrace serve`, or give its address with --url or MILLRACE_URL";

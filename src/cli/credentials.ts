@@ -25,10 +25,11 @@ const VARIABLES = {
   tlsKey: "MILLRACE_TLS_KEY",
 } as const satisfies Record<keyof CredentialOptions, string>;
 
-/** A secret is asked for at the terminal where no file is named. Errors: usage. */
+/** A secret is asked for at the terminal where no file is named. @param url of the broker. Errors: usage. */
 export async function credentialsOf(
   options: CredentialOptions,
   env: Environment,
+  url: string,
 ): Promise<Pick<ClientOptions, "auth" | "tls">> {
   const given = Object.fromEntries(
     Object.entries(VARIABLES).flatMap(([key, variable]) => {
@@ -37,7 +38,10 @@ export async function credentialsOf(
     }),
   ) as CredentialOptions;
   const [auth, tls] = [await authOf(given), tlsOf(given)];
-  return { ...(auth === undefined ? {} : { auth }), ...(tls === undefined ? {} : { tls }) };
+  // The environment is there for all addresses; what the command line says has to fit the one that is asked for.
+  const isAsked = options.tlsCa !== undefined || options.tlsCert !== undefined;
+  const hasTls = tls !== undefined && (isAsked || /^(millraces|wss):/.test(url));
+  return { ...(auth === undefined ? {} : { auth }), ...(hasTls ? { tls } : {}) };
 }
 
 async function authOf({ login, loginPasswordFile, tokenFile }: CredentialOptions): Promise<Auth | undefined> {
