@@ -17,23 +17,31 @@ export function screenOf(overview: Overview, tables: Tables): string {
 }
 
 function headOf(overview: Overview): string {
-  const { version, startedMs, nowMs, threads, counts, rates, storage, residentBytes } = overview;
+  const { version, startedMs, nowMs, threads, counts, rates, queues, storage, residentBytes } = overview;
   const { diskFreeBytes, diskBytes, failedPartitions } = storage;
   const disk =
     diskFreeBytes === undefined || diskBytes === undefined
       ? "in memory"
       : `disk ${roundBytes(diskFreeBytes)} free of ${roundBytes(diskBytes)}`;
-  const flow = (records: number, bytes: number): string => `${perSec(records)} messages/s, ${roundBytes(bytes)}/s`;
   const lines = [
     `millrace ${version}  up ${roundMs(Math.max(0, nowMs - startedMs))}  threads ${threads}  memory ${roundBytes(residentBytes)}`,
-    rates === null
-      ? "rates come with the next look"
-      : `in ${flow(rates.recordsInPerSec, rates.bytesInPerSec)}  out ${flow(rates.recordsOutPerSec, rates.bytesOutPerSec)}`,
+    ...flowLines(rates),
     `topics ${counts.topics}  partitions ${counts.partitions}  exchanges ${counts.exchanges}  queues ${counts.queues}  connections ${counts.connections}`,
+    `in queues ${groupDigits(queues.ready)} ready  ${groupDigits(queues.inFlight)} unacked  ${groupDigits(queues.delayed)} delayed  dead letters so far ${groupDigits(queues.deadLettered)}`,
     `logs ${roundBytes(storage.logBytes)}  not synced ${roundBytes(storage.dirtyBytes)}  ${disk}`,
   ];
   if (failedPartitions > 0) lines.push(`FAILED PARTITIONS ${failedPartitions}: a sync failed, see the broker's log`);
   return `${lines.join("\n")}\n`;
+}
+
+function flowLines(rates: Overview["rates"]): string[] {
+  if (rates === null) return ["rates come with the next look"];
+  const { recordsInPerSec, bytesInPerSec, recordsOutPerSec, bytesOutPerSec } = rates;
+  const bytes = (count: number): string => `${roundBytes(count)}/s`;
+  return [
+    `topics  in ${perSec(recordsInPerSec)}/s, ${bytes(bytesInPerSec)}  out ${perSec(recordsOutPerSec)}/s, ${bytes(bytesOutPerSec)}`,
+    `queues  in ${perSec(rates.enqueuedPerSec)}/s  out ${perSec(rates.deliveredPerSec)}/s  acked ${perSec(rates.ackedPerSec)}/s`,
+  ];
 }
 
 function workersOf({ workers }: Overview, tables: Tables): string {

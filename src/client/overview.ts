@@ -24,14 +24,35 @@ export interface Overview {
     connections: number;
   };
   /** Since the broker began. */
-  totals: { recordsIn: number; bytesIn: number; recordsOut: number; bytesOut: number };
+  totals: {
+    recordsIn: number;
+    bytesIn: number;
+    recordsOut: number;
+    bytesOut: number;
+    enqueued: number;
+    delivered: number;
+    acked: number;
+  };
   /** Null where there was no look within the minute before. */
   rates: {
     recordsInPerSec: number;
     bytesInPerSec: number;
     recordsOutPerSec: number;
     bytesOutPerSec: number;
+    enqueuedPerSec: number;
+    deliveredPerSec: number;
+    ackedPerSec: number;
   } | null;
+  /** What lies in all queues, and what has become dead letters since the broker began. */
+  queues: {
+    ready: number;
+    inFlight: number;
+    delayed: number;
+    deferred: number;
+    bytes: number;
+    consumers: number;
+    deadLettered: number;
+  };
   /** How long messages took, by stage of their way (src/metrics/README.md), of the same time as the rates. */
   stages: { [stage: string]: StageLatency };
   storage: {

@@ -10,8 +10,17 @@ const OVERVIEW: Overview = {
   nowMs: 1_000_000 + 3 * 3_600_000,
   threads: 2,
   counts: { topics: 3, partitions: 24, queues: 2, exchanges: 1, bindings: 2, connections: 214 },
-  totals: { recordsIn: 0, bytesIn: 0, recordsOut: 0, bytesOut: 0 },
-  rates: { recordsInPerSec: 1_234_567, bytesInPerSec: 2 ** 27, recordsOutPerSec: 2.5, bytesOutPerSec: 250 },
+  totals: { recordsIn: 0, bytesIn: 0, recordsOut: 0, bytesOut: 0, enqueued: 0, delivered: 0, acked: 0 },
+  rates: {
+    recordsInPerSec: 1_234_567,
+    bytesInPerSec: 2 ** 27,
+    recordsOutPerSec: 2.5,
+    bytesOutPerSec: 250,
+    enqueuedPerSec: 10,
+    deliveredPerSec: 9.25,
+    ackedPerSec: 9,
+  },
+  queues: { ready: 12_345, inFlight: 20, delayed: 7, deferred: 0, bytes: 0, consumers: 2, deadLettered: 3 },
   stages: {
     total: { count: 12_345, p50Ms: 0.2, p90Ms: 0.5, p99Ms: 1.25, p999Ms: 20, maxMs: 33 },
     dispatch: { count: 0, p50Ms: 0, p90Ms: 0, p99Ms: 0, p999Ms: 0, maxMs: 0 },
@@ -62,8 +71,10 @@ const tables = {
 test("a look shows rates, storage, workers, and what is busiest; the default namespace goes without saying", () => {
   expect(screenOf(OVERVIEW, tables)).toBe(
     `millrace 1.2.3  up 3.0 h  threads 2  memory 300.0 MiB
-in 1,234,567 messages/s, 128.0 MiB/s  out 2.5 messages/s, 250 B/s
+topics  in 1,234,567/s, 128.0 MiB/s  out 2.5/s, 250 B/s
+queues  in 10/s  out 9.3/s  acked 9.0/s
 topics 3  partitions 24  exchanges 1  queues 2  connections 214
+in queues 12,345 ready  20 unacked  7 delayed  dead letters so far 3
 logs 3.0 GiB  not synced 1.0 MiB  disk 512.0 GiB free of 1.0 TiB
 
 WORKER  CONNECTIONS  REQUESTS  LATE p50     p99      MAX
