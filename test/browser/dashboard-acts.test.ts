@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Browser } from "playwright-core";
 import { connect } from "../../src/client/index.ts";
 import { until } from "../until.ts";
-import { CHROMIUM, launch, START_MS, Visit } from "./dashboard-kit.ts";
+import { axeFaults, CHROMIUM, launch, START_MS, Visit } from "./dashboard-kit.ts";
 import { Busy } from "./dashboard-load.ts";
 
 /** What can be done by the dashboard, in Chromium, and what the broker has to say about it. */
@@ -55,6 +55,7 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await visit.sees('"text": "<b>not bold</b>"');
     await visit.sees('"source": "page"');
     await visit.shoot("message");
+    expect(await axeFaults(visit)).toEqual([]);
 
     await visit.go("topics/default/made", "made");
     await visit.button("Delete");
@@ -108,6 +109,7 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await visit.button("Show what would move");
     await visit.sees(/2 messages would move/);
     await visit.shoot("redrive");
+    expect(await axeFaults(visit)).toEqual([]);
     // What was shown is no longer what would move, and Enter only shows.
     await visit.enter({ "At most": "10" });
     expect(await page.getByRole("button", { name: "Move them" }).isDisabled()).toBe(true);
@@ -203,6 +205,7 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await keyboard.press("?");
     await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
     await visit.shoot("shortcuts");
+    expect(await axeFaults(visit)).toEqual([]);
     await keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.goBack();

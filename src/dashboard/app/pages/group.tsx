@@ -27,6 +27,12 @@ const OFFSETS: readonly Column<GroupOffset>[] = [
   },
 ];
 
+/** `orders 0, 1, 4; prices 2` */
+function partitionsOf({ partitions }: GroupMember): string {
+  const byTopic = Map.groupBy(partitions, ({ topic }) => topic);
+  return [...byTopic].map(([topic, own]) => `${topic} ${own.map(({ partition }) => partition).join(", ")}`).join("; ");
+}
+
 const MEMBERS: readonly Column<GroupMember>[] = [
   { title: "Member", cell: ({ member }) => <span class="mono">{member}</span> },
   { title: "Client", cell: ({ client }) => client, isWide: true },
@@ -37,7 +43,7 @@ const MEMBERS: readonly Column<GroupMember>[] = [
   },
   {
     title: "Partitions",
-    cell: ({ partitions }) => partitions.map(({ topic, partition }) => `${topic} ${partition}`).join(", "),
+    cell: partitionsOf,
   },
 ];
 
