@@ -51,6 +51,8 @@ type Jose = typeof import("jose");
 export class Tokens {
   readonly #settings: TokenSettings;
   readonly #cooldownMs: number;
+  /** Hears why a token could not be checked, which is no fault of the token: a file or an address that gives no keys. */
+  onFailure: ((error: unknown) => void) | undefined;
   #jose: Promise<Jose> | undefined;
   #remoteKeys: JWTVerifyGetKey | undefined;
   #fileKeys: { readonly stamp: string; readonly keys: JWTVerifyGetKey } | undefined;
@@ -97,7 +99,9 @@ export class Tokens {
       });
       return this.#holder(payload);
     } catch (error) {
-      throw explained(jose, error);
+      const refusal = explained(jose, error);
+      if (refusal.cause !== undefined) this.onFailure?.(refusal.cause);
+      throw refusal;
     }
   }
 

@@ -106,7 +106,7 @@ export class Broker implements AsyncDisposable {
    * @throws invalid_config when they cannot be used; the old ones stay.
    */
   reloadCertificates(): boolean {
-    return this.#certificates?.reload() ?? false;
+    return this.#stopping === undefined && (this.#certificates?.reload() ?? false);
   }
 
   /** Refuses new work, finishes what is in flight, says goodbye to clients, syncs, and leaves the clean mark. */

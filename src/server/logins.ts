@@ -16,6 +16,7 @@ import {
   newCredentials,
   Tokens,
 } from "../security/index.ts";
+import type { Logger } from "../stdx/index.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface Logins {
@@ -26,6 +27,7 @@ export interface Logins {
 
 interface LoginOptions {
   readonly config: Config;
+  readonly logger: Logger;
   readonly state: AccessState;
   readonly audit: Audit;
   readonly mailroom: Mailroom;
@@ -41,13 +43,20 @@ const LOGOUT_NOTICE = "security.logout";
 const ADMIN = "admin";
 const SECRET_BYTES = 32;
 const PASSWORD_LENGTH_MIN = 8;
+const WARN_EVERY_MS = 60_000;
 
 export function newSecret(): Uint8Array {
   return new Uint8Array(randomBytes(SECRET_BYTES));
 }
 
-export function openLogins({ config, state, audit, mailroom, secret }: LoginOptions): Logins {
+export function openLogins({ config, logger, state, audit, mailroom, secret }: LoginOptions): Logins {
   const tokens = new Tokens(config);
+  let warnedMs = -Infinity;
+  tokens.onFailure = (error) => {
+    if (performance.now() - warnedMs < WARN_EVERY_MS) return;
+    warnedMs = performance.now();
+    logger.warn("tokens cannot be checked", { error });
+  };
   const isRequired = config.authentication === "required";
   const authenticator = new Authenticator({
     isRequired,

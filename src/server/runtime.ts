@@ -157,6 +157,7 @@ export class Runtime {
     const { access, mailroom: threads } = this;
     this.logins = openLogins({
       config,
+      logger,
       state: accessState,
       audit: access.audit,
       mailroom: threads,
