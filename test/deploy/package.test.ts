@@ -154,10 +154,18 @@ test("what the unit runs serves as the broker's user, tells systemd, and keeps i
   }
 });
 
-test("an upgrade keeps settings that were changed; removing keeps settings and messages; purging takes them", () => {
+test("an upgrade keeps settings and rights that were changed; removing keeps settings and messages; purging takes them", () => {
   appendFileSync(at("etc/millrace/millrace.toml"), "threads = 2\n");
   writeFileSync(at("var/lib/millrace/kept"), "a message");
+  chmodSync(at("etc/millrace"), 0o700);
   dpkg("--force-confold", "--install", file);
+  expect(modeOf("etc/millrace")).toStartWith("700 ");
+  // Settings may come from elsewhere: a file that is gone stays so, and stops nothing.
+  const settings = readFileSync(at("etc/millrace/millrace.toml"));
+  rmSync(at("etc/millrace/millrace.toml"));
+  dpkg("--install", file);
+  expect(existsSync(at("etc/millrace/millrace.toml"))).toBe(false);
+  writeFileSync(at("etc/millrace/millrace.toml"), settings);
   dpkg("--remove", "millrace");
   expect(existsSync(at("usr/bin/millrace"))).toBe(false);
   expect(readFileSync(at("etc/millrace/millrace.toml"), "utf8")).toContain("threads = 2\n");
