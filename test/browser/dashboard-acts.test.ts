@@ -57,6 +57,11 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await visit.shoot("message");
     expect(await axeFaults(visit)).toEqual([]);
 
+    await visit.go("messages?topic=made&as=binary&from=earliest", "Browse messages");
+    await visit.sees("26 bytes");
+    expect(await page.getByLabel("Read values as").inputValue()).toBe("binary");
+    expect(await page.getByLabel("Order").inputValue()).toBe("earliest");
+
     await visit.go("topics/default/made", "made");
     await visit.button("Delete");
     await visit.enter({ "Type made to go on": "mad" });

@@ -29,9 +29,11 @@ export function TestTab(): JSX.Element {
             <input name="principal" required autoComplete="off" autoCapitalize="none" spellcheck={false} />
           </Field>
           <Field label="Wants to">
-            <select name="operation" defaultValue="read">
+            <select name="operation">
               {RIGHTS.map((right) => (
-                <option key={right}>{right}</option>
+                <option key={right} selected={right === "read"}>
+                  {right}
+                </option>
               ))}
             </select>
           </Field>

@@ -147,15 +147,19 @@ function Search({ query, onSearch }: { query: URLSearchParams; onSearch(fields: 
         <input name="key" defaultValue={key} autoComplete="off" spellcheck={false} />
       </Field>
       <Field label="Order">
-        <select name="from" defaultValue={from ?? ""}>
+        <select name="from">
           <option value="">newest first</option>
-          <option value="earliest">oldest first</option>
+          <option value="earliest" selected={from === "earliest"}>
+            oldest first
+          </option>
         </select>
       </Field>
       <Field label="Read values as">
-        <select name="as" defaultValue={as ?? "auto"}>
+        <select name="as">
           {ENCODINGS.map((name) => (
-            <option key={name}>{name}</option>
+            <option key={name} selected={name === as}>
+              {name}
+            </option>
           ))}
         </select>
       </Field>
