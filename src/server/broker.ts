@@ -10,6 +10,7 @@ import { Certificates } from "./certificates.ts";
 import { engineOptions } from "./engine-options.ts";
 import { type HttpListener, listenHttp } from "./http.ts";
 import { checkLogins, newSecret } from "./logins.ts";
+import { needFreePorts } from "./replaceable.ts";
 import { Runtime } from "./runtime.ts";
 import { Thread } from "./threads.ts";
 import { VERSION } from "./version.ts";
@@ -155,6 +156,7 @@ async function launch(startup: Startup, build: (parts: Parts, port: number) => B
   const phase: BrokerPhase = { current: "recovering" };
   let runtime: Runtime | undefined;
   const tls = readTls(config, Date.now());
+  if (config.threads > 1 || tls !== undefined) needFreePorts(config);
   // Health is answered from here on; everything else when recovery is done.
   const http = listenHttp({
     config,

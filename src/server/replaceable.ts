@@ -2,6 +2,7 @@
  * Listeners whose certificate changes while they serve: a second one is opened on the same port (`reusePort`), and the first
  * takes no more connections but keeps those that it has.
  */
+import type { Config } from "../config/index.ts";
 import type { TlsMaterial } from "../net/index.ts";
 
 interface Stoppable {
@@ -37,5 +38,18 @@ export class Replaceable<L extends Stoppable> {
   /** @param isForced ends the connections too. */
   async stop(isForced: boolean): Promise<void> {
     await Promise.all([this.#current, ...this.#leaving].map((listener) => listener.stop(isForced)));
+  }
+}
+
+/**
+ * Listeners that share a port would share it with another broker's too, and the kernel would send each every other client:
+ * so the ports are tried alone first.
+ *
+ * @throws EADDRINUSE and its like, as Bun gives them.
+ */
+export function needFreePorts({ host, port, httpPort, registryPort }: Config): void {
+  for (const each of [port, httpPort, registryPort]) {
+    if (each === 0) continue;
+    Bun.listen({ hostname: host, port: each, socket: { data: () => undefined } }).stop(true);
   }
 }

@@ -74,6 +74,18 @@ describe("the start is refused, with setting, file and reason, when", () => {
   });
 });
 
+test("the start is refused on a port that another broker has, though both could share it", async () => {
+  const ports = { port: 0, httpPort: 0, registryPort: 0 };
+  for (const key of ["port", "httpPort", "registryPort"] as const) {
+    const taken = { ...certificates.settings(), ...ports, [key]: broker[key] };
+    const started = startBroker(taken).then(
+      (other) => other.stop(),
+      (error: { code?: string }) => error.code,
+    );
+    expect(await started).toBe("EADDRINUSE");
+  }
+});
+
 describe("a client refuses", () => {
   const codeOf = async (promise: Promise<Client>): Promise<string> => {
     const error = await promise.then(
