@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Broker } from "../../src/server/index.ts";
 import type { Client, Overview } from "../../src/client/index.ts";
 import { jsonLines, runCli, startCli } from "../cli/run-cli.ts";
-import { dial, startBroker, until } from "./harness.ts";
+import { dial, failureOf, startBroker, until } from "./harness.ts";
 
 /** `millrace top` against a broker in which something happens. */
 
@@ -87,3 +87,14 @@ test("an interrupt ends it with 0, and what it cannot do is refused", async () =
     expect((await runCli(["top", ...words], { env })).exit).toBe(2);
   expect((await runCli(["top", "--url", "millrace://127.0.0.1:1"], { env })).exit).toBe(3);
 }, 120_000);
+
+test("the same is there over REST, and a limit that is none is refused", async () => {
+  const ask = (query: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${broker.httpPort}/api/v1/overview${query}`);
+  const { busiest } = (await (await ask("?busiest=1")).json()) as Overview;
+  expect([busiest?.topics.length, busiest?.queues.length, busiest?.groups.length]).toEqual([1, 1, 1]);
+  expect(Object.keys((await (await ask("")).json()) as Overview)).not.toContain("busiest");
+  for (const limit of ["0", "1001", "x"]) expect((await ask(`?busiest=${limit}`)).status).toBe(400);
+  for (const limit of [0, 1001])
+    expect((await failureOf(client.overview({ busiest: limit }))).codeName).toBe("invalid_argument");
+});
