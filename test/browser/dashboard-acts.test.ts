@@ -189,6 +189,25 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     expect(await other.topics.list()).not.toEqual([]);
   });
 
+  test("a namespace is made and gets a quota, which holds", async () => {
+    const { page } = visit;
+    const dialog = page.getByRole("dialog");
+    await visit.go("limits", "Namespaces and quotas");
+    await visit.button("New namespace");
+    await dialog.getByLabel("Name", { exact: true }).fill("team");
+    await dialog.getByRole("button", { name: "Create" }).click();
+    await page.getByRole("button", { name: "Delete team" }).waitFor();
+    await visit.button("New quota");
+    await visit.enter({ Named: "team", Topics: "1" });
+    await dialog.getByRole("button", { name: "Set", exact: true }).click();
+    await visit.sees("0 of 1");
+    await using client = await connect(`millrace://127.0.0.1:${busy.broker.port}`, { namespace: "team" });
+    await client.topics.create("first");
+    const refusal = await client.topics.create("second").catch((error: Error) => error.message);
+    expect(refusal).toContain("topicsMax");
+    await visit.sees("1 of 1");
+  });
+
   test("the keyboard is enough: pages by two keys, the filter, rows by arrows, the list of shortcuts", async () => {
     const { page } = visit;
     const { keyboard } = page;

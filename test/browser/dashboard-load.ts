@@ -59,6 +59,7 @@ export class Busy implements AsyncDisposable {
 }
 
 async function declareAll(client: Client): Promise<void> {
+  await client.quotas.put({ kind: "namespace", name: "tight", connectionsMax: 2, topicsMax: 5 });
   await client.topics.create("orders", { partitions: 4 });
   await client.topics.create("prices");
   await client.queue("dead").declare();

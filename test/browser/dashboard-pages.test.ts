@@ -23,6 +23,7 @@ const PAGES: readonly (readonly [place: string, heading: string, shows: string |
   ["explain?topic=orders&partition=1&offset=0", "Explain a message", "It was stored"],
   ["explain?queue=waiting&number=1", "Explain a message", "It was routed"],
   ["connections", "Connections", "millrace-js"],
+  ["limits", "Namespaces and quotas", "tight"],
   ["access/users", "Access", "New user"],
   ["access/permissions", "Access", "New rule"],
   ["access/test", "Access", "Wants to"],

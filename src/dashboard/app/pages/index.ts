@@ -8,6 +8,7 @@ import { ExchangesPage } from "./exchanges.tsx";
 import { ExplainPage } from "./explain.tsx";
 import { GroupPage } from "./group.tsx";
 import { GroupsPage } from "./groups.tsx";
+import { LimitsPage } from "./limits.tsx";
 import { MessagesPage } from "./messages.tsx";
 import { OverviewPage } from "./overview.tsx";
 import { PublishPage } from "./publish.tsx";
@@ -66,6 +67,7 @@ export const NAVIGATION: readonly NavigationRow[] = [
   row("Messages", "Publish", "publish", "p", PublishPage),
   row("Messages", "Explain", "explain", "x", ExplainPage),
   row("Operation", "Connections", "connections", "c", ConnectionsPage),
+  row("Operation", "Limits", "limits", "l", LimitsPage),
   row("Operation", "Access", "access", "u", AccessPage),
 ];
 
