@@ -80,7 +80,7 @@ const PARTS = {
     bunPart(testFiles("browser"), { MILLRACE_TEST_CHROMIUM: await installChromium() }, TEST_MS_MAX, isLong ? 1 : 2),
   deploy: async () => {
     await installSystemd();
-    return bunPart(testFiles("deploy"), { MILLRACE_TEST_PROMETHEUS: await installPrometheus() });
+    return bunPart(testFiles("deploy"), { MILLRACE_TEST_PROMETHEUS: await installPrometheus() }, TEST_MS_MAX, 2);
   },
   guards: async () => {
     await installValgrind();
