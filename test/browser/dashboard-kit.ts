@@ -10,7 +10,7 @@ export const CHROMIUM = process.env["MILLRACE_TEST_CHROMIUM"];
 const SHOTS = process.env["MILLRACE_TEST_SCREENSHOTS"];
 
 /** Generous, because the machine may be busy with other tests. */
-const WAIT_MS = 60_000;
+export const WAIT_MS = 60_000;
 /** For brokers and Chromium to start. */
 export const START_MS = 120_000;
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"];

@@ -1,8 +1,12 @@
 /** A broker with something of everything in it, and clients that keep it busy while its dashboard is looked at. */
 import { type Client, connect } from "../../src/client/index.ts";
 import { Broker } from "../../src/server/index.ts";
+import { until } from "../until.ts";
+import { WAIT_MS } from "./dashboard-kit.ts";
 
 const BEAT_MS = 50;
+/** Messages that are there before anybody looks: each key has come, and so each partition that has any. */
+const FIRST = 10;
 
 const PRICE = { type: "record", name: "Price", fields: [{ name: "symbol", type: "string" }] };
 const PRICE_2 = { ...PRICE, fields: [...PRICE.fields, { name: "venue", type: "string", default: "" }] };
@@ -37,6 +41,11 @@ export class Busy implements AsyncDisposable {
     for (const schema of SCHEMAS) await register(broker, schema);
     const busy = new Busy(broker, client);
     busy.#read();
+    const isThere = async (): Promise<boolean> => {
+      const { counts } = await client.queue("waiting").describe();
+      return (counts.ready ?? 0) >= FIRST;
+    };
+    await until("there is something to see", isThere, WAIT_MS);
     return busy;
   }
 

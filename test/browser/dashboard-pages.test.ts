@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Browser } from "playwright-core";
-import { axeFaults, CHROMIUM, launch, overhang, PHONE, START_MS, Visit } from "./dashboard-kit.ts";
+import { until } from "../until.ts";
+import { axeFaults, CHROMIUM, launch, overhang, PHONE, START_MS, Visit, WAIT_MS } from "./dashboard-kit.ts";
 import { Busy } from "./dashboard-load.ts";
 
 /** Every page of the dashboard, in Chromium, against a broker that is at work. */
@@ -66,7 +67,7 @@ describe.skipIf(CHROMIUM === undefined)("every page of the dashboard", () => {
     for (const [place, heading, shows] of PAGES) {
       await phone.go(place, heading);
       await phone.sees(shows);
-      expect({ place, overhang: await overhang(phone) }).toEqual({ place, overhang: 0 });
+      await until(`${place} fits`, async () => (await overhang(phone)) === 0, WAIT_MS);
       await phone.shoot(`phone ${place.replaceAll(/\W+/g, " ")}`);
     }
     await phone.button("Navigation");
