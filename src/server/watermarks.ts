@@ -27,7 +27,8 @@ const MEMORY: Marks = { hold: 1, refuse: 1.1, ease: 1.05, release: 0.9 };
 const LOOK_MS = 100;
 /** So often where it may soon be needed: a fast disk stores some megabytes meanwhile. */
 const LOOK_CLOSELY_MS = 20;
-const CLOSE_USE = 0.5;
+const DISK_NEAR = 0.5;
+const MEMORY_NEAR = 0.9;
 const COLLECT_MS = 5_000;
 const SHED_NOTICE = "memory.low";
 /** Turns' worth of bytes that may wait for a connection while memory is low. */
@@ -82,6 +83,8 @@ export class Watermarks {
   #timer: Timer | undefined;
   #isClosed = false;
   #isNear = false;
+  /** The last look failed, and that was said. */
+  #isBlind = false;
   #collectedMs = Number.NEGATIVE_INFINITY;
 
   /** @param shed has every worker let go of what slow readers hold. */
@@ -115,8 +118,10 @@ export class Watermarks {
       const diskFreeBytes = await this.#diskFree();
       if (this.#isClosed) return;
       this.#judge(diskFreeBytes, memoryBytes() + this.#engine.memoryLogBytes());
+      this.#isBlind = false;
     } catch (error) {
-      this.#logger.warn("free disk or memory could not be looked up", { error });
+      if (!this.#isBlind) this.#logger.warn("free disk or memory could not be looked up", { error });
+      this.#isBlind = true;
     }
     // Only then, so that a disk that does not answer is not asked again and again.
     if (!this.#isClosed) this.#timer = setTimeout(() => void this.#look(), this.#isNear ? LOOK_CLOSELY_MS : LOOK_MS);
@@ -136,7 +141,7 @@ export class Watermarks {
     const diskLevel = nextLevel(before.diskLevel, diskUse, DISK);
     const memoryUse = usedBytes / memoryBytesMax;
     const memoryLevel = nextLevel(before.memoryLevel, memoryUse, MEMORY);
-    this.#isNear = Math.max(diskUse, memoryUse) >= CLOSE_USE;
+    this.#isNear = diskUse >= DISK_NEAR || memoryUse >= MEMORY_NEAR;
     this.#pressure = { diskLevel, memoryLevel, diskFreeBytes, memoryBytes: usedBytes, memoryBytesMax };
     if (diskLevel !== before.diskLevel) {
       this.#say("disk", before.diskLevel, diskLevel, { diskFreeBytes, diskFreeBytesMin });
