@@ -30,7 +30,7 @@ export { type ReaderSchema, type ViewRequest, Views } from "./views.ts";
 export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";
 export { type TopicFigures, type TopicLimits, Topics, type TopicSummary } from "./topics.ts";
 export { Definitions, type RoutingLimits } from "./definitions.ts";
-export { type BindingRequest, Exchanges } from "./exchanges.ts";
+export { type BindingRequest, type BindingRow, Exchanges } from "./exchanges.ts";
 export { QueueLife } from "./queue-life.ts";
 export { Queues } from "./queues.ts";
 export {
@@ -46,11 +46,12 @@ export {
 export { DESCRIPTION_LENGTH_MAX, type NamespaceLimits, Namespaces, type NamespaceView } from "./namespaces.ts";
 export { StorageQuotas } from "./storage-quotas.ts";
 export type { Queue } from "./routing-state.ts";
-export { type ScheduleRequest, Schedules } from "./schedules.ts";
+export { type ScheduleRequest, Schedules, type ScheduleSummary } from "./schedules.ts";
 export { type Found as SchemasFound, type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
 export { revisionOf } from "./revision.ts";
 export { SinglePublisher } from "./single-publish.ts";
 export { Spaces } from "./spaces.ts";
+export { namedBy, parseDefinition, type Place } from "../schema/transform/definition.ts";
 export type { StoredTransform, TransformEvent } from "./transform-state.ts";
 export {
   TRANSFORM_PROBE,

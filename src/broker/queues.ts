@@ -218,6 +218,11 @@ export class Queues {
     return { queue, spaceId: space.id };
   }
 
+  /** Whether a queue is there and belongs to this connection. */
+  isOwned(namespace: string, name: string, owner: string): boolean {
+    return this.#definitions.state.routing.queue(namespace, name)?.owner === owner;
+  }
+
   describe(namespace: string, name: string): QueueDescription {
     const queue = requireQueue(this.#definitions.state, namespace, name);
     const { config, createdMs } = queue;
@@ -225,12 +230,20 @@ export class Queues {
     return { name, config: shownQueueConfig(config), createdMs, revision, counts: this.#counts(queue) };
   }
 
-  /** Queues by name order. `after` is the last name of the page before, `next` that of this one. */
+  /**
+   * Queues by name order. `after` is the last name of the page before, `next` that of this one; those that are not shown
+   * are left out.
+   */
   list(
     namespace: string,
-    request: { pattern: string | undefined; limit: number | undefined; after: string | undefined },
+    request: {
+      pattern: string | undefined;
+      limit: number | undefined;
+      after: string | undefined;
+      isShown: (name: string) => boolean;
+    },
   ): { queues: QueueSummary[]; next: string | null } {
-    const { pattern, after } = request;
+    const { pattern, after, isShown } = request;
     const fault = pattern === undefined ? undefined : patternFault(pattern);
     if (fault !== undefined) throw new MillraceError("invalid_argument", `pattern: ${fault}`);
     const matches = pattern === undefined ? () => true : compilePattern(pattern);
@@ -238,7 +251,7 @@ export class Queues {
     const found: Queue[] = [];
     for (const queue of this.#definitions.state.routing.queues()) {
       const isWanted = queue.namespace === namespace && (after === undefined || queue.name > after);
-      if (isWanted && matches(queue.name)) found.push(queue);
+      if (isWanted && matches(queue.name) && isShown(queue.name)) found.push(queue);
     }
     found.sort((a, b) => (a.name < b.name ? -1 : 1));
     const page = found.slice(0, limit);

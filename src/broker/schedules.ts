@@ -83,6 +83,11 @@ export class Schedules {
     return summaries;
   }
 
+  find(namespace: string, name: string): Schedule | undefined {
+    this.#options.metadata.catchUp();
+    return this.#state.schedules.find(scheduleKey(namespace, name))?.schedule;
+  }
+
   /**
    * Sets a schedule, instead of one of that name.
    *

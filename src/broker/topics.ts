@@ -217,16 +217,24 @@ export class Topics {
     return { name, partitions, config: this.configOf(topic), createdMs, revision: revisionOf(topic), offsets };
   }
 
-  /** Topics by name order. `after` is the last name of the page before. */
+  /** Topics by name order. `after` is the last name of the page before; those that are not shown are left out. */
   list(
     namespace: string,
-    request: { pattern: string | undefined; limit: number | undefined; after: string | undefined },
+    request: {
+      pattern: string | undefined;
+      limit: number | undefined;
+      after: string | undefined;
+      isShown: (name: string) => boolean;
+    },
   ): TopicSummary[] {
-    const { pattern, after } = request;
+    const { pattern, after, isShown } = request;
     const fault = pattern === undefined ? undefined : patternFault(pattern);
     if (fault !== undefined) throw new MillraceError("invalid_argument", `pattern: ${fault}`);
     const matches = pattern === undefined ? () => true : compilePattern(pattern);
-    const found = this.matching(namespace, (name) => (after === undefined || name > after) && matches(name));
+    const found = this.matching(
+      namespace,
+      (name) => (after === undefined || name > after) && matches(name) && isShown(name),
+    );
     found.sort((a, b) => (a.name < b.name ? -1 : 1));
     return found
       .slice(0, Math.min(request.limit ?? LIST_LIMIT_MAX, LIST_LIMIT_MAX))

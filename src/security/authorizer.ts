@@ -54,6 +54,20 @@ export class Authorizer {
     return this.#standingOf(principal) !== "nothing";
   }
 
+  /**
+   * The names of queues that a principal may publish to in a namespace, for the core, which compares them with the keys of
+   * messages for the default exchange; undefined where it may publish to all of them.
+   *
+   * @returns texts of an effect, a match and a name: `+` or `-`, then `=` literal, `^` prefix or `~` pattern.
+   */
+  keysOf(principal: Principal, namespace: string): readonly string[] | undefined {
+    const standing = this.#standingOf(principal);
+    if (standing === "everything") return undefined;
+    if (standing === "nothing") return [];
+    if (standing === "namespace") return namespace === principal.namespace ? undefined : [];
+    return this.#grantsOf(standing).namesOf("queue", "write", namespace);
+  }
+
   /** What would be decided for a user, and by which rule. */
   explain(name: string, operation: Need, resource: Resource): Verdict {
     const { users, rules } = this.#options.state;

@@ -8,6 +8,7 @@ import {
   ADMINISTRATOR,
   isAbout,
   isInNamespace,
+  INBOX_PREFIX,
   MONITORING,
   nameMatcher,
   type Resource,
@@ -17,6 +18,7 @@ import {
 
 /** Decisions that are remembered for a subject; past them all are forgotten. */
 const REMEMBERED_MAX = 4096;
+const MATCH_SIGNS = { literal: "=", prefix: "^", pattern: "~" } as const;
 const NAME_LENGTH_MAX = 249;
 const WILDCARD = /[*#]/;
 
@@ -52,7 +54,7 @@ class Matcher {
 export class Grants {
   readonly #allowed = new Map<Right, Matcher>(RIGHTS.map((right) => [right, new Matcher()]));
   readonly #denied = new Map<Right, Matcher>(RIGHTS.map((right) => [right, new Matcher()]));
-  readonly #allowing: readonly Rule[];
+  readonly #rules: readonly Rule[];
   readonly #isAdministrator: boolean;
   readonly #isMonitoring: boolean;
   readonly #remembered = new Map<string, boolean>();
@@ -60,9 +62,8 @@ export class Grants {
   constructor(rules: Iterable<Rule>, subject: Subject) {
     this.#isAdministrator = subject.roles.includes(ADMINISTRATOR);
     this.#isMonitoring = subject.roles.includes(MONITORING);
-    const own = [...rules].filter((rule) => isAbout(rule, subject));
-    this.#allowing = own.filter(({ effect }) => effect === "allow");
-    for (const rule of own) {
+    this.#rules = [...rules].filter((rule) => isAbout(rule, subject));
+    for (const rule of this.#rules) {
       const matchers = rule.effect === "allow" ? this.#allowed : this.#denied;
       for (const right of rule.operations) matchers.get(right)?.add(rule);
     }
@@ -81,9 +82,24 @@ export class Grants {
     return isAllowed;
   }
 
+  /** As `Authorizer.keysOf` says. Names of inboxes are always among them. */
+  namesOf(kind: Resource["kind"], right: Right, namespace: string): readonly string[] | undefined {
+    if (this.#isAdministrator) return undefined;
+    const own = this.#rules.filter(({ operations, resource }) => {
+      const isOfKind = resource.kind === kind || resource.kind === "*";
+      return isOfKind && operations.includes(right) && isInNamespace(resource, namespace);
+    });
+    const isAll = ({ effect, resource: { name, match } }: Rule): boolean =>
+      effect === "allow" && ((match === "prefix" && name === "") || (match === "pattern" && name === "#"));
+    if (own.some(isAll) && own.every(({ effect }) => effect === "allow")) return undefined;
+    return [`+^${INBOX_PREFIX}`, ...own.map(keyRule)];
+  }
+
   #decide(need: Need, resource: Resource): boolean {
     if (need === "enter") {
-      return this.#isMonitoring || this.#allowing.some((rule) => isInNamespace(rule.resource, resource.namespace));
+      const isWay = ({ effect, resource: way }: Rule): boolean =>
+        effect === "allow" && isInNamespace(way, resource.namespace);
+      return this.#isMonitoring || this.#rules.some(isWay);
     }
     if (need !== "describe") return this.#has(need, resource);
     if (RIGHTS.some((right) => this.#has(right, resource))) return true;
@@ -93,6 +109,11 @@ export class Grants {
   #has(right: Right, resource: Resource): boolean {
     return this.#allowed.get(right)?.has(resource) === true && this.#denied.get(right)?.has(resource) !== true;
   }
+}
+
+function keyRule({ effect, resource: { name, match } }: Rule): string {
+  const sign = effect === "allow" ? "+" : "-";
+  return `${sign}${MATCH_SIGNS[match]}${name}`;
 }
 
 /** The length keeps namespace and name apart, whatever a peer puts into them. */

@@ -23,6 +23,7 @@ export { anonymous, type Principal } from "./principal.ts";
 export {
   ADMINISTRATOR,
   decide,
+  INBOX_PREFIX,
   MATCHES,
   MONITORING,
   parseRule,

@@ -62,6 +62,8 @@ const TABLE = {
   // No more than a consumer can do.
   "queue.purge": act("read"),
   "queue.redrive": act("read"),
+  // The queue that a connection takes answers from, which belongs to it alone.
+  "inbox.use": use("enter"),
   "schema.register": use("write"),
   "schema.read": use("describe"),
   "schema.list": use("enter"),

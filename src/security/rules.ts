@@ -54,6 +54,12 @@ export const ADMINISTRATOR = "administrator";
 /** May describe and list everything, and read no message. */
 export const MONITORING = "monitoring";
 
+/**
+ * Queues for answers begin with this: who makes one takes it for its connection alone, and who knows its name, which is
+ * random, may answer there.
+ */
+export const INBOX_PREFIX = "_inbox.";
+
 /** Whom a decision is about. */
 export interface Subject {
   readonly name: string;

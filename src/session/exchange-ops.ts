@@ -8,13 +8,14 @@
  *     74 UNBIND           [74, corr, as BIND] -> {}
  *     75 BINDING_LIST     [75, corr, {exchange?, queue?, after?: int}] -> {bindings: [as BIND], next: int|nil}
  */
-import type { BindingRequest } from "../broker/index.ts";
+import type { BindingRequest, BindingRow } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
 import type { Resource } from "../security/index.ts";
 import { asBoolean, asInteger, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
 import type { Caller } from "./caller.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { exchangeResource, namespaceResource, queueResource, topicResource } from "./resources.ts";
+import { alternateTouches, publishTouches, type Touch } from "./touches.ts";
 
 export function asSettings(value: unknown, field: string): Fields {
   if (isMap(value)) return value;
@@ -34,6 +35,7 @@ const declare = define({
     };
   },
   resources: ({ name }, caller) => [exchangeResource(caller, name)],
+  also: ({ name, config }, caller) => alternateTouches(caller, name, config),
   async run(caller, request) {
     const created = await caller.services.exchanges.declare(caller.namespace, request);
     return { created, name: request.name };
@@ -62,7 +64,11 @@ const list = define({
   permission: "exchange.list",
   parse: () => null,
   resources: (_, caller) => [namespaceResource(caller)],
-  run: (caller) => ({ exchanges: caller.services.exchanges.list(caller.namespace) }),
+  run: (caller) => ({
+    exchanges: caller.services.exchanges
+      .list(caller.namespace)
+      .filter(({ name }) => caller.isAllowed("exchange.describe", exchangeResource(caller, name))),
+  }),
 });
 
 function parseBinding(args: readonly unknown[]): BindingRequest {
@@ -79,9 +85,23 @@ function parseBinding(args: readonly unknown[]): BindingRequest {
   };
 }
 
-function bindingResources({ exchange, target }: BindingRequest, caller: Caller): Resource[] {
+function bindingResources({ exchange }: BindingRequest, caller: Caller): Resource[] {
+  return [exchangeResource(caller, exchange)];
+}
+
+function bindingTouches({ target }: BindingRequest, caller: Caller): Touch[] {
+  // What comes to the default exchange goes on to whatever queue its key names.
+  if (target.kind === "exchange" && target.name === "") return publishTouches(caller, "", "");
   const at = { queue: queueResource, topic: topicResource, exchange: exchangeResource }[target.kind];
-  return [exchangeResource(caller, exchange), at(caller, target.name)];
+  return [{ permission: "exchange.bindTo", resource: at(caller, target.name) }];
+}
+
+/** Whether the caller may know of both ends of a binding. */
+function isShown(caller: Caller, { exchange, queue, topic, to }: BindingRow): boolean {
+  if (!caller.isAllowed("exchange.describe", exchangeResource(caller, exchange))) return false;
+  if (typeof queue === "string") return caller.isAllowed("queue.describe", queueResource(caller, queue));
+  if (typeof topic === "string") return caller.isAllowed("topic.describe", topicResource(caller, topic));
+  return caller.isAllowed("exchange.describe", exchangeResource(caller, String(to)));
 }
 
 const bind = define({
@@ -89,6 +109,7 @@ const bind = define({
   permission: "exchange.bind",
   parse: parseBinding,
   resources: bindingResources,
+  also: bindingTouches,
   async run(caller, request) {
     return { created: await caller.services.exchanges.bind(caller.namespace, request) };
   },
@@ -99,6 +120,7 @@ const unbind = define({
   permission: "exchange.bind",
   parse: parseBinding,
   resources: bindingResources,
+  also: bindingTouches,
   async run(caller, request) {
     await caller.services.exchanges.unbind(caller.namespace, request);
     return {};
@@ -117,7 +139,10 @@ const bindings = define({
     };
   },
   resources: (_, caller) => [namespaceResource(caller)],
-  run: (caller, request) => caller.services.exchanges.bindings(caller.namespace, request),
+  run(caller, request) {
+    const { bindings, next } = caller.services.exchanges.bindings(caller.namespace, request);
+    return { bindings: bindings.filter((binding) => isShown(caller, binding)), next };
+  },
 });
 
 export const exchangeOps: readonly AnyOperation[] = [declare, remove, list, bind, unbind, bindings];

@@ -25,7 +25,7 @@ import {
   optional,
 } from "./arguments.ts";
 import { type AnyOperation, define, defineConnected } from "./operation.ts";
-import { groupResource, namespaceResource } from "./resources.ts";
+import { groupResource, namespaceResource, topicResource } from "./resources.ts";
 import { partitionList } from "./topic-ops.ts";
 
 const OFFSETS_MAX = 10_000;
@@ -126,7 +126,8 @@ const list = define({
   resources: (_, caller) => [namespaceResource(caller)],
   async run(caller) {
     const found = await caller.services.groups.list(caller.namespace);
-    return { groups: found.map(({ group, state, members }) => ({ group, state, members })) };
+    const shown = found.filter(({ group }) => caller.isAllowed("group.describe", groupResource(caller, group)));
+    return { groups: shown.map(({ group, state, members }) => ({ group, state, members })) };
   },
 });
 
@@ -151,6 +152,7 @@ const reset = define({
     };
   },
   resources: ({ group }, caller) => [groupResource(caller, group)],
+  also: ({ topic }, caller) => [{ permission: "topic.describe", resource: topicResource(caller, topic) }],
   run: (caller, request) => caller.services.groups.reset(request),
 });
 

@@ -1,18 +1,21 @@
 /** What a control op is made of; the families (topic-ops.ts and its neighbours) define one object for each. */
-import { MillraceError } from "../errors/index.ts";
-import type { Operation as Permission, Resource } from "../security/index.ts";
+import { MillraceError, toMillraceError } from "../errors/index.ts";
+import { isAct, type Operation as Permission, type Resource } from "../security/index.ts";
 import type { Caller } from "./caller.ts";
 import type { Session } from "./session.ts";
+import type { Touch } from "./touches.ts";
 
 /** @typeParam By `Session` for what only a connection can ask for, such as a subscription. */
 export interface Operation<Request, By extends Caller = Caller> {
   readonly op: number;
   /** What `authorize` is asked; it may depend on the request where one op serves several kinds of things. */
-  readonly permission: Permission | ((request: Request) => Permission);
+  readonly permission: Permission | ((request: Request, caller: By) => Permission);
   /** Reads the arguments behind the correlation id. @throws invalid_argument. */
   parse(args: readonly unknown[], caller: By): Request;
   /** What the request touches. */
   resources(request: Request, caller: By): readonly Resource[];
+  /** What it touches besides, each with its own question: where messages go, say, and what definitions name. */
+  also?(request: Request, caller: By): readonly Touch[];
   /**
    * Carries the request out. What it returns is the result of OK. Where it returns no promise, the OK goes out before
    * anything the engine sends because of it.
@@ -66,8 +69,43 @@ function handle<Request, By extends Caller>(
   args: readonly unknown[],
 ): Running {
   const request = operation.parse(args, caller);
-  const permission = typeof operation.permission === "function" ? operation.permission(request) : operation.permission;
-  for (const resource of operation.resources(request, caller)) caller.authorize(permission, resource);
-  const result = operation.run(caller, request);
+  const permission =
+    typeof operation.permission === "function" ? operation.permission(request, caller) : operation.permission;
+  const resources = operation.resources(request, caller);
+  for (const resource of resources) caller.authorize(permission, resource);
+  for (const touch of operation.also?.(request, caller) ?? []) caller.authorize(touch.permission, touch.resource);
+  const run = (): unknown => operation.run(caller, request);
+  const result = isAct(permission) ? audited(caller, permission, resources, run) : run();
   return { result, after: () => operation.after?.(caller, request) };
+}
+
+/** Runs an administrative act, and has the audit log say what became of it. */
+function audited(caller: Caller, operation: Permission, resources: readonly Resource[], run: () => unknown): unknown {
+  const tell = (error: string | undefined): void => {
+    caller.services.audit.acted(caller.principal, { operation, resources, error });
+  };
+  try {
+    const result = run();
+    if (result instanceof Promise) return settled(result, tell);
+    tell(undefined);
+    return result;
+  } catch (error) {
+    tell(nameOf(error));
+    throw error;
+  }
+}
+
+async function settled(result: Promise<unknown>, tell: (error: string | undefined) => void): Promise<unknown> {
+  try {
+    const value: unknown = await result;
+    tell(undefined);
+    return value;
+  } catch (error) {
+    tell(nameOf(error));
+    throw error;
+  }
+}
+
+function nameOf(error: unknown): string {
+  return toMillraceError(error).codeName;
 }

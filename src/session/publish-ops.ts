@@ -11,7 +11,8 @@ import { MillraceError } from "../errors/index.ts";
 import { Op } from "../protocol/index.ts";
 import { asBoolean, asHandle, asInteger, asText, type Fields, fieldsAt, invalid, optional } from "./arguments.ts";
 import { type AnyOperation, define, defineConnected } from "./operation.ts";
-import { exchangeResource, namespaceResource, topicResource } from "./resources.ts";
+import { namespaceResource, topicResource } from "./resources.ts";
+import { publishTouches } from "./touches.ts";
 import type { Session } from "./session.ts";
 
 const EPOCH_MAX = 0xffff;
@@ -52,9 +53,8 @@ const open = defineConnected<OpenRequest>({
       producerEpoch: optional(fields["producerEpoch"], "producerEpoch", asEpoch) ?? 0,
     };
   },
-  resources: ({ to }, session) => [
-    "topic" in to ? topicResource(session, to.topic) : exchangeResource(session, to.exchange),
-  ],
+  resources: ({ to }, session) => ("topic" in to ? [topicResource(session, to.topic)] : []),
+  also: ({ to }, session) => ("topic" in to ? [] : publishTouches(session, to.exchange)),
   run: (session, request) =>
     "topic" in request.to
       ? openOnTopic(session, request, request.to.topic)

@@ -17,6 +17,7 @@
  */
 import { Op } from "../protocol/index.ts";
 import { MillraceError } from "../errors/index.ts";
+import { INBOX_PREFIX } from "../security/index.ts";
 import {
   asBoolean,
   asHandle,
@@ -33,6 +34,7 @@ import { asSettings } from "./exchange-ops.ts";
 import { type AnyOperation, define, defineConnected } from "./operation.ts";
 import { subscribeToQueue } from "./queue-subscription.ts";
 import { namespaceResource, queueResource } from "./resources.ts";
+import { deadLetterTouches, publishTouches, unlessOwnInbox } from "./touches.ts";
 
 const PEEK = 10;
 const PEEK_MAX = 1_000;
@@ -50,7 +52,6 @@ function countFrom(fields: Fields, field: string, otherwise: number, max: number
 
 const declare = define({
   op: Op.QUEUE_DECLARE,
-  permission: "queue.declare",
   parse(args) {
     const fields = fieldsAt(args, 0);
     return {
@@ -59,7 +60,10 @@ const declare = define({
       ifNotExists: optional(fields["ifNotExists"], "ifNotExists", asBoolean) ?? true,
     };
   },
+  permission: ({ name, config }) =>
+    name.startsWith(INBOX_PREFIX) && config["exclusive"] === true ? "inbox.use" : "queue.declare",
   resources: ({ name }, caller) => [queueResource(caller, name)],
+  also: ({ name, config }, caller) => deadLetterTouches(caller, name, config),
   async run(caller, request) {
     const { queues, queueLife } = caller.services;
     const { namespace, owner, session } = caller;
@@ -89,6 +93,13 @@ const alter = define({
     };
   },
   resources: ({ name }, caller) => [queueResource(caller, name)],
+  also({ name, config }, caller) {
+    const { deadLetter } = config;
+    if (!isMap(deadLetter)) return [];
+    // A part of it may be changed: what counts is what comes of it.
+    const { config: before } = caller.services.queues.describe(caller.namespace, name);
+    return deadLetterTouches(caller, name, { deadLetter: { ...before.deadLetter, ...deadLetter } });
+  },
   async run(caller, { name, config: change, revision: wanted }) {
     const { namespace, owner, services } = caller;
     await services.queues.alter(namespace, name, change, { owner, revision: wanted });
@@ -120,7 +131,6 @@ const sessionState = define({
 
 const remove = define({
   op: Op.QUEUE_DELETE,
-  permission: "queue.delete",
   parse(args) {
     const fields = fieldsAt(args, 0);
     return {
@@ -130,6 +140,7 @@ const remove = define({
       revision: optional(fields["revision"], "revision", asText),
     };
   },
+  permission: ({ name }, caller) => unlessOwnInbox(caller, name, "queue.delete"),
   resources: ({ name }, caller) => [queueResource(caller, name)],
   async run(caller, { name, ...options }) {
     await caller.services.queues.delete(caller.namespace, name, { ...options, owner: caller.owner });
@@ -157,7 +168,10 @@ const list = define({
     };
   },
   resources: (_, caller) => [namespaceResource(caller)],
-  run: (caller, request) => caller.services.queues.list(caller.namespace, request),
+  run(caller, request) {
+    const isShown = (name: string): boolean => caller.isAllowed("queue.describe", queueResource(caller, name));
+    return caller.services.queues.list(caller.namespace, { ...request, isShown });
+  },
 });
 
 const purge = define({
@@ -187,7 +201,6 @@ const peek = define({
 
 const get = defineConnected({
   op: Op.QUEUE_GET,
-  permission: "queue.consume",
   parse(args, session) {
     const fields = fieldsAt(args, 1);
     return {
@@ -197,6 +210,7 @@ const get = defineConnected({
       leaseMs: optional(fields["leaseMs"], "leaseMs", (value, field) => asInteger(value, field, 1, LEASE_MS_MAX)) ?? 0,
     };
   },
+  permission: ({ name }, caller) => unlessOwnInbox(caller, name, "queue.consume"),
   resources: ({ name }, session) => [queueResource(session, name)],
   async run(session, { sub, name, prefetch, leaseMs }) {
     subscribeToQueue(session, { sub, queue: name, prefetch, leaseMs, priority: 0, isExclusive: false });
@@ -237,6 +251,8 @@ function asHeaders(value: unknown, field: string): Fields {
   return value;
 }
 
+type RedriveRequest = Fields & { readonly to?: string; readonly key?: string };
+
 const redrive = define({
   op: Op.QUEUE_REDRIVE,
   permission: "queue.redrive",
@@ -251,11 +267,17 @@ const redrive = define({
       edit: optional(fields["edit"], "edit", asEdit),
     };
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    return { name: asText(fields["name"], "name"), options: Object.fromEntries(given) as Fields & { to?: string } };
+    return { name: asText(fields["name"], "name"), options: Object.fromEntries(given) as RedriveRequest };
   },
   resources: ({ name }, caller) => [queueResource(caller, name)],
-  run: (caller, { name, options }) =>
-    caller.services.queues.redrive(caller.namespace, name, { ...options, owner: caller.owner }),
+  also: ({ options: { to = "", key } }, caller) => publishTouches(caller, to, key),
+  run(caller, { name, options }) {
+    const { namespace, principal, owner, services } = caller;
+    // Without a key that is known now, each message goes to a queue of its own.
+    const keys = (options.to ?? "") === "" ? services.authorizer.keysOf(principal, namespace) : undefined;
+    const allowed = keys === undefined ? {} : { keys };
+    return services.queues.redrive(namespace, name, { ...options, ...allowed, owner });
+  },
 });
 
 function asNumbers(value: unknown, field: string): number[] {
@@ -271,7 +293,6 @@ function asPlace(value: unknown, field: string): [dueMs: number, number: number]
 
 const scheduled = define({
   op: Op.QUEUE_SCHEDULED,
-  permission: "queue.peek",
   parse(args) {
     const fields = fieldsAt(args, 0);
     return {
@@ -281,11 +302,11 @@ const scheduled = define({
       cancel: optional(fields["cancel"], "cancel", asNumbers),
     };
   },
+  permission: ({ cancel }) => (cancel === undefined ? "queue.peek" : "queue.purge"),
   resources: ({ name }, caller) => [queueResource(caller, name)],
   run(caller, { name, max, after, cancel }) {
     const { namespace, owner, services } = caller;
     if (cancel === undefined) return { messages: services.queues.scheduled(namespace, name, after, max) };
-    caller.authorize("queue.purge", queueResource(caller, name));
     return { cancelled: services.queues.cancel(namespace, name, cancel, owner) };
   },
 });

@@ -1,4 +1,5 @@
 /** The resources that `authorize` is asked about. */
+import { splitSubject } from "../broker/index.ts";
 import type { Resource } from "../security/index.ts";
 
 interface InNamespace {
@@ -27,8 +28,11 @@ export function queueResource({ namespace }: InNamespace, name: string): Resourc
   return { kind: "queue", namespace, name };
 }
 
-export function subjectResource({ namespace }: InNamespace, name: string): Resource {
-  return { kind: "subject", namespace, name };
+/** @param subject by its global name, or the scope of a namespace's settings, which has no name. */
+export function subjectResource(subject: string): Resource {
+  // The settings of all subjects are of no namespace.
+  if (subject === "") return { kind: "subject", namespace: "", name: "" };
+  return { kind: "subject", ...splitSubject(subject) };
 }
 
 export function transformResource({ namespace }: InNamespace, name: string): Resource {

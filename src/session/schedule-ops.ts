@@ -5,11 +5,13 @@
  *     124 SCHEDULE_DELETE [124, corr, {name}] -> {deleted: bool}
  *     125 SCHEDULE_LIST   [125, corr, {}] -> {schedules: [as PUT, {nextMs: int|nil, lastMs: int|nil, error: str|nil}]}
  */
-import type { ScheduleRequest } from "../broker/index.ts";
+import type { ScheduleRequest, ScheduleSummary } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
+import type { Resource } from "../security/index.ts";
 import { asText, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import type { Caller } from "./caller.ts";
 import { type AnyOperation, define } from "./operation.ts";
-import { exchangeResource, namespaceResource } from "./resources.ts";
+import { exchangeResource, namespaceResource, queueResource } from "./resources.ts";
 
 const CRON_LENGTH_MAX = 256;
 const MISSED = ["once", "skip"] as const;
@@ -47,12 +49,28 @@ function asHeaders(value: unknown, field: string): Record<string, unknown> {
   throw invalid(field, "a map of strings, numbers and booleans");
 }
 
+/** What a schedule publishes to: rights are those on it. */
+function targetOf(caller: Caller, { exchange, key }: Pick<ScheduleRequest, "exchange" | "key">): Resource {
+  return exchange === "" ? queueResource(caller, key) : exchangeResource(caller, exchange);
+}
+
+function existingTarget(caller: Caller, name: string): Resource[] {
+  const existing = caller.services.schedules.find(caller.namespace, name);
+  return existing === undefined ? [] : [targetOf(caller, existing)];
+}
+
+/** Its message is for those who could have written it. */
+function shown(caller: Caller, schedule: ScheduleSummary): ScheduleSummary {
+  if (caller.isAllowed("schedule.change", targetOf(caller, schedule))) return schedule;
+  return { ...schedule, value: null, headers: null };
+}
+
 export const scheduleOps: readonly AnyOperation[] = [
   define({
     op: Op.SCHEDULE_PUT,
     permission: "schedule.change",
     parse: parseSchedule,
-    resources: ({ exchange }, caller) => [exchangeResource(caller, exchange)],
+    resources: (request, caller) => [targetOf(caller, request), ...existingTarget(caller, request.name)],
     run: async ({ namespace, services }, request) => {
       await services.schedules.put(namespace, request);
       return {};
@@ -62,7 +80,7 @@ export const scheduleOps: readonly AnyOperation[] = [
     op: Op.SCHEDULE_DELETE,
     permission: "schedule.change",
     parse: (args) => asText(fieldsAt(args, 0)["name"], "name"),
-    resources: (_, caller) => [namespaceResource(caller)],
+    resources: (name, caller) => existingTarget(caller, name),
     run: async ({ namespace, services }, name) => ({ deleted: await services.schedules.delete(namespace, name) }),
   }),
   define({
@@ -70,6 +88,11 @@ export const scheduleOps: readonly AnyOperation[] = [
     permission: "schedule.list",
     parse: (args) => fieldsAt(args, 0),
     resources: (_, caller) => [namespaceResource(caller)],
-    run: ({ namespace, services }) => ({ schedules: services.schedules.list(namespace) }),
+    run: (caller) => ({
+      schedules: caller.services.schedules
+        .list(caller.namespace)
+        .filter((schedule) => caller.isAllowed("schedule.describe", targetOf(caller, schedule)))
+        .map((schedule) => shown(caller, schedule)),
+    }),
   }),
 ];

@@ -29,11 +29,13 @@ import {
   splitSubject,
 } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
+import type { Operation as Permission, Resource } from "../security/index.ts";
 import { compilePattern, patternFault } from "../stdx/index.ts";
 import { asBoolean, asInteger, asList, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
 import type { Caller } from "./caller.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { namespaceResource, subjectResource } from "./resources.ts";
+import { mayRead, readTouches, type Touch } from "./touches.ts";
 
 const REFERENCES_MAX = 1000;
 const PAGE_DEFAULT = 1000;
@@ -96,17 +98,26 @@ function schemaFields({ id, guid, schemaType, schema, references }: Schema, call
   return { id, guid, schemaType, schema, references: named };
 }
 
+/** What a schema refers to becomes part of it. */
+function referenceTouches({ references }: SchemaRequest, caller: Caller): Touch[] {
+  return readTouches(
+    caller,
+    references.map(({ subject }) => subject),
+  );
+}
+
 const register = define({
   op: Op.SCHEMA_REGISTER,
   permission: "schema.register",
   parse: (args, caller) => requestOf(fieldsAt(args, 0), caller),
-  resources: ({ subject }, caller) => [subjectResource(caller, subject)],
+  resources: ({ subject }) => [subjectResource(subject)],
+  also: referenceTouches,
   run: (caller, request) => caller.services.schemas.register(request),
 });
 
 const get = define({
   op: Op.SCHEMA_GET,
-  permission: "schema.read",
+  permission: "schema.list",
   parse(args) {
     const fields = fieldsAt(args, 0);
     return {
@@ -118,7 +129,9 @@ const get = define({
   run(caller, { id, resolved }) {
     const { schemas } = caller.services;
     const schema = schemas.schema(id);
-    const own = schemas.state.versionsOf(id).filter(({ subject }) => isOwn(subject, caller));
+    const own = schemas.state
+      .versionsOf(id)
+      .filter(({ subject }) => isOwn(subject, caller) && mayRead(caller, subject));
     // Ids count for all namespaces, and each sees its own.
     if (own.length === 0) throw schemaNotFound(id);
     const subjects = own
@@ -147,7 +160,7 @@ const version = define({
       deleted: optional(fields["deleted"], "deleted", asBoolean) ?? false,
     };
   },
-  resources: ({ subject }, caller) => [subjectResource(caller, subject)],
+  resources: ({ subject }) => [subjectResource(subject)],
   run(caller, { subject, version: wanted, deleted }) {
     const { version: found, schema } = caller.services.schemas.version(subject, wanted, deleted);
     return { subject: localName(subject, caller), version: found.version, ...schemaFields(schema, caller) };
@@ -164,7 +177,8 @@ const lookup = define({
       deleted: optional(fields["deleted"], "deleted", asBoolean) ?? false,
     };
   },
-  resources: ({ request }, caller) => [subjectResource(caller, request.subject)],
+  resources: ({ request }) => [subjectResource(request.subject)],
+  also: ({ request }, caller) => referenceTouches(request, caller),
   run(caller, { request, deleted }) {
     const { version: found } = caller.services.schemas.lookup(request, deleted);
     return { subject: localName(found.subject, caller), version: found.version, id: found.id };
@@ -178,7 +192,8 @@ const check = define({
     const fields = fieldsAt(args, 0);
     return { request: requestOf(fields, caller), version: optional(fields["version"], "version", asVersion) };
   },
-  resources: ({ request }, caller) => [subjectResource(caller, request.subject)],
+  resources: ({ request }) => [subjectResource(request.subject)],
+  also: ({ request }, caller) => referenceTouches(request, caller),
   run(caller, { request, version: against }) {
     const messages = caller.services.schemas.check(request, against);
     return { compatible: messages.length === 0, messages };
@@ -187,7 +202,7 @@ const check = define({
 
 const subjects = define({
   op: Op.SCHEMA_SUBJECTS,
-  permission: "schema.read",
+  permission: "schema.list",
   parse(args) {
     const fields = fieldsAt(args, 0);
     const pattern = optional(fields["pattern"], "pattern", asText);
@@ -204,7 +219,7 @@ const subjects = define({
   run(caller, { matches, deleted, limit, after }) {
     const { state } = caller.services.schemas;
     const found = [...state.subjects()]
-      .filter((subject) => isOwn(subject, caller))
+      .filter((subject) => isOwn(subject, caller) && mayRead(caller, subject))
       .map((subject) => ({ subject, name: localName(subject, caller) }))
       .filter(({ name }) => (after === undefined || name > after) && matches(name))
       .map(({ subject, name }) => subjectRow(state, { subject, name }, deleted))
@@ -248,7 +263,7 @@ const remove = define({
       permanent: optional(fields["permanent"], "permanent", asBoolean) ?? false,
     };
   },
-  resources: ({ subject }, caller) => [subjectResource(caller, subject)],
+  resources: ({ subject }) => [subjectResource(subject)],
   async run(caller, { subject, version: wanted, permanent }) {
     const { schemas } = caller.services;
     if (wanted === undefined) return { versions: await schemas.deleteSubject(subject, permanent) };
@@ -285,15 +300,22 @@ function settingOf<const T extends string>(
   };
 }
 
-function settingPermission({ value, unset }: Setting<string>): "schema.read" | "schema.configure" {
-  return value === undefined && !unset ? "schema.read" : "schema.configure";
+function settingPermission({ scope, value, unset }: Setting<string>): Permission {
+  if (value !== undefined || unset) return "schema.configure";
+  // What holds for a whole namespace is no secret in it.
+  return scope === namespaceScope(splitSubject(scope).namespace) ? "schema.list" : "schema.read";
+}
+
+function settingResources({ scope, value, unset }: Setting<string>, caller: Caller): Resource[] {
+  const isRead = value === undefined && !unset;
+  return [isRead && scope === namespaceScope(caller.namespace) ? namespaceResource(caller) : subjectResource(scope)];
 }
 
 const config = define({
   op: Op.SCHEMA_CONFIG,
   permission: settingPermission,
   parse: settingOf<Compatibility>("compatibility", COMPATIBILITIES),
-  resources: ({ scope }, caller) => [subjectResource(caller, scope)],
+  resources: (setting, caller) => settingResources(setting, caller),
   async run(caller, { scope, value: compatibility, unset }) {
     const { schemas } = caller.services;
     if (unset) await schemas.unsetConfig(scope);
@@ -307,7 +329,7 @@ const mode = define({
   op: Op.SCHEMA_MODE,
   permission: settingPermission,
   parse: settingOf<Mode>("mode", MODES),
-  resources: ({ scope }, caller) => [subjectResource(caller, scope)],
+  resources: (setting, caller) => settingResources(setting, caller),
   async run(caller, { scope, value: wanted, unset, force }) {
     const { schemas } = caller.services;
     if (unset) await schemas.unsetMode(scope);

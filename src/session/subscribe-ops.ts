@@ -36,10 +36,11 @@ import {
 import { type GroupSubscribeRequest, GroupSubscription } from "./group-subscription.ts";
 import { type AnyOperation, defineConnected } from "./operation.ts";
 import { type QueueSubscribeRequest, subscribeToQueue } from "./queue-subscription.ts";
-import { groupResource, namespaceResource, queueResource, topicResource } from "./resources.ts";
+import { groupResource, namespaceResource, queueResource, subjectResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
 import { type From, PatternSubscription, type SourceRow, TopicSubscription } from "./subscriptions.ts";
 import { partitionList } from "./topic-ops.ts";
+import { type Touch, unlessOwnInbox } from "./touches.ts";
 
 const TOPICS_MAX = 1000;
 const SESSION_TIMEOUT_MS_MIN = 100;
@@ -188,7 +189,6 @@ const PERMISSIONS = {
   topic: "topic.consume",
   pattern: "pattern.subscribe",
   group: "group.join",
-  queue: "queue.consume",
 } as const;
 
 function resources(request: SubscribeRequest, session: Session): Resource[] {
@@ -202,6 +202,16 @@ function resources(request: SubscribeRequest, session: Session): Resource[] {
     case "group":
       return [groupResource(session, request.group)];
   }
+}
+
+function also(request: SubscribeRequest, session: Session): Touch[] {
+  if (request.kind === "queue") return [];
+  const topics = request.kind === "group" ? request.topics : [];
+  const { subject } = request.view ?? {};
+  return [
+    ...topics.map((topic): Touch => ({ permission: "topic.consume", resource: topicResource(session, topic) })),
+    ...(subject === undefined ? [] : [{ permission: "schema.read", resource: subjectResource(subject) } as const]),
+  ];
 }
 
 function run(session: Session, request: SubscribeRequest): unknown {
@@ -266,9 +276,11 @@ async function openGroup(session: Session, request: Extract<SubscribeRequest, { 
 
 const subscribe = defineConnected<SubscribeRequest>({
   op: Op.SUBSCRIBE,
-  permission: ({ kind }) => PERMISSIONS[kind],
+  permission: (request, caller) =>
+    request.kind === "queue" ? unlessOwnInbox(caller, request.queue, "queue.consume") : PERMISSIONS[request.kind],
   parse,
   resources,
+  also,
   run,
   after(session, request) {
     const subscription = session.subscriptions.get(request.sub);

@@ -146,7 +146,7 @@ export class TopicSubscription extends Subscription {
   }
 }
 
-/** All topics whose name matches, also those to come; at most once, from now on. */
+/** All topics whose name matches and that may be consumed, also those to come; at most once, from now on. */
 export class PatternSubscription extends Subscription {
   readonly pattern: string;
 
@@ -163,7 +163,7 @@ export class PatternSubscription extends Subscription {
   open(topics: readonly Topic[]): SourceRow[] {
     const rows: SourceRow[] = [];
     for (const topic of topics) {
-      this.#authorize(topic);
+      if (!this.#mayConsume(topic)) continue;
       for (let partition = 0; partition < topic.partitions; partition += 1) {
         const from = this.session.services.engine.partition(topic.id, partition).highWatermark;
         const source = this.nextSource();
@@ -176,7 +176,7 @@ export class PatternSubscription extends Subscription {
 
   /** A topic that came, or grew, after the subscription did: everything in its new partitions is news. */
   grown(topic: Topic, previousPartitions: number): void {
-    this.#authorize(topic);
+    if (!this.#mayConsume(topic)) return;
     for (let partition = previousPartitions; partition < topic.partitions; partition += 1)
       this.announce(topic, partition, 0);
   }
@@ -186,8 +186,8 @@ export class PatternSubscription extends Subscription {
     return Promise.resolve();
   }
 
-  #authorize(topic: Topic): void {
-    this.session.authorize("topic.consume", { kind: "topic", namespace: topic.namespace, name: topic.name });
+  #mayConsume({ namespace, name }: Topic): boolean {
+    return this.session.isAllowed("topic.consume", { kind: "topic", namespace, name });
   }
 }
 

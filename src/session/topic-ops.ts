@@ -125,7 +125,8 @@ const list = define({
   resources: (_, caller) => [namespaceResource(caller)],
   run(caller, request) {
     const limit = Math.min(request.limit, LIST_LIMIT);
-    const found = caller.services.topics.list(caller.namespace, { ...request, limit: limit + 1 });
+    const isShown = (name: string): boolean => caller.isAllowed("topic.describe", topicResource(caller, name));
+    const found = caller.services.topics.list(caller.namespace, { ...request, limit: limit + 1, isShown });
     const page = found.slice(0, limit);
     const rows = request.withFigures ? page.map((row) => withFigures(caller, row)) : page;
     return { topics: rows, next: found.length > limit ? (page.at(-1)?.name ?? null) : null };

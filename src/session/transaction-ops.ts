@@ -38,8 +38,9 @@ import {
 import { asOffsets } from "./group-ops.ts";
 import { type AnyOperation, define, defineConnected } from "./operation.ts";
 import { QueueSubscription } from "./queue-subscription.ts";
-import { exchangeResource, groupResource, namespaceResource, queueResource, topicResource } from "./resources.ts";
+import { groupResource, namespaceResource, queueResource, topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
+import { publishTouches, unlessOwnInbox } from "./touches.ts";
 import { MillraceError } from "../errors/index.ts";
 
 const PARTS_MAX = 10_000;
@@ -148,7 +149,7 @@ function topicPart(session: Session, { topic: name, partition, batch }: Part & {
 
 function exchangePart(session: Session, part: Part & { kind: "exchange" }): ExchangePublish {
   const { exchange, flags, batch } = part;
-  session.authorize("exchange.publish", exchangeResource(session, exchange));
+  for (const { permission, resource } of publishTouches(session, exchange)) session.authorize(permission, resource);
   const { engine, exchanges } = session.services;
   const { id, journalLogId } = exchanges.requirePublishable(session.namespace, exchange);
   session.charge(engine.batchCheck(journalLogId, true, batch), batch.length);
@@ -161,7 +162,7 @@ function ackPart(session: Session, { sub, ranges }: Part & { kind: "ack" }): Ack
     throw new MillraceError("subscription_not_found", `the subscription ${sub} is no consumer of a queue`);
   }
   const { queue } = subscription;
-  session.authorize("queue.consume", queueResource(session, queue.name));
+  session.authorize(unlessOwnInbox(session, queue.name, "queue.consume"), queueResource(session, queue.name));
   return { queueId: queue.id, connectionId: session.connectionId, sub, ranges };
 }
 

@@ -6,10 +6,12 @@
  *     112 TRANSFORM_LIST   [112, corr, {}] -> {transforms: [{name, definition, createdMs, changedMs, state, reason, counters, lastError, workers}]}
  *     113 TRANSFORM_TRY    [113, corr, {name? | definition?: {}, messages: [{value: bin|str|nil, key?: bin|str|nil, headers?: {}}]}] -> {messages: [{from, value, key, headers, to}], errors: [{from, reason}]}
  */
+import { namedBy, parseDefinition, type Place } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
 import { asBoolean, asList, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { namespaceResource, transformResource } from "./resources.ts";
+import { readTouches, sourceTouches, targetTouches } from "./touches.ts";
 
 const TRIAL_MESSAGES_MAX = 1_000;
 const encoder = new TextEncoder();
@@ -26,6 +28,15 @@ const put = define({
     };
   },
   resources: ({ name }, caller) => [transformResource(caller, name)],
+  also({ definition: value }, caller) {
+    const definition = parseDefinition(value);
+    const { targets, subjects } = namedBy(definition);
+    return [
+      ...sourceTouches(caller, definition.from as Place),
+      ...targets.flatMap((target) => targetTouches(caller, target)),
+      ...readTouches(caller, subjects),
+    ];
+  },
   run: (caller, request) => caller.services.transforms.put(caller.namespace, request),
 });
 
@@ -46,7 +57,9 @@ const list = define({
   parse: () => null,
   resources: (_, caller) => [namespaceResource(caller)],
   async run(caller) {
-    return { transforms: await caller.services.transforms.list(caller.namespace) };
+    const found = await caller.services.transforms.list(caller.namespace);
+    const isShown = (name: string): boolean => caller.isAllowed("transform.describe", transformResource(caller, name));
+    return { transforms: found.filter(({ name }) => isShown(name)) };
   },
 });
 

@@ -126,6 +126,30 @@ export function nameOf(place: Source | Target): string {
   return queue === undefined ? `exchange ${exchange}` : `queue ${queue}`;
 }
 
+/** Something that messages come from or go to. */
+export interface Place {
+  readonly topic?: string;
+  readonly queue?: string;
+  readonly exchange?: string;
+  readonly key?: string;
+}
+
+/** What a definition names: where its steps may send to, and the subjects whose schemas they use. */
+export function namedBy({ to, deadLetter, steps }: Definition): { targets: Place[]; subjects: string[] } {
+  const named = { targets: deadLetter === undefined ? [to] : [to, deadLetter], subjects: [] as string[] };
+  const look = (inner: readonly StepDefinition[]): void => {
+    for (const step of inner) {
+      if ("route" in step) named.targets.push(step.route);
+      else if ("json_to_avro" in step) named.subjects.push(step.json_to_avro.subject);
+      else if ("avro_to_json" in step && step.avro_to_json.subject !== undefined)
+        named.subjects.push(step.avro_to_json.subject);
+      else if ("choose" in step) for (const chosen of Object.values(step.choose)) look(chosen);
+    }
+  };
+  look(steps);
+  return named;
+}
+
 function given<T>(value: unknown, read: (value: unknown) => T): T | Record<never, never> {
   return value === undefined || value === null ? {} : read(value);
 }
