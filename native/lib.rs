@@ -281,6 +281,22 @@ impl NativeEngine {
         self.worker.batch_check(integer(log_id)?, is_exchange, batch).map_err(failed)
     }
 
+    /// Whether the keys of a batch, which was checked, are among those that rules permit.
+    #[napi]
+    pub fn batch_permitted(&self, batch: &[u8], rules: Vec<String>) -> napi::Result<()> {
+        Worker::batch_permitted(batch, &rules).map_err(failed)
+    }
+
+    #[napi]
+    pub fn publisher_permit(
+        &mut self,
+        connection: u32,
+        publisher: u32,
+        rules: Option<Vec<String>>,
+    ) -> napi::Result<()> {
+        self.worker.publisher_permit(connection, publisher, rules.as_deref()).map_err(failed)
+    }
+
     #[napi]
     pub fn connection_quotas(&mut self, connection: u32, buckets: Vec<String>, is_new: bool) -> napi::Result<()> {
         self.worker.connection_quotas(connection, buckets, is_new).map_err(failed)

@@ -13,6 +13,7 @@ use super::source::Subscription;
 use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{DeliveryPriority, Log, Partition};
+use crate::route::Permitted;
 use crate::schema::{Enforced, Enforcement, Taker};
 use crate::space::{PublishTo, Space};
 use crate::wire::{Scanner, out};
@@ -45,6 +46,8 @@ pub(super) struct Publisher {
     enforced_generation: u64,
     /// Set when it publishes to an exchange: the log is its journal then.
     pub exchange: Option<ExchangeTarget>,
+    /// The keys that it may use; `None` is all of them.
+    pub permitted: Option<Arc<Permitted>>,
 }
 
 /// An exchange that a publisher publishes to.
@@ -75,6 +78,7 @@ impl Publisher {
             enforcement: None,
             enforced_generation: 0,
             exchange: None,
+            permitted: None,
         }
     }
 

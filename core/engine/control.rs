@@ -18,7 +18,7 @@ use crate::batch::{HEADER_BYTES, verify};
 use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::log::{AppendOutcome, BatchIn, Log, LogConfig, Partition};
-use crate::route::Filter;
+use crate::route::{Filter, Permitted};
 use crate::schema::Taker;
 
 /// Where a source begins and ends.
@@ -139,6 +139,17 @@ impl Worker {
         let mut publisher = Publisher::new(log, producer_id, producer_epoch, connection);
         publisher.refresh(&enforced);
         peer.publishers.insert(id, publisher);
+        Ok(())
+    }
+
+    /// Says which keys a publisher may use from now on; without rules all of them.
+    ///
+    /// # Errors
+    /// `publisher_not_found`, `invalid_argument` for a malformed rule.
+    pub fn publisher_permit(&mut self, connection: u32, id: u32, rules: Option<&[String]>) -> Result<()> {
+        let read = |rules: &[String]| Permitted::read(rules.iter().map(String::as_str)).map(Arc::new);
+        let permitted = rules.map(read).transpose()?;
+        self.connection(connection)?.peer.publisher(id)?.permitted = permitted;
         Ok(())
     }
 

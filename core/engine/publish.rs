@@ -143,6 +143,7 @@ fn check<'c>(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut
     }
     let publisher = peer.publisher(frame.publisher)?;
     let exchange = publisher.exchange.clone();
+    let permitted = publisher.permitted.clone();
     if exchange.is_some() {
         exchange::check(frame.partition, frame.condition != Condition::None, None)?;
     }
@@ -154,6 +155,11 @@ fn check<'c>(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut
     if header.has_producer() && header.producer_id != publisher.producer_id {
         let message = format!("the publisher was not opened with producer id {}", header.producer_id);
         return Err(CoreError::new(ErrorCode::UNKNOWN_PRODUCER, message));
+    }
+    if let Some(permitted) = permitted {
+        let records =
+            compression::plain_records(&header, &frame.batch[HEADER_BYTES..], hub.engine.options.batch_bytes_max)?;
+        permitted.check_records(&records, header.attributes)?;
     }
     let body = [&frame.batch[HEADER_BYTES..]];
     let (condition, acks) = (frame.condition, frame.acks);
@@ -286,6 +292,9 @@ pub(super) fn one(hub: &mut Hub, peer: &mut Peer, frame: &PublishOneFrame<'_>) {
     }
     let sender = peer.sender;
     let result = peer.publisher(frame.publisher).and_then(|publisher| {
+        if let Some(permitted) = &publisher.permitted {
+            permitted.check(frame.key)?;
+        }
         if let Some(target) = &publisher.exchange {
             let config = publisher.log.config();
             check_one(publisher, &config, frame)?;

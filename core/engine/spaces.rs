@@ -10,8 +10,10 @@ use super::exchange;
 use super::hub::Hub;
 use super::publish;
 use super::worker::Worker;
+use crate::batch::{HEADER_BYTES, verify};
 use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode, Result};
+use crate::route::Permitted;
 use crate::schema::Taker;
 use crate::space::{Address, ConsumerOptions, NEVER_MS, PublishTo, Space, SpaceOptions, SpaceTurn};
 use crate::wire::{SettleFrame, out};
@@ -103,6 +105,16 @@ impl Worker {
         let enforcement = self.engine().enforced.get(Taker::Topic(log_id));
         let checked = publish::check_content(&mut self.hub, &config, enforcement.as_deref(), is_exchange, batch);
         checked.map(|(header, _)| header.record_count)
+    }
+
+    /// Whether the keys of a client's batch, which was checked, are among those that rules permit.
+    ///
+    /// # Errors
+    /// `unauthorized`, `bad_batch`, `bad_record`, `invalid_argument` for a malformed rule.
+    pub fn batch_permitted(batch: &[u8], rules: &[String]) -> Result<()> {
+        let permitted = Permitted::read(rules.iter().map(String::as_str))?;
+        let (header, _) = verify(batch)?;
+        permitted.check_records(&batch[HEADER_BYTES..], header.attributes)
     }
 
     /// Lets a connection publish to an exchange under the number `id`; `flags` are 1 to

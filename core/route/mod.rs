@@ -14,6 +14,7 @@ mod filter;
 mod fuzz_target;
 mod hits;
 mod keys;
+mod permitted;
 mod router;
 mod rules;
 mod scalar;
@@ -32,6 +33,8 @@ pub use expression::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_FIEL
 pub use fields::PATH_STEPS_MAX;
 pub use filter::Filter;
 pub use router::{Router, Step};
+pub use permitted::Permitted;
+pub use router::Router;
 pub use scalar::Literal;
 pub use share::WEIGHT_MAX;
 

@@ -10,7 +10,7 @@ use super::state::State;
 use crate::batch::{BatchHeader, BodyCrc, read_record};
 use crate::error::{CoreError, ErrorCode, Result};
 use crate::queue::{Arrival, Browsed, State as Place};
-use crate::route::{DEFAULT_EXCHANGE, Predicate, Target};
+use crate::route::{DEFAULT_EXCHANGE, Permitted, Predicate, Target};
 use crate::stdx::msgpack::{
     Fault, Reader, write_array, write_bin, write_bool, write_map, write_nil, write_str, write_uint,
 };
@@ -34,6 +34,8 @@ struct Redrive {
     max: u64,
     dry_run: bool,
     edit: Option<Edit>,
+    /// The queues that messages may go to by their names; `None` is all of them.
+    permitted: Option<Permitted>,
 }
 
 /// A message that the filter lets through.
@@ -162,14 +164,13 @@ impl State {
         let key = record.key.unwrap_or(&[]);
         let arrival = Properties::of_moved(record.headers).arrival(number, record.raw.len() as u32, key, now_ms);
         let mut message = message_of(&record);
-        let set = if let Some(exchange) = redrive.to {
-            message.routing_key = redrive.key.as_deref().unwrap_or(key);
-            self.router.route(exchange, &message)
-        } else {
-            let name = first.unwrap_or_default();
-            message.routing_key = name.as_bytes();
-            self.router.route(DEFAULT_EXCHANGE, &message)
-        };
+        let name = first.unwrap_or_default();
+        message.routing_key =
+            if redrive.to.is_some() { redrive.key.as_deref().unwrap_or(key) } else { name.as_bytes() };
+        if let Some(permitted) = &redrive.permitted {
+            permitted.check(Some(message.routing_key))?;
+        }
+        let set = self.router.route(redrive.to.unwrap_or(DEFAULT_EXCHANGE), &message);
         let queues = self.router.targets(set).iter().filter_map(|target| match target {
             Target::Queue(id) if *id != queue => Some(*id),
             _ => None,
@@ -269,11 +270,19 @@ impl Tally {
     }
 }
 
+fn read_permitted(reader: &mut Reader<'_>) -> Result<Permitted> {
+    let malformed = |_: Fault| CoreError::new(ErrorCode::INVALID_ARGUMENT, "keys are a list of rules");
+    let count = reader.array().map_err(malformed)?;
+    let rules = (0..count).map(|_| reader.str()).collect::<std::result::Result<Vec<_>, _>>().map_err(malformed)?;
+    Permitted::read(rules)
+}
+
 fn read(reader: &mut Reader<'_>) -> Result<Redrive> {
     let malformed = |_: Fault| {
         CoreError::new(ErrorCode::INVALID_ARGUMENT, "a redrive is a map of to, key, where, max, dryRun, edit")
     };
-    let mut redrive = Redrive { to: None, key: None, filter: None, max: MOVED_MAX, dry_run: false, edit: None };
+    let mut redrive =
+        Redrive { to: None, key: None, filter: None, max: MOVED_MAX, dry_run: false, edit: None, permitted: None };
     for _ in 0..reader.map().map_err(malformed)? {
         match reader.str().map_err(malformed)? {
             "to" => redrive.to = reader.optional_uint().map_err(malformed)?.and_then(|id| u32::try_from(id).ok()),
@@ -283,6 +292,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Redrive> {
             "max" => redrive.max = reader.optional_uint().map_err(malformed)?.unwrap_or(MOVED_MAX).min(MOVED_MAX),
             "dryRun" => redrive.dry_run = reader.take(1).map_err(malformed)? == [0xc3],
             "edit" => redrive.edit = Some(Edit::read(reader).map_err(malformed)?),
+            "keys" => redrive.permitted = Some(read_permitted(reader)?),
             _ => reader.skip(4).map_err(malformed)?,
         }
     }

@@ -172,6 +172,26 @@ pub const SCHEDULE_PUT: u8 = 123;
 pub const SCHEDULE_DELETE: u8 = 124;
 /// Lists the schedules of the namespace.
 pub const SCHEDULE_LIST: u8 = 125;
+/// Makes a user, or changes its password, its roles and whether it may log in.
+pub const USER_PUT: u8 = 130;
+/// Takes a user away, and the rules about it.
+pub const USER_DELETE: u8 = 131;
+/// Lists users, without anything of their passwords.
+pub const USER_LIST: u8 = 132;
+/// Makes a role, or describes it anew.
+pub const ROLE_PUT: u8 = 133;
+/// Takes a role away, from its users too, and the rules about it.
+pub const ROLE_DELETE: u8 = 134;
+/// Lists roles, the built-in ones first.
+pub const ROLE_LIST: u8 = 135;
+/// Sets a permission rule.
+pub const PERMISSION_PUT: u8 = 136;
+/// Takes a permission rule away.
+pub const PERMISSION_DELETE: u8 = 137;
+/// Lists permission rules.
+pub const PERMISSION_LIST: u8 = 138;
+/// Asks what would be decided for a principal, and by which rule.
+pub const PERMISSION_TEST: u8 = 139;
 /// Declares a namespace, or changes its description.
 pub const NAMESPACE_PUT: u8 = 140;
 /// Takes a namespace away, with what is in it where that is asked for.

@@ -265,6 +265,20 @@ export interface QueueEngine {
    * @throws what an append of it would be refused with.
    */
   batchCheck(logId: number, isExchange: boolean, batch: Uint8Array): number;
+  /**
+   * Whether the keys of a batch that passed `batchCheck` are among those that rules permit.
+   *
+   * @param rules as those of `publisherPermit`.
+   * @throws unauthorized.
+   */
+  batchPermitted(batch: Uint8Array, rules: readonly string[]): void;
+  /**
+   * Says which keys a publisher may use from now on; what it may not is refused with `unauthorized`.
+   *
+   * @param rules texts of an effect (`+`, `-`), a match (`=` literal, `^` prefix, `~` pattern) and a name; none permits
+   *   nothing, null everything.
+   */
+  publisherPermit(connection: number, pub: number, rules: readonly string[] | null): void;
   /** @param flags PUBLISH_MANDATORY, PUBLISH_REQUIRE_CONSUMER. */
   exchangePublisherOpen(
     connection: number,

@@ -322,6 +322,14 @@ class LogEngine implements Engine {
     return translated(() => this.#native.batchCheck(logId, isExchange, batch));
   }
 
+  batchPermitted(batch: Uint8Array, rules: readonly string[]): void {
+    translated(() => this.#native.batchPermitted(batch, rules));
+  }
+
+  publisherPermit(connection: number, pub: number, rules: readonly string[] | null): void {
+    translated(() => this.#native.publisherPermit(connection, pub, rules));
+  }
+
   quotaSet(bucket: string, quota: BucketQuota | undefined): void {
     translated(() => this.#native.quotaSet(bucket, quota));
   }

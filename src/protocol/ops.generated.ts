@@ -173,6 +173,26 @@ export const Op = {
   SCHEDULE_DELETE: 124,
   /** Lists the schedules of the namespace. */
   SCHEDULE_LIST: 125,
+  /** Makes a user, or changes its password, its roles and whether it may log in. */
+  USER_PUT: 130,
+  /** Takes a user away, and the rules about it. */
+  USER_DELETE: 131,
+  /** Lists users, without anything of their passwords. */
+  USER_LIST: 132,
+  /** Makes a role, or describes it anew. */
+  ROLE_PUT: 133,
+  /** Takes a role away, from its users too, and the rules about it. */
+  ROLE_DELETE: 134,
+  /** Lists roles, the built-in ones first. */
+  ROLE_LIST: 135,
+  /** Sets a permission rule. */
+  PERMISSION_PUT: 136,
+  /** Takes a permission rule away. */
+  PERMISSION_DELETE: 137,
+  /** Lists permission rules. */
+  PERMISSION_LIST: 138,
+  /** Asks what would be decided for a principal, and by which rule. */
+  PERMISSION_TEST: 139,
   /** Declares a namespace, or changes its description. */
   NAMESPACE_PUT: 140,
   /** Takes a namespace away, with what is in it where that is asked for. */

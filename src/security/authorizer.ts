@@ -12,6 +12,8 @@ export interface AuthorizerOptions {
   /** Nobody has to prove who it is, and everybody may do everything. */
   readonly isOpen: boolean;
   readonly audit: Audit;
+  /** Applies changes of users and rules that other workers have made. */
+  readonly catchUp: () => void;
 }
 
 /** Subjects whose compiled rules are kept, least recently used first out. */
@@ -31,6 +33,8 @@ export class Authorizer {
 
   /** @throws unauthorized; it stands in the audit log then. */
   authorize(principal: Principal, operation: Operation, resource: Resource): void {
+    // A change that was answered holds for every request behind it, on whichever worker it comes in.
+    if (principal.kind !== "anonymous") this.#options.catchUp();
     if (this.isAllowed(principal, operation, resource)) return;
     this.#options.audit.refused(principal, operation, resource);
     throw refusal(principal, operation, resource);

@@ -17,6 +17,7 @@ export {
 } from "./access-state.ts";
 export { type Audit, AuditLog, noAudit } from "./audit.ts";
 export { Authorizer } from "./authorizer.ts";
+export { parseCredential } from "./credentials.ts";
 export { Grants } from "./grants.ts";
 export { isAct, type Need, needOf, type Operation, OPERATIONS, type Right, RIGHTS } from "./operations.ts";
 export { anonymous, type Principal } from "./principal.ts";

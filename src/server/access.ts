@@ -22,7 +22,7 @@ export function openAccess(
   const audit = isSilent ? noAudit : new AuditLog({ file: config.auditFile, logger, now });
   return {
     access: new Access(state, { log, limits: config, now }),
-    authorizer: new Authorizer({ state, isOpen, audit }),
+    authorizer: new Authorizer({ state, isOpen, audit, catchUp: () => log.catchUp() }),
     audit,
   };
 }

@@ -49,7 +49,7 @@ import { ERRORS } from "../errors/index.ts";
 import type { Logger } from "../stdx/index.ts";
 import { type ConnectionCount, type TlsMaterial, WorkerLoop } from "../net/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
-import { AccessState } from "../security/index.ts";
+import { type AccessRecord, AccessState } from "../security/index.ts";
 import {
   Connections,
   type Invoke,
@@ -151,7 +151,7 @@ export class Runtime {
     this.#metadata = new MetadataLog(engine, internal, {
       onEvent: (event) => this.#onMetadata(event),
       announce: () => this.mailroom.notifyOthers(METADATA_NOTICE, null),
-      others: [accessState],
+      others: [{ apply: (record) => this.#applyAccess(accessState, record) }],
     });
     this.access = openAccess(accessState, { log: this.#metadata, config, logger, now: () => engine.now() });
     const { access, mailroom: threads } = this;
@@ -292,6 +292,10 @@ export class Runtime {
     this.#topics.apply(event);
     this.#coordinator.onMetadata(event);
     this.#hub.onMetadata(event);
+  }
+
+  #applyAccess(state: AccessState, record: AccessRecord): void {
+    if (state.apply(record) && this.#isLive) this.#hub.onAccessChanged();
   }
 
   #onQueueLifeFailure(error: unknown): void {

@@ -2,6 +2,7 @@
 import type { Given, MemberEvent, ViewRequest } from "../broker/index.ts";
 import { ERRORS, MillraceError } from "../errors/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
+import { groupResource } from "./resources.ts";
 import type { Session } from "./session.ts";
 import { type From, resolveFrom, type Source, Subscription } from "./subscriptions.ts";
 
@@ -45,6 +46,11 @@ export class GroupSubscription extends Subscription {
     this.#generation = joined.generation;
     // The connection may have gone while the owner was asked, and then nobody left the group for it.
     if (this.session.isClosed) await this.#leave("lost");
+    // So may its right.
+    if (!this.#isAllowed()) {
+      await this.#leave("closed");
+      throw new MillraceError("unauthorized", `the right to read with the group "${group}" was taken away`);
+    }
     return { sources: [], ...joined };
   }
 
@@ -83,6 +89,22 @@ export class GroupSubscription extends Subscription {
     const ended = this.sources.get(source);
     super.sourceEnded(source);
     if (ended !== undefined) this.#sourceOf.delete(keyOf(ended.topic, ended.partition));
+  }
+
+  /** A member reads whatever its group gives it, so without the right to one topic it leaves. */
+  recheck(): void {
+    // Whoever is still joining is asked when it has.
+    if (this.#member === null || this.#isAllowed()) return;
+    this.#leave("closed").catch((error: unknown) => {
+      this.session.services.logger.debug("a member could not leave its group", { error });
+    });
+    this.#expelled("unauthorized", `the right to read with the group "${this.group}" was taken away`);
+  }
+
+  #isAllowed(): boolean {
+    const { group, topics } = this.#request;
+    if (!this.session.isAllowed("group.join", groupResource(this.session, group))) return false;
+    return topics.every((topic) => this.mayConsume(topic));
   }
 
   close(how: "closed" | "lost"): Promise<void> {
@@ -153,7 +175,7 @@ export class GroupSubscription extends Subscription {
     return Math.min(Math.max(committed, startOffset), highWatermark);
   }
 
-  #expelled(error: "member_unknown" | "fenced_instance", reason: string): void {
+  #expelled(error: "member_unknown" | "fenced_instance" | "unauthorized", reason: string): void {
     this.#member = null;
     for (const source of this.sources.keys()) {
       this.session.send(encodeFrame(Op.SOURCE_END, this.sub, source, 0, ERRORS[error].code, reason));

@@ -16,6 +16,7 @@ export class SessionHub {
   readonly #consumers = new Map<number, Set<QueueSubscription>>();
   readonly #logger: Logger;
   #lastSerial = 0;
+  #isRechecking = false;
 
   constructor(logger: Logger) {
     this.#logger = logger;
@@ -102,6 +103,26 @@ export class SessionHub {
   onQuota({ owner: { kind, name } }: QuotaEvent): void {
     for (const session of this.#sessions.values()) {
       if ((kind === "namespace" ? session.namespace : session.principal.name) === name) session.attachQuotas();
+    }
+  }
+
+  /** Users or rules have changed; of many changes at once the sessions are asked for once. */
+  onAccessChanged(): void {
+    if (this.#isRechecking) return;
+    this.#isRechecking = true;
+    setImmediate(() => {
+      this.#isRechecking = false;
+      for (const session of [...this.#sessions.values()]) this.#recheck(session);
+    });
+  }
+
+  #recheck(session: Session): void {
+    try {
+      session.onAccessChanged();
+    } catch (error) {
+      // Whoever cannot be held to the new rules must go.
+      this.#logger.error("a session could not be held to changed permissions", { error });
+      session.goodbye("internal", "the connection could not be held to changed permissions");
     }
   }
 

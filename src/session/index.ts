@@ -1,3 +1,4 @@
+import { accessOps } from "./access-ops.ts";
 import { brokerOps } from "./broker-ops.ts";
 import { exchangeOps } from "./exchange-ops.ts";
 import { explainOps } from "./explain-ops.ts";
@@ -41,6 +42,7 @@ export function operationTable(): ReadonlyMap<number, AnyOperation> {
     scheduleOps,
     transformOps,
     explainOps,
+    accessOps,
   ];
   return new Map(families.flat().map((operation) => [operation.op, operation]));
 }

@@ -18,7 +18,8 @@ import type { Caller } from "./caller.ts";
 import { publishToExchange, publishToTopic, traceMessage } from "./message-publish.ts";
 import { type ReadRequest, readRecords } from "./message-read.ts";
 import { type AnyOperation, define } from "./operation.ts";
-import { exchangeResource, topicResource } from "./resources.ts";
+import { topicResource } from "./resources.ts";
+import { publishTouches } from "./touches.ts";
 
 const READ = 100;
 const READ_MAX = 1000;
@@ -89,6 +90,11 @@ function targetOf(fields: Fields): PublishRequest["to"] {
   return { exchange };
 }
 
+/** A key that is no UTF-8 names no queue. */
+function textOf(key: Content | null): string {
+  return typeof key === "string" ? key : new TextDecoder().decode(key ?? new Uint8Array());
+}
+
 const publish = define<PublishRequest>({
   op: Op.MESSAGE_PUBLISH,
   permission: ({ to }) => ("topic" in to ? "topic.publish" : "exchange.publish"),
@@ -103,9 +109,8 @@ const publish = define<PublishRequest>({
       timestamp: optional(fields["timestamp"], "timestamp", asOffset),
     };
   },
-  resources: ({ to }, caller) => [
-    "topic" in to ? topicResource(caller, to.topic) : exchangeResource(caller, to.exchange),
-  ],
+  resources: ({ to }, caller) => ("topic" in to ? [topicResource(caller, to.topic)] : []),
+  also: ({ to, key }, caller) => ("topic" in to ? [] : publishTouches(caller, to.exchange, textOf(key))),
   run: (caller: Caller, { to, ...message }) =>
     "topic" in to ? publishToTopic(caller, to.topic, message) : publishToExchange(caller, to.exchange, message),
 });

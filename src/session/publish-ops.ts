@@ -12,6 +12,7 @@ import { Op } from "../protocol/index.ts";
 import { asBoolean, asHandle, asInteger, asText, type Fields, fieldsAt, invalid, optional } from "./arguments.ts";
 import { type AnyOperation, define, defineConnected } from "./operation.ts";
 import { namespaceResource, topicResource } from "./resources.ts";
+import { permitPublisher } from "./revocation.ts";
 import { publishTouches } from "./touches.ts";
 import type { Session } from "./session.ts";
 
@@ -67,7 +68,7 @@ function openOnTopic(session: Session, request: OpenRequest, name: string): unkn
   checkNew(session, request);
   const { pub, producerId, producerEpoch } = request;
   engine.publisherOpen(session.connectionId, pub, topic.id, producerId, producerEpoch);
-  session.publishers.set(pub, topic.name);
+  session.publishers.set(pub, { topic: topic.name });
   return { topic: topic.name, partitions: topic.partitions, config: topics.configOf(topic) };
 }
 
@@ -77,7 +78,8 @@ function openOnExchange(session: Session, request: OpenRequest, name: string, fl
   checkNew(session, request);
   const { pub, producerId, producerEpoch } = request;
   engine.exchangePublisherOpen(session.connectionId, pub, spaceId, id, flags, producerId, producerEpoch);
-  session.publishers.set(pub, name);
+  session.publishers.set(pub, { exchange: name });
+  permitPublisher(session, pub, { exchange: name });
   return { exchange: name, partitions: 1 };
 }
 

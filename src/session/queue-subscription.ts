@@ -2,8 +2,10 @@
 import { type Queue, SUBSCRIBE_EXCLUSIVE } from "../broker/index.ts";
 import { type ErrorName, ERRORS, MillraceError } from "../errors/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
+import { queueResource } from "./resources.ts";
 import type { Session } from "./session.ts";
 import { Subscription } from "./subscriptions.ts";
+import { unlessOwnInbox } from "./touches.ts";
 
 export interface QueueSubscribeRequest {
   readonly sub: number;
@@ -27,6 +29,15 @@ export class QueueSubscription extends Subscription {
   ended(error: ErrorName, message: string): void {
     this.session.send(encodeFrame(Op.QUEUE_EVENT, this.sub, "ended", { code: ERRORS[error].code, message }));
     this.session.dropSubscription(this.sub);
+  }
+
+  recheck(): void {
+    const { name } = this.queue;
+    const permission = unlessOwnInbox(this.session, name, "queue.consume");
+    if (this.session.isAllowed(permission, queueResource(this.session, name))) return;
+    const { queueLife } = this.session.services;
+    this.ended("unauthorized", `the right to read the queue "${name}" was taken away`);
+    void queueLife.consumerLeft(this.queue);
   }
 
   /** The core has forgotten the consumer by now: the subscription was dropped, or its connection closed. */

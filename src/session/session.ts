@@ -18,6 +18,7 @@ import { type GroupSubscription, requireGroup } from "./group-subscription.ts";
 import { type Hello, parseHello, welcome } from "./handshake.ts";
 import { type LoggedIn, LogIn } from "./log-in.ts";
 import type { Running } from "./operation.ts";
+import { type PublisherTarget, recheck } from "./revocation.ts";
 import type { SessionServices } from "./services.ts";
 import type { Subscription } from "./subscriptions.ts";
 
@@ -46,7 +47,7 @@ export interface ConnectionRow {
 export class Session implements Caller, ConnectionHandler {
   readonly serial: number;
   readonly services: SessionServices;
-  readonly publishers = new Map<number, string>();
+  readonly publishers = new Map<number, PublisherTarget>();
   readonly subscriptions = new Map<number, Subscription>();
   /** Ids of the exclusive queues that belong to this connection and go with it. */
   readonly ownQueues = new Set<number>();
@@ -120,6 +121,11 @@ export class Session implements Caller, ConnectionHandler {
   /** Counts for the quotas again, which have changed. */
   attachQuotas(): void {
     if (this.#isOpen && !this.isClosed) this.#countForQuotas(false);
+  }
+
+  /** Users or rules have changed. */
+  onAccessChanged(): void {
+    if (this.#isOpen && !this.isClosed && !this.#connection.isClosing) recheck(this);
   }
 
   /** Counts what a request publishes, and holds the sender back where that is past a quota. */

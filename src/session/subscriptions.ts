@@ -1,7 +1,9 @@
 /** The subscriptions of a session: what sources they have, and how those come and go. */
 import type { Topic, ViewRequest } from "../broker/index.ts";
-import { isMillraceError, MillraceError, toMillraceError } from "../errors/index.ts";
+import { ERRORS, isMillraceError, MillraceError, toMillraceError } from "../errors/index.ts";
 import { encodeFrame, Op } from "../protocol/index.ts";
+import { compilePattern } from "../stdx/index.ts";
+import { topicResource } from "./resources.ts";
 import type { Session } from "./session.ts";
 
 export type From =
@@ -42,6 +44,9 @@ export abstract class Subscription {
     this.sources.delete(source);
   }
 
+  /** Users or rules have changed: what lost its right ends. */
+  abstract recheck(): void;
+
   /** Ends the subscription. @param how `lost` when the connection broke under it. */
   abstract close(how: "closed" | "lost"): Promise<void>;
 
@@ -76,6 +81,18 @@ export abstract class Subscription {
     this.startOrEnd(source, { topicId: topic.id, topic: topic.name, partition }, from);
   }
 
+  /** Ends a source with the reason that its topic may not be read any more. */
+  protected revoke(source: number): void {
+    const topic = this.sources.get(source)?.topic ?? "";
+    const message = `the right to read the topic "${topic}" was taken away`;
+    this.stop(source);
+    this.session.send(encodeFrame(Op.SOURCE_END, this.sub, source, 0, ERRORS.unauthorized.code, message));
+  }
+
+  protected mayConsume(topic: string): boolean {
+    return this.session.isAllowed("topic.consume", topicResource(this.session, topic));
+  }
+
   /** A source that was announced and cannot start ends at once, with the reason. */
   protected startOrEnd(source: number, at: Source, from: number): void {
     try {
@@ -90,6 +107,7 @@ export abstract class Subscription {
 /** One topic: all partitions, or those that were named. */
 export class TopicSubscription extends Subscription {
   readonly topicId: number;
+  readonly #topic: string;
   /** Partitions that are added later belong to it. */
   readonly #grows: boolean;
 
@@ -101,6 +119,7 @@ export class TopicSubscription extends Subscription {
   ) {
     super(session, sub, options.view);
     this.topicId = topic.id;
+    this.#topic = topic.name;
     this.#grows = options.grows;
   }
 
@@ -140,6 +159,12 @@ export class TopicSubscription extends Subscription {
       this.announce(topic, partition, 0);
   }
 
+  recheck(): void {
+    if (this.mayConsume(this.#topic)) return;
+    for (const source of [...this.sources.keys()]) this.revoke(source);
+    this.session.dropSubscription(this.sub);
+  }
+
   close(): Promise<void> {
     this.session.services.hub.unfollow(this);
     return Promise.resolve();
@@ -163,7 +188,7 @@ export class PatternSubscription extends Subscription {
   open(topics: readonly Topic[]): SourceRow[] {
     const rows: SourceRow[] = [];
     for (const topic of topics) {
-      if (!this.#mayConsume(topic)) continue;
+      if (!this.mayConsume(topic.name)) continue;
       for (let partition = 0; partition < topic.partitions; partition += 1) {
         const from = this.session.services.engine.partition(topic.id, partition).highWatermark;
         const source = this.nextSource();
@@ -174,9 +199,24 @@ export class PatternSubscription extends Subscription {
     return rows;
   }
 
+  /** Topics that may not be read any more leave; those that may be again come from where they are then. */
+  recheck(): void {
+    const known = new Map<string, number>();
+    for (const [source, { topic }] of this.sources) {
+      if (this.mayConsume(topic)) known.set(topic, source);
+      else this.revoke(source);
+    }
+    const { engine, topics } = this.session.services;
+    for (const topic of topics.matching(this.namespace, compilePattern(this.pattern))) {
+      if (known.has(topic.name) || !this.mayConsume(topic.name)) continue;
+      for (let partition = 0; partition < topic.partitions; partition += 1)
+        this.announce(topic, partition, engine.partition(topic.id, partition).highWatermark);
+    }
+  }
+
   /** A topic that came, or grew, after the subscription did: everything in its new partitions is news. */
   grown(topic: Topic, previousPartitions: number): void {
-    if (!this.#mayConsume(topic)) return;
+    if (!this.mayConsume(topic.name)) return;
     for (let partition = previousPartitions; partition < topic.partitions; partition += 1)
       this.announce(topic, partition, 0);
   }
@@ -184,10 +224,6 @@ export class PatternSubscription extends Subscription {
   close(): Promise<void> {
     this.session.services.hub.unfollow(this);
     return Promise.resolve();
-  }
-
-  #mayConsume({ namespace, name }: Topic): boolean {
-    return this.session.isAllowed("topic.consume", { kind: "topic", namespace, name });
   }
 }
 

@@ -153,6 +153,8 @@ function exchangePart(session: Session, part: Part & { kind: "exchange" }): Exch
   const { engine, exchanges } = session.services;
   const { id, journalLogId } = exchanges.requirePublishable(session.namespace, exchange);
   session.charge(engine.batchCheck(journalLogId, true, batch), batch.length);
+  const keys = exchange === "" ? session.services.authorizer.keysOf(session.principal, session.namespace) : undefined;
+  if (keys !== undefined) engine.batchPermitted(batch, keys);
   return { exchangeId: id, flags, batch: batch.slice() };
 }
 

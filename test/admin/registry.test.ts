@@ -8,7 +8,7 @@ import { createLogger } from "../../src/stdx/index.ts";
 async function ask(options: { phase: Phase; schemas?: Schemas; isOpen?: boolean; lines?: string[] }): Promise<unknown> {
   const { phase, schemas, isOpen = true, lines = [] } = options;
   const logger = createLogger("info", (line) => lines.push(line));
-  const authorizer = new Authorizer({ state: new AccessState(), isOpen, audit: noAudit });
+  const authorizer = new Authorizer({ state: new AccessState(), isOpen, audit: noAudit, catchUp: () => undefined });
   const authenticate = (): Promise<Principal> => Promise.resolve(anonymous("default"));
   const handler = registryHandler({
     phase: () => phase,
