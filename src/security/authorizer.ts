@@ -1,9 +1,10 @@
 /** Decides whether a principal may do something, by the rules as they are now. */
 import { MillraceError } from "../errors/index.ts";
 import type { AccessState } from "./access-state.ts";
+import { type Act, audited } from "./acts.ts";
 import type { Audit } from "./audit.ts";
 import { Grants } from "./grants.ts";
-import { type Need, needOf, type Operation } from "./operations.ts";
+import { isAct, type Need, needOf, type Operation } from "./operations.ts";
 import type { Principal } from "./principal.ts";
 import { decide, type Resource, type Subject, type Verdict } from "./rules.ts";
 
@@ -40,7 +41,12 @@ export class Authorizer {
     throw refusal(principal, operation, resource);
   }
 
-  /** The same as a question, which no audit log hears of. */
+  /** Runs what was allowed; of an administrative act the audit log hears what became of it. */
+  audited(principal: Principal, act: Act, run: () => unknown): unknown {
+    return isAct(act.operation) ? audited(this.#options.audit, principal, act, run) : run();
+  }
+
+  /** `authorize` as a question, which no audit log hears of. */
   isAllowed(principal: Principal, operation: Operation, resource: Resource): boolean {
     return this.allows(principal, needOf(operation), resource);
   }

@@ -1,6 +1,6 @@
 /** What a control op is made of; the families (topic-ops.ts and its neighbours) define one object for each. */
-import { MillraceError, toMillraceError } from "../errors/index.ts";
-import { isAct, type Operation as Permission, type Resource } from "../security/index.ts";
+import { MillraceError } from "../errors/index.ts";
+import type { Operation as Permission, Resource } from "../security/index.ts";
 import type { Caller } from "./caller.ts";
 import type { Session } from "./session.ts";
 import type { Touch } from "./touches.ts";
@@ -74,38 +74,7 @@ function handle<Request, By extends Caller>(
   const resources = operation.resources(request, caller);
   for (const resource of resources) caller.authorize(permission, resource);
   for (const touch of operation.also?.(request, caller) ?? []) caller.authorize(touch.permission, touch.resource);
-  const run = (): unknown => operation.run(caller, request);
-  const result = isAct(permission) ? audited(caller, permission, resources, run) : run();
+  const act = { operation: permission, resources };
+  const result = caller.services.authorizer.audited(caller.principal, act, () => operation.run(caller, request));
   return { result, after: () => operation.after?.(caller, request) };
-}
-
-/** Runs an administrative act, and has the audit log say what became of it. */
-function audited(caller: Caller, operation: Permission, resources: readonly Resource[], run: () => unknown): unknown {
-  const tell = (error: string | undefined): void => {
-    caller.services.audit.acted(caller.principal, { operation, resources, error });
-  };
-  try {
-    const result = run();
-    if (result instanceof Promise) return settled(result, tell);
-    tell(undefined);
-    return result;
-  } catch (error) {
-    tell(nameOf(error));
-    throw error;
-  }
-}
-
-async function settled(result: Promise<unknown>, tell: (error: string | undefined) => void): Promise<unknown> {
-  try {
-    const value: unknown = await result;
-    tell(undefined);
-    return value;
-  } catch (error) {
-    tell(nameOf(error));
-    throw error;
-  }
-}
-
-function nameOf(error: unknown): string {
-  return toMillraceError(error).codeName;
 }

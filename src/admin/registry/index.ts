@@ -11,6 +11,7 @@ import type { Phase } from "../phase.ts";
 import { HttpFault } from "../http-fault.ts";
 import { Router, wordsOf } from "../router.ts";
 import { CONTENT_TYPE, faultResponse } from "./faults.ts";
+import { Permissions } from "./permissions.ts";
 import type { Fields } from "./request.ts";
 import { Plain, type Route } from "./route.ts";
 import { ROUTES } from "./routes.ts";
@@ -69,11 +70,16 @@ async function answer(
   if (found === undefined) throw new HttpFault(404, "HTTP 404 Not Found");
   if ("methods" in found) throw new HttpFault(405, `HTTP 405 Method Not Allowed: ${found.methods.join(", ")} are`);
   const { route, variables } = found;
-  const name = variables[0] ?? "";
-  authorizer.authorize({ ...principal, namespace }, route.permission, { kind: "subject", namespace, name });
+  const by = { ...principal, namespace };
+  const permissions = new Permissions(authorizer, by);
+  const resource = permissions.need({ route, words: variables, namespace });
   const body = await bodyOf(request);
+  permissions.needReferences(body, namespace);
   const query = new URL(request.url).searchParams;
-  const result = await route.run(schemas, { words: variables, query, namespace, body });
+  const mayRead = (subject: string): boolean => permissions.mayRead(subject);
+  const run = async (): Promise<unknown> =>
+    await route.run(schemas, { words: variables, query, namespace, body, mayRead });
+  const result = await authorizer.audited(by, { operation: route.permission, resources: [resource] }, run);
   const text = result instanceof Plain ? result.text : JSON.stringify(result);
   return new Response(text, { headers: { "content-type": CONTENT_TYPE } });
 }

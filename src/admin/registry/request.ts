@@ -28,6 +28,8 @@ export interface RegistryRequest {
   readonly namespace: string;
   /** The body's JSON object; empty where there is no body. */
   readonly body: Fields;
+  /** Whether the sender may read a subject, by its global name. */
+  readonly mayRead: (subject: string) => boolean;
 }
 
 export function flag(query: URLSearchParams, name: string): boolean {

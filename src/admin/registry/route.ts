@@ -19,5 +19,10 @@ export interface Route {
   /** Words of the path; `*` is a variable one. */
   readonly path: string;
   readonly permission: Operation;
+  /**
+   * What the first variable word is: a subject, or a scope of settings; the permission is asked for it then, and else for
+   * the namespace.
+   */
+  readonly touches?: "subject" | "scope";
   run(schemas: Schemas, request: RegistryRequest): unknown;
 }

@@ -1,5 +1,5 @@
 /** The routes of the registry's HTTP interface. */
-import type { Schemas, SchemaState, Version } from "../../broker/index.ts";
+import type { Schema, Schemas, SchemaState, Version } from "../../broker/index.ts";
 import {
   DEFAULT_NAMESPACE,
   qualify,
@@ -25,8 +25,14 @@ import { settingRoutes } from "./setting-routes.ts";
 type Run = Route["run"];
 const ALL_NAMESPACES = ":*:";
 
+/** Something about one subject. */
 function read(path: string, run: Run): Route {
-  return { method: "GET", path, permission: "schema.read", run };
+  return { method: "GET", path, permission: "schema.read", touches: "subject", run };
+}
+
+/** Something that shows of all subjects those that the sender may read. */
+function list(path: string, run: Run): Route {
+  return { method: "GET", path, permission: "schema.list", run };
 }
 
 /** A variable word of the path. */
@@ -59,11 +65,12 @@ function versionsShown(state: SchemaState, subject: string, query: URLSearchPara
 }
 
 function sortedSubjects(state: SchemaState, request: RegistryRequest): string[] {
-  return [...state.subjects()].filter(prefixOf(request)).sort();
+  const isWanted = prefixOf(request);
+  return [...state.subjects()].filter((subject) => isWanted(subject) && request.mayRead(subject)).sort();
 }
 
 const subjectRoutes: readonly Route[] = [
-  read("/subjects", (schemas, request) => {
+  list("/subjects", (schemas, request) => {
     const { state } = schemas;
     const shown = sortedSubjects(state, request).filter((subject) => isShown(state, subject, request.query));
     return page(shown, request.query);
@@ -72,6 +79,7 @@ const subjectRoutes: readonly Route[] = [
     method: "POST",
     path: "/subjects/*",
     permission: "schema.read",
+    touches: "subject",
     run(schemas, request) {
       const found = schemas.lookup(schemaOf(request, subjectAt(request)), flag(request.query, "deleted"));
       return versionBody(found, textOf(schemas, found.schema, request));
@@ -81,6 +89,7 @@ const subjectRoutes: readonly Route[] = [
     method: "DELETE",
     path: "/subjects/*",
     permission: "schema.delete",
+    touches: "subject",
     run: (schemas, request) => schemas.deleteSubject(subjectAt(request), flag(request.query, "permanent")),
   },
   read("/subjects/*/versions", (schemas, request) => {
@@ -95,6 +104,7 @@ const subjectRoutes: readonly Route[] = [
     method: "POST",
     path: "/subjects/*/versions",
     permission: "schema.register",
+    touches: "subject",
     async run(schemas, request) {
       const { body } = request;
       const wanted = { id: numberOf(body, "id"), version: numberOf(body, "version") };
@@ -111,6 +121,7 @@ const subjectRoutes: readonly Route[] = [
     method: "DELETE",
     path: "/subjects/*/versions/*",
     permission: "schema.delete",
+    touches: "subject",
     run(schemas, request) {
       const wanted = versionNamed(word(request, 1));
       return schemas.deleteVersion(subjectAt(request), wanted, flag(request.query, "permanent"));
@@ -142,15 +153,26 @@ function textOf(schemas: Schemas, schema: Parameters<Schemas["resolved"]>[0], { 
   return query.get("format") === "resolved" ? schemas.resolved(schema) : schema.schema;
 }
 
+/** The schema, where it belongs to a subject that the sender may read. @throws schema_not_found. */
+function readable(schemas: Schemas, request: RegistryRequest, schema: Schema): Schema {
+  const isKnown = schemas.state.versionsOf(schema.id).some(({ subject }) => request.mayRead(subject));
+  if (!isKnown) throw schemaNotFound(schema.id);
+  return schema;
+}
+
+function schemaAt(schemas: Schemas, request: RegistryRequest): Schema {
+  return readable(schemas, request, schemas.schema(idNamed(word(request, 0))));
+}
+
 /** Versions of the schema that an id names. @throws schema_not_found. */
 function versionsAt(schemas: Schemas, request: RegistryRequest): readonly Version[] {
-  const { id } = schemas.schema(idNamed(word(request, 0)));
-  const all = schemas.state.versionsOf(id);
+  const { id } = readable(schemas, request, schemas.schema(idNamed(word(request, 0))));
+  const all = schemas.state.versionsOf(id).filter(({ subject }) => request.mayRead(subject));
   return flag(request.query, "deleted") ? all : all.filter(({ deleted }) => !deleted);
 }
 
 const schemaRoutes: readonly Route[] = [
-  read("/schemas", (schemas, request) => {
+  list("/schemas", (schemas, request) => {
     const { state } = schemas;
     const rows = sortedSubjects(state, request).flatMap((subject) => {
       const shown = versionsShown(state, subject, request.query);
@@ -161,35 +183,36 @@ const schemaRoutes: readonly Route[] = [
       return versionBody({ version, schema }, schema.schema);
     });
   }),
-  read("/schemas/types", () => SCHEMA_TYPES.toReversed()),
-  read("/schemas/ids/*", (schemas, request) => {
-    const schema = schemas.schema(idNamed(word(request, 0)));
+  list("/schemas/types", () => SCHEMA_TYPES.toReversed()),
+  list("/schemas/ids/*", (schemas, request) => {
+    const schema = schemaAt(schemas, request);
     const maxId = flag(request.query, "fetchMaxId") ? { maxId: schemas.state.lastId } : {};
     return { ...schemaBody(schema, textOf(schemas, schema, request)), ...maxId };
   }),
-  read("/schemas/ids/*/schema", (schemas, request) => {
-    return new Plain(textOf(schemas, schemas.schema(idNamed(word(request, 0))), request));
+  list("/schemas/ids/*/schema", (schemas, request) => {
+    return new Plain(textOf(schemas, schemaAt(schemas, request), request));
   }),
-  read("/schemas/ids/*/subjects", (schemas, request) => {
+  list("/schemas/ids/*/subjects", (schemas, request) => {
     const subjects = versionsAt(schemas, request).map(({ subject }) => subject);
     return page([...new Set(subjects)].sort(), request.query);
   }),
-  read("/schemas/ids/*/versions", (schemas, request) => {
+  list("/schemas/ids/*/versions", (schemas, request) => {
     const rows = versionsAt(schemas, request).map(({ subject, version }) => ({ subject, version }));
     return page(rows, request.query);
   }),
-  read("/schemas/guids/*", (schemas, request) => {
+  list("/schemas/guids/*", (schemas, request) => {
     const schema = byGuid(schemas, request);
     return schemaBody(schema, textOf(schemas, schema, request));
   }),
-  read("/schemas/guids/*/ids", (schemas, request) => {
+  list("/schemas/guids/*/ids", (schemas, request) => {
     const { id } = byGuid(schemas, request);
-    const namespaces = schemas.state.versionsOf(id).map(({ subject }) => splitSubject(subject).namespace);
+    const versions = schemas.state.versionsOf(id).filter(({ subject }) => request.mayRead(subject));
+    const namespaces = versions.map(({ subject }) => splitSubject(subject).namespace);
     return [...new Set(namespaces)].map((namespace) => ({ context: contextName(namespace), id }));
   }),
-  read("/contexts", (schemas) => {
+  list("/contexts", (schemas, { mayRead }) => {
     const found = new Set([DEFAULT_NAMESPACE]);
-    for (const subject of schemas.state.subjects()) found.add(splitSubject(subject).namespace);
+    for (const subject of schemas.state.subjects()) if (mayRead(subject)) found.add(splitSubject(subject).namespace);
     return [...found].map(contextName).sort();
   }),
 ];
@@ -197,7 +220,7 @@ const schemaRoutes: readonly Route[] = [
 function byGuid(schemas: Schemas, request: RegistryRequest): ReturnType<Schemas["schema"]> {
   const schema = schemas.state.schemaByGuid(word(request, 0).toLowerCase());
   if (schema === undefined) throw schemaNotFound();
-  return schema;
+  return readable(schemas, request, schema);
 }
 
 function contextName(namespace: string): string {
@@ -218,18 +241,20 @@ const checkRoutes: readonly Route[] = [
     method: "POST",
     path: "/compatibility/subjects/*/versions",
     permission: "schema.read",
+    touches: "subject",
     run: (schemas, request) => check(schemas, request, undefined),
   },
   {
     method: "POST",
     path: "/compatibility/subjects/*/versions/*",
     permission: "schema.read",
+    touches: "subject",
     run: (schemas, request) => check(schemas, request, versionNamed(word(request, 1))),
   },
 ];
 
 export const ROUTES: readonly Route[] = [
-  read("/", () => ({})),
+  list("/", () => ({})),
   ...subjectRoutes,
   ...schemaRoutes,
   ...checkRoutes,

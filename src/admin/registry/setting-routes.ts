@@ -33,11 +33,18 @@ function both(
 ): Route[] {
   const permission = method === "GET" ? "schema.read" : "schema.configure";
   return [
-    { method, path, permission, run: (schemas, request) => run(schemas, request, namespaceScope(request.namespace)) },
+    {
+      method,
+      path,
+      permission,
+      touches: "scope",
+      run: (schemas, request) => run(schemas, request, namespaceScope(request.namespace)),
+    },
     {
       method,
       path: `${path}/*`,
       permission,
+      touches: "scope",
       run: (schemas, request) => run(schemas, request, scopeNamed(request.words[0] ?? "", request.namespace)),
     },
   ];
