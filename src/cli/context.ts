@@ -19,6 +19,7 @@ export interface GlobalOptions extends CredentialOptions {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const DEFAULT_PORT = "7400";
+const NAMESPACE_DEFAULT = "default";
 const RED = "\x1b[31m";
 const RESET = "\x1b[0m";
 
@@ -49,6 +50,11 @@ export class Context {
       nonEmpty(env["MILLRACE_URL"]) ??
       `millrace://127.0.0.1:${nonEmpty(env["MILLRACE_PORT"]) ?? DEFAULT_PORT}`
     );
+  }
+
+  /** The namespace that commands work in. */
+  get namespace(): string {
+    return this.options.namespace ?? nonEmpty(this.env["MILLRACE_NAMESPACE"]) ?? NAMESPACE_DEFAULT;
   }
 
   private get clientOptions(): Parameters<typeof connect>[1] {

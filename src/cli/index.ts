@@ -19,10 +19,12 @@ import { addSchemaCommands } from "./schema.ts";
 import { addTopCommand } from "./top.ts";
 import { addTopicCommands } from "./topic.ts";
 import { addNamespaceCommands } from "./namespace.ts";
+import { addPermissionCommands } from "./permission.ts";
 import { addQuotaCommands } from "./quota.ts";
 import { addScheduleCommands } from "./schedule.ts";
 import { addTransactionCommands } from "./transaction.ts";
 import { addTransformCommands } from "./transform.ts";
+import { addUserCommands } from "./user.ts";
 
 /** The command line `millrace`, without `serve` and `bench`, which src/main.ts hands to the server and to bench/load. */
 
@@ -146,6 +148,8 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addNamespaceCommands(program, runtime);
   addQuotaCommands(program, runtime);
   addExplainCommand(program, runtime);
+  addUserCommands(program, runtime);
+  addPermissionCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   addDoctorCommand(program, runtime);

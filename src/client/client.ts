@@ -27,6 +27,7 @@ import { Namespaces } from "./namespaces.ts";
 import type { Explained, ExplainedLoad, ExplainRequest } from "./explain.ts";
 import { type Overview, overview, type OverviewOptions } from "./overview.ts";
 import { Connections } from "./connections.ts";
+import { Permissions, Roles, Users } from "./access.ts";
 import { Quotas } from "./quotas.ts";
 import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
@@ -71,6 +72,10 @@ export class Client implements SessionHost, AsyncDisposable {
   /** What namespaces and users may have. */
   readonly connections: Connections;
   readonly quotas: Quotas;
+  readonly users: Users;
+  readonly roles: Roles;
+  /** Rules of who may do what. */
+  readonly permissions: Permissions;
   /** Messages that the broker publishes again and again. */
   readonly schedules: Schedules;
   readonly groups: Groups;
@@ -108,6 +113,9 @@ export class Client implements SessionHost, AsyncDisposable {
     this.namespaces = new Namespaces(this);
     this.connections = new Connections(this);
     this.quotas = new Quotas(this);
+    this.users = new Users(this);
+    this.roles = new Roles(this);
+    this.permissions = new Permissions(this);
     this.schedules = new Schedules(this);
     this.groups = new Groups(this);
     this.exchanges = new Exchanges(this);

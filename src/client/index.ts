@@ -126,5 +126,20 @@ export {
 } from "../protocol/index.ts";
 export type { Busiest, BusyQueue, BusyTopic, Overview, OverviewOptions, StageLatency } from "./overview.ts";
 export { type ConnectionFilter, type ConnectionInfo, Connections } from "./connections.ts";
+export {
+  type Permission,
+  type PermissionKind,
+  type PermissionOperation,
+  type PermissionQuestion,
+  type PermissionRequest,
+  type PermissionResource,
+  type PermissionVerdict,
+  Permissions,
+  type Role,
+  Roles,
+  type User,
+  type UserRequest,
+  Users,
+} from "./access.ts";
 export { type Quota, type QuotaOwner, type QuotaRequest, Quotas } from "./quotas.ts";
 export { type Schedule, type ScheduleRequest, Schedules } from "./schedules.ts";

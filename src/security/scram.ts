@@ -9,6 +9,7 @@ import {
   exclusiveOr,
   hashOf,
   newNonce,
+  PASSWORD_ITERATIONS,
   preparePassword,
   readClientFinal,
   ScramError,
@@ -24,11 +25,6 @@ export interface Credential {
   readonly serverKey: string;
 }
 
-/**
- * Rounds of PBKDF2 for a new password: some tens of milliseconds, which a client pays at its log-in by SCRAM and the
- * broker at one by PLAIN.
- */
-export const PASSWORD_ITERATIONS = 100_000;
 const SALT_BYTES = 16;
 
 const pbkdf2Async = promisify(pbkdf2);

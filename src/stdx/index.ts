@@ -13,6 +13,7 @@ export {
   hashOf,
   isScramMechanism,
   newNonce,
+  PASSWORD_ITERATIONS,
   preparePassword,
   readClientFinal,
   readClientFirst,

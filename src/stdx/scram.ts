@@ -17,9 +17,15 @@ export function isScramMechanism(text: string): text is ScramMechanism {
 /** Fewer would be cheap to guess (RFC 7677, section 4), more let a hostile server keep its clients busy. */
 export const SCRAM_ITERATIONS_MIN = 4096;
 export const SCRAM_ITERATIONS_MAX = 10_000_000;
+/**
+ * Rounds of PBKDF2 for a new password: some tens of milliseconds, which a client pays at its log-in by SCRAM and the
+ * broker at one by PLAIN.
+ */
+export const PASSWORD_ITERATIONS = 100_000;
 /** Longest message of either side. */
 export const SCRAM_MESSAGE_BYTES_MAX = 4096;
 const NONCE_BYTES = 24;
+const SALT_BYTES = 16;
 const SALT_BYTES_MAX = 1024;
 
 /** What the other side sent is no message of SCRAM, or proves nothing. Its text holds no secrets. */
@@ -140,6 +146,36 @@ export class ScramClient {
       throw new ScramError("the server could not prove that it knows this user");
     }
   }
+}
+
+/** A password as a server keeps it; bytes are base64. */
+export interface HashedPassword {
+  readonly mechanism: ScramMechanism;
+  readonly salt: string;
+  readonly iterations: number;
+  readonly storedKey: string;
+  readonly serverKey: string;
+}
+
+/** Hashes a new password, so that whoever it is for never sees it. @param iterations fewer only in tests. */
+export async function hashPassword(
+  mechanism: ScramMechanism,
+  password: string,
+  iterations: number = PASSWORD_ITERATIONS,
+): Promise<HashedPassword> {
+  const hash = hashOf(mechanism);
+  const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
+  const salted = await saltedPassword(password, salt, iterations, hash);
+  const clientKey = await hmac(salted, bytesOf("Client Key"), hash);
+  const storedKey = new Uint8Array(await crypto.subtle.digest(hash, clientKey));
+  const serverKey = await hmac(salted, bytesOf("Server Key"), hash);
+  return {
+    mechanism,
+    salt: encodeBase64(salt),
+    iterations,
+    storedKey: encodeBase64(storedKey),
+    serverKey: encodeBase64(serverKey),
+  };
 }
 
 export function newNonce(): string {
