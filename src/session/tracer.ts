@@ -63,7 +63,8 @@ export class Tracer {
     if (arrival === undefined) return { deliveries, sinceMs };
     const { connection, generation, publisher, receivedMs, appendedMs } = arrival;
     const who = this.#who([worker, connection, generation, 0]);
-    const target = this.#hub.session(who.connection ?? 0)?.publishers.get(publisher);
+    const opened = this.#hub.session(who.connection ?? 0)?.publishers.get(publisher);
+    const target = opened && ("topic" in opened ? opened.topic : opened.exchange);
     const times = { receivedMs, appendedMs };
     return { arrived: { ...times, ...who, ...(target === undefined ? {} : { target }) }, deliveries, sinceMs };
   }

@@ -44,6 +44,6 @@ test("a fault of ours is 50001, says nothing of itself, and is logged", async ()
 test("whoever may not read is told so", async () => {
   expect(await ask({ phase: "ready", schemas: broken, isOpen: false })).toMatchObject({
     status: 403,
-    body: { error_code: 403, message: expect.stringContaining("(schema.read)") },
+    body: { error_code: 403, message: expect.stringContaining("(schema.list)") },
   });
 });
