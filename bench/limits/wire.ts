@@ -61,8 +61,13 @@ export class Wire {
     return wire;
   }
 
-  /** To a broker, with the handshake. @param ca who signs its certificate, where it speaks TLS. */
-  static async open(port: number, ca?: string): Promise<Wire> {
+  /**
+   * To a broker, with the handshake.
+   *
+   * @param how `ca`: who signs its certificate, where it speaks TLS; `auth`: how HELLO logs in, where it asks who that is.
+   */
+  static async open(port: number, how: { ca?: string | undefined; auth?: object | null } = {}): Promise<Wire> {
+    const { ca, auth = null } = how;
     const wire = new Wire(false);
     await wire.#connect(port, ca);
     const hello = {
@@ -71,7 +76,7 @@ export class Wire {
       client: "millrace-limits",
       namespace: "default",
       heartbeatMs: 60_000,
-      auth: null,
+      auth,
     };
     const welcome = (await wire.request(Op.HELLO, hello)) as { publishCreditBytes: number };
     wire.#creditBytes = welcome.publishCreditBytes;

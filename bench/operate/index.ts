@@ -3,12 +3,13 @@ import { runMeasures } from "../limits/rounds.ts";
 import { ABUSE } from "./abuse.ts";
 import { DASHBOARD } from "./dashboard.ts";
 import { HOUSE, type OperateMeasure } from "./house.ts";
+import { PERMISSIONS } from "./permissions.ts";
 import { THREADS } from "./threads.ts";
 import { TLS } from "./tls.ts";
 
 /** What it costs to operate the broker safely, and how calm it stays: one file for each line. */
 
-const MEASURES: readonly OperateMeasure[] = [ABUSE, THREADS, TLS, DASHBOARD];
+const MEASURES: readonly OperateMeasure[] = [ABUSE, THREADS, PERMISSIONS, TLS, DASHBOARD];
 
 /** The names of all figures. */
 export const FIGURE_NAMES: readonly string[] = MEASURES.flatMap(({ figures }) => figures.map(({ name }) => name));

@@ -7,6 +7,8 @@ export interface Sizes {
   readonly threadsBytes: number;
   /** Bytes that one connection publishes where TLS is held against none. */
   readonly tlsBytes: number;
+  /** Bytes that one connection publishes where rules are held against none. */
+  readonly permissionsBytes: number;
   /** Topics, and as many queues, that the dashboard lists. */
   readonly dashboardNames: number;
   readonly abuse: AbuseSizes;
@@ -15,6 +17,7 @@ export interface Sizes {
 export const FULL: Sizes = {
   threadsBytes: 100_000_000,
   tlsBytes: 800_000_000,
+  permissionsBytes: 1_600_000_000,
   dashboardNames: 1000,
   abuse: {
     crowd: { idle: 2_000, busy: 200, slow: 100, strangers: 50 },
@@ -27,6 +30,7 @@ export const FULL: Sizes = {
 export const QUICK: Sizes = {
   threadsBytes: 4_000_000,
   tlsBytes: 8_000_000,
+  permissionsBytes: 8_000_000,
   dashboardNames: 20,
   abuse: {
     crowd: { idle: 50, busy: 10, slow: 5, strangers: 10 },

@@ -32,9 +32,8 @@ pub use arguments::{Arguments, HeaderOp, HeaderTest, HeadersMatch};
 pub use expression::{EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX, EXPRESSION_FIELDS_MAX, Predicate};
 pub use fields::PATH_STEPS_MAX;
 pub use filter::Filter;
-pub use router::{Router, Step};
 pub use permitted::Permitted;
-pub use router::Router;
+pub use router::{Router, Step};
 pub use scalar::Literal;
 pub use share::WEIGHT_MAX;
 

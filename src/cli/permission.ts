@@ -113,7 +113,7 @@ function addList(permission: Command, runtime: Runtime): void {
     context.result(rules, () => {
       const rows = rules.map(({ id, principal, role, effect, operations, resource }) => [
         id,
-        principal === undefined ? `role ${role}` : `user ${principal}`,
+        principal === null ? `role ${role}` : `user ${principal}`,
         effect,
         operations.join(", "),
         resource.kind,

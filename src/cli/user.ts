@@ -78,8 +78,8 @@ function addSet(user: Command, runtime: Runtime): void {
         ...given(password),
         ...(role === undefined ? {} : { roles: role }),
         ...(roles ? {} : { roles: [] }),
-        ...(enable === true ? { enabled: true } : {}),
-        ...(disable === true ? { enabled: false } : {}),
+        ...(enable === true ? { isEnabled: true } : {}),
+        ...(disable === true ? { isEnabled: false } : {}),
       }),
     );
     context.result({ user: name, created }, () => `${created ? "created" : "changed"} the user ${name}\n`);
@@ -96,10 +96,10 @@ function addUserList(user: Command, runtime: Runtime): void {
   action(command, runtime, async (context) => {
     const users = await context.withClient((client) => client.users.list());
     context.result(users, () => {
-      const rows = users.map(({ name, roles, enabled, mechanisms, createdMs }) => [
+      const rows = users.map(({ name, roles, isEnabled, mechanisms, createdMs }) => [
         name,
         roles.join(", ") || "-",
-        enabled ? "yes" : "no",
+        isEnabled ? "yes" : "no",
         mechanisms.length > 0 ? "password" : "-",
         formatTime(createdMs),
       ]);
@@ -140,7 +140,7 @@ function addRoleList(role: Command, runtime: Runtime): void {
   action(command, runtime, async (context) => {
     const roles = await context.withClient((client) => client.roles.list());
     context.result(roles, () => {
-      const rows = roles.map(({ name, description, builtIn }) => [name, builtIn ? "yes" : "no", description]);
+      const rows = roles.map(({ name, description, isBuiltIn }) => [name, isBuiltIn ? "yes" : "no", description]);
       return context.table(["ROLE", "BUILT IN", "DESCRIPTION"], rows);
     });
   });

@@ -11,13 +11,13 @@ export interface UserRequest {
   /** All roles that the user has from now on. Errors: role_not_found. */
   roles?: string[];
   /** False: it may not log in, and what it has open ends. */
-  enabled?: boolean;
+  isEnabled?: boolean;
 }
 
 export interface User {
   name: string;
   roles: string[];
-  enabled: boolean;
+  isEnabled: boolean;
   /** How it can log in by password. */
   mechanisms: string[];
   createdMs: number;
@@ -27,7 +27,7 @@ export interface Role {
   name: string;
   description: string;
   /** `administrator` may do everything, `monitoring` may describe and list everything. */
-  builtIn: boolean;
+  isBuiltIn: boolean;
   createdMs: number;
 }
 
@@ -58,9 +58,13 @@ export interface PermissionRequest {
   resource: PermissionResource;
 }
 
-export interface Permission extends PermissionRequest {
+export interface Permission {
   id: string;
+  /** Null for a rule about a role, and the other way round. */
+  principal: string | null;
+  role: string | null;
   effect: "allow" | "deny";
+  operations: PermissionOperation[];
   resource: Required<PermissionResource>;
 }
 

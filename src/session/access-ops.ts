@@ -1,15 +1,15 @@
 /**
  * Users, roles and permission rules. They are the broker's, not a namespace's.
  *
- *     130 USER_PUT          [130, corr, {name, password?: str, credentials?: [credential], roles?: [str], enabled?: bool}] -> {created: bool}
+ *     130 USER_PUT          [130, corr, {name, password?: str, credentials?: [credential], roles?: [str], isEnabled?: bool}] -> {created: bool}
  *     131 USER_DELETE       [131, corr, {name}] -> {deleted: bool}; the rules about it go too
- *     132 USER_LIST         [132, corr, {}] -> {users: [{name, roles, enabled, mechanisms: [str], createdMs}]}
+ *     132 USER_LIST         [132, corr, {}] -> {users: [{name, roles, isEnabled, mechanisms: [str], createdMs}]}
  *     133 ROLE_PUT          [133, corr, {name, description?: str}] -> {created: bool}
  *     134 ROLE_DELETE       [134, corr, {name}] -> {deleted: bool}; from its users too, and with the rules about it
- *     135 ROLE_LIST         [135, corr, {}] -> {roles: [{name, description, builtIn: bool, createdMs}]}
+ *     135 ROLE_LIST         [135, corr, {}] -> {roles: [{name, description, isBuiltIn: bool, createdMs}]}
  *     136 PERMISSION_PUT    [136, corr, rule] -> {id, created: bool}
  *     137 PERMISSION_DELETE [137, corr, {id}] -> {deleted: bool}
- *     138 PERMISSION_LIST   [138, corr, {principal?, role?}] -> {permissions: [rule]}
+ *     138 PERMISSION_LIST   [138, corr, {principal?, role?}] -> {permissions: [rule]}; the one of principal and role that it is not about is nil
  *     139 PERMISSION_TEST   [139, corr, {principal, operation, resource: {kind, namespace?, name?}}] -> {allowed: bool, rule: str|nil}
  *
  *     rule       {id?, principal | role, effect?: "allow"|"deny", operations: ["configure"|"write"|"read"|"admin"],
@@ -33,10 +33,9 @@ import {
   RESOURCE_KINDS,
   RIGHTS,
   type Rule,
-  type UserSummary,
 } from "../security/index.ts";
 import { SCRAM_MECHANISMS } from "../stdx/index.ts";
-import { asBoolean, asList, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
+import { asBoolean, asList, asText, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
 import { type AnyOperation, define } from "./operation.ts";
 import { brokerResource } from "./resources.ts";
 
@@ -69,7 +68,7 @@ function parseUser(args: readonly unknown[]): UserPut {
     password,
     credentials,
     roles: optional(fields["roles"], "roles", (value, field) => asList(value, field, ROLES_MAX, asText)),
-    isEnabled: optional(fields["enabled"], "enabled", asBoolean),
+    isEnabled: optional(fields["isEnabled"], "isEnabled", asBoolean),
   };
 }
 
@@ -102,16 +101,12 @@ const userDelete = define({
   run: async ({ services }, name) => ({ deleted: await services.access.deleteUser(name) }),
 });
 
-function userRow({ isEnabled, ...user }: UserSummary): Fields {
-  return { ...user, enabled: isEnabled };
-}
-
 const userList = define({
   op: Op.USER_LIST,
   permission: "access.list",
   parse: (args) => fieldsAt(args, 0),
   resources: () => [brokerResource],
-  run: ({ services }) => ({ users: services.access.users().map(userRow) }),
+  run: ({ services }) => ({ users: services.access.users() }),
 });
 
 const rolePut = define({
@@ -141,7 +136,7 @@ const roleList = define({
   parse: (args) => fieldsAt(args, 0),
   resources: () => [brokerResource],
   run: ({ services }) => ({
-    roles: services.access.roles().map((role) => ({ ...role, builtIn: BUILT_IN_ROLES.includes(role) })),
+    roles: services.access.roles().map((role) => ({ ...role, isBuiltIn: BUILT_IN_ROLES.includes(role) })),
   }),
 });
 
@@ -164,11 +159,6 @@ const permissionDelete = define({
   run: async ({ services }, id) => ({ deleted: await services.access.deleteRule(id) }),
 });
 
-/** The one of principal and role that it is about, alone. */
-function ruleRow({ principal, role, ...rule }: Rule): Fields {
-  return { ...rule, ...(principal === null ? { role } : { principal }) };
-}
-
 const permissionList = define({
   op: Op.PERMISSION_LIST,
   permission: "access.list",
@@ -183,7 +173,7 @@ const permissionList = define({
   run({ services }, { principal, role }) {
     const isWanted = (rule: Rule): boolean =>
       (principal === undefined || rule.principal === principal) && (role === undefined || rule.role === role);
-    return { permissions: services.access.rules().filter(isWanted).map(ruleRow) };
+    return { permissions: services.access.rules().filter(isWanted) };
   },
 });
 

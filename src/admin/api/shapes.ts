@@ -226,6 +226,29 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
     subjects: whole,
     storageBytes: whole,
   }),
+  User: object({ name: text, roles: listOf(text), isEnabled: flag, mechanisms: listOf(text), createdMs: timeMs }),
+  Credential: object({
+    mechanism: { type: "string", enum: ["SCRAM-SHA-256", "SCRAM-SHA-512"] },
+    salt: text,
+    iterations: whole,
+    storedKey: text,
+    serverKey: text,
+  }),
+  Role: object({ name: text, description: text, isBuiltIn: flag, createdMs: timeMs }),
+  PermissionResource: object(
+    { kind: text, namespace: text, name: text, match: { type: "string", enum: ["literal", "prefix", "pattern"] } },
+    ["namespace", "name", "match"],
+  ),
+  PermissionQuestion: object({ kind: text, namespace: text, name: text }, ["namespace", "name"]),
+  Permission: object({
+    id: text,
+    principal: nullable(text),
+    role: nullable(text),
+    effect: { type: "string", enum: ["allow", "deny"] },
+    operations: listOf(text),
+    resource: ref("PermissionResource"),
+  }),
+  Verdict: object({ allowed: flag, rule: nullable(text) }),
   Quota: open(object({ kind: text, name: text })),
   Schedule: open(
     object({

@@ -2,6 +2,7 @@
 import { openApi } from "../openapi.ts";
 import type { Route } from "../route.ts";
 import { SHAPES } from "../shapes.ts";
+import { accessRoutes } from "./access.ts";
 import { brokerRoutes } from "./broker.ts";
 import { exchangeRoutes } from "./exchanges.ts";
 import { explainRoutes } from "./explain.ts";
@@ -33,6 +34,7 @@ export function routes(version: string): readonly Route[] {
     ...scheduleRoutes,
     ...transformRoutes,
     ...explainRoutes,
+    ...accessRoutes,
     {
       method: "GET",
       path: "/openapi.json",
