@@ -31,6 +31,7 @@ export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic
 export { type TopicFigures, type TopicLimits, Topics, type TopicSummary } from "./topics.ts";
 export { Definitions, type RoutingLimits } from "./definitions.ts";
 export { type BindingRequest, type BindingRow, Exchanges } from "./exchanges.ts";
+export type { Destination, RouteTrace } from "./route-trace.ts";
 export { QueueLife } from "./queue-life.ts";
 export { Queues } from "./queues.ts";
 export {

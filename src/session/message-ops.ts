@@ -12,13 +12,14 @@
  * RECORD_READ reads forward from an offset or a time, or with `before` the last records in front of an offset (-1: the end).
  * With `key` it gives the records of that key, and looks at so many bytes of the log at most: `next` is where to go on.
  */
+import type { Destination } from "../broker/index.ts";
 import { Op } from "../protocol/index.ts";
 import { asInteger, asPartition, asText, type Fields, fieldsAt, invalid, isMap, optional } from "./arguments.ts";
 import type { Caller } from "./caller.ts";
 import { publishToExchange, publishToTopic, traceMessage } from "./message-publish.ts";
 import { type ReadRequest, readRecords } from "./message-read.ts";
 import { type AnyOperation, define } from "./operation.ts";
-import { topicResource } from "./resources.ts";
+import { exchangeResource, namespaceResource, topicResource } from "./resources.ts";
 import { publishTouches } from "./touches.ts";
 
 const READ = 100;
@@ -115,9 +116,13 @@ const publish = define<PublishRequest>({
     "topic" in to ? publishToTopic(caller, to.topic, message) : publishToExchange(caller, to.exchange, message),
 });
 
+function mayDescribe(caller: Caller, { kind, name }: Destination): boolean {
+  if (kind === "exchange" && name === "") return true;
+  return caller.isAllowed(`${kind}.describe`, { kind, namespace: caller.namespace, name });
+}
+
 const trace = define({
   op: Op.ROUTE_TRACE,
-  permission: "exchange.describe",
   parse(args) {
     const fields = fieldsAt(args, 0);
     return {
@@ -127,8 +132,19 @@ const trace = define({
       headers: optional(fields["headers"], "headers", asHeaders) ?? null,
     };
   },
-  resources: ({ exchange }, caller) => [exchangeResource(caller, exchange)],
-  run: (caller, { exchange, ...message }) => traceMessage(caller, exchange, message),
+  // Nobody has rights on the default exchange: they are those on the queues behind it.
+  permission: ({ exchange }) => (exchange === "" ? "exchange.list" : "exchange.describe"),
+  resources: ({ exchange }, caller) => [
+    exchange === "" ? namespaceResource(caller) : exchangeResource(caller, exchange),
+  ],
+  run(caller, { exchange, ...message }) {
+    const { destinations, path } = traceMessage(caller, exchange, message);
+    const isShown = (to: Destination): boolean => mayDescribe(caller, to);
+    return {
+      destinations: destinations.filter(isShown),
+      path: path.filter(({ exchange: name, to }) => isShown({ kind: "exchange", name }) && isShown(to)),
+    };
+  },
 });
 
 export const messageOps: readonly AnyOperation[] = [trace, read, publish];

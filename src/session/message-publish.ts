@@ -1,4 +1,5 @@
 /** Publishes one message for one request, without a publisher. */
+import type { RouteTrace } from "../broker/index.ts";
 import { BATCH_HEADER_BYTES, BatchEncoder, KeyPartitioner } from "../protocol/index.ts";
 import type { Caller } from "./caller.ts";
 import { charge } from "./message-charge.ts";
@@ -17,7 +18,7 @@ function batchOf({ key, value, headers }: Published, timestamp: number): Uint8Ar
 }
 
 /** Where a message would go from an exchange. @throws exchange_not_found. */
-export function traceMessage({ services, namespace }: Caller, exchange: string, message: Published): unknown {
+export function traceMessage({ services, namespace }: Caller, exchange: string, message: Published): RouteTrace {
   const record = batchOf(message, 0).subarray(BATCH_HEADER_BYTES);
   return services.exchanges.trace(namespace, exchange, record);
 }
