@@ -122,6 +122,16 @@ describe("compiled decisions", () => {
     expect(permits(new Grants([denied], ann).namesOf("queue", "write", "default") ?? [], inbox)).toBe(false);
   });
 
+  test("keep namespaces and names apart that read alike together", () => {
+    const rule = parseRule(
+      { principal: "ann", operations: ["read"], resource: { kind: "topic", namespace: "shop", name: "eu" } },
+      "r",
+    );
+    const grants = new Grants([rule], { name: "ann", roles: [] });
+    expect(grants.allows("read", { kind: "topic", namespace: "shop", name: "eu" })).toBe(true);
+    expect(grants.allows("read", { kind: "topic", namespace: "sho", name: "peu" })).toBe(false);
+  });
+
   test("of names that no thing can have are not remembered", () => {
     const grants = new Grants([], { name: "ann", roles: [] });
     const endless = "x".repeat(100_000);
