@@ -71,6 +71,7 @@ export class Authorizer {
    * @returns texts of an effect, a match and a name: `+` or `-`, then `=` literal, `^` prefix or `~` pattern.
    */
   keysOf(principal: Principal, namespace: string): readonly string[] | undefined {
+    if (principal.kind !== "anonymous") this.#options.catchUp();
     const standing = this.#standingOf(principal);
     if (standing === "everything") return undefined;
     if (standing === "nothing") return [];
