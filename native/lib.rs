@@ -283,11 +283,13 @@ impl NativeEngine {
 
     /// Whether the keys of a batch, which was checked, are among those that rules permit.
     #[napi]
+    #[allow(clippy::needless_pass_by_value, reason = "the binding hands over what it made")]
     pub fn batch_permitted(&self, batch: &[u8], rules: Vec<String>) -> napi::Result<()> {
         Worker::batch_permitted(batch, &rules).map_err(failed)
     }
 
     #[napi]
+    #[allow(clippy::needless_pass_by_value, reason = "the binding hands over what it made")]
     pub fn publisher_permit(
         &mut self,
         connection: u32,

@@ -34,6 +34,7 @@ const EXIT_OF_ERROR: ReadonlyMap<string, number> = new Map([
   ["reader_schema_unknown", EXIT.notFound],
   ["transform_not_found", EXIT.notFound],
   ["namespace_not_found", EXIT.notFound],
+  ["role_not_found", EXIT.notFound],
   ["bad_expression", EXIT.usage],
   ["tls_failed", EXIT.unreachable],
   ["schedule_never", EXIT.usage],

@@ -32,6 +32,23 @@ afterAll(async () => {
 
 const { ok, refused } = commands(() => env);
 
+type Wrong = readonly [exit: number, words: readonly string[], advice: string];
+
+const WRONG_USERS: readonly Wrong[] = [
+  [2, ["create", "bob"], "--new-password-file"],
+  [2, ["set", "bob", "--enable", "--disable"], "opposites"],
+  [2, ["set", "bob", "--role", "x", "--no-roles"], "opposites"],
+  [4, ["set", "bob", "--role", "nowhere"], "role_not_found"],
+  [2, ["set", "b b"], "invalid_argument"],
+];
+
+const WRONG_RULES: readonly Wrong[] = [
+  [2, ["read", "topic", "a"], "--for-user or --for-role"],
+  [2, ["fly", "topic", "a", "--for-user", "x"], "configure"],
+  [2, ["read", "cloud", "a", "--for-user", "x"], "topic, queue"],
+  [4, ["read", "topic", "--for-role", "nowhere"], "role_not_found"],
+];
+
 describe("users and roles", () => {
   test("are made, changed, listed and deleted, and no password is printed", async () => {
     expect(await ok("role", "put", "operators", "--description", "the team on call")).toBe(
@@ -60,11 +77,9 @@ describe("users and roles", () => {
   });
 
   test("are refused where the command line is wrong, or no terminal is there to type at", async () => {
-    expect(await refused(2, "user", "create", "bob")).toContain("--new-password-file");
-    expect(await refused(2, "user", "set", "bob", "--enable", "--disable")).toContain("opposites");
-    expect(await refused(2, "user", "set", "bob", "--role", "x", "--no-roles")).toContain("opposites");
-    expect(await refused(4, "user", "set", "bob", "--role", "nowhere")).toContain("role_not_found");
-    expect(await refused(2, "user", "set", "b b")).toContain("invalid_argument");
+    await Promise.all(
+      WRONG_USERS.map(async ([exit, words, advice]) => expect(await refused(exit, "user", ...words)).toContain(advice)),
+    );
   });
 });
 
@@ -89,11 +104,10 @@ describe("permissions", () => {
   });
 
   test("are refused where the command line is wrong", async () => {
-    expect(await refused(2, "permission", "allow", "read", "topic", "a")).toContain("--for-user or --for-role");
-    expect(await refused(2, "permission", "allow", "fly", "topic", "a", "--for-user", "x")).toContain("configure");
-    expect(await refused(2, "permission", "allow", "read", "cloud", "a", "--for-user", "x")).toContain("topic, queue");
-    expect(await refused(4, "permission", "allow", "read", "topic", "--for-role", "nowhere")).toContain(
-      "role_not_found",
+    await Promise.all(
+      WRONG_RULES.map(async ([exit, words, advice]) =>
+        expect(await refused(exit, "permission", "allow", ...words)).toContain(advice),
+      ),
     );
   });
 });
