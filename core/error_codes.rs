@@ -207,6 +207,12 @@ impl ErrorCode {
     pub const TRANSFORM_FAILED: Self = Self(222);
     /// There is no role "`role`".
     pub const ROLE_NOT_FOUND: Self = Self(230);
+    /// A backup is being made.
+    pub const BACKUP_RUNNING: Self = Self(240);
+    /// There is a backup of that name.
+    pub const BACKUP_EXISTS: Self = Self(241);
+    /// The definitions cannot be imported.
+    pub const DEFINITIONS_INVALID: Self = Self(242);
 
     /// The catalogue's name of the code, `unknown` for a code it does not have.
     #[allow(clippy::too_many_lines, reason = "a line for each code")]
@@ -313,6 +319,9 @@ impl ErrorCode {
             Self::TRANSFORM_EXISTS => "transform_exists",
             Self::TRANSFORM_FAILED => "transform_failed",
             Self::ROLE_NOT_FOUND => "role_not_found",
+            Self::BACKUP_RUNNING => "backup_running",
+            Self::BACKUP_EXISTS => "backup_exists",
+            Self::DEFINITIONS_INVALID => "definitions_invalid",
             _ => "unknown",
         }
     }
@@ -339,6 +348,7 @@ impl ErrorCode {
                 | Self::NOT_EMPTY
                 | Self::IN_USE
                 | Self::PAYLOAD_STORE_FAILED
+                | Self::BACKUP_RUNNING
         )
     }
 }

@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::undocumented_unsafe_blocks)]
 #![allow(clippy::missing_errors_doc, reason = "each method throws what the core's method of its name returns")]
 
+pub mod backup;
 mod convert;
 mod figures;
 mod limits;
@@ -470,6 +471,13 @@ impl NativeEngine {
     #[napi]
     pub fn set_clock(&self, now_ms: f64) -> napi::Result<()> {
         self.engine().set_clock(integer(now_ms)?).map_err(failed)
+    }
+
+    /// Files of the backup under way that are done, and all that are known of.
+    #[napi]
+    pub fn backup_files(&self) -> Vec<f64> {
+        let (done, total) = self.engine().store.progress.files();
+        vec![convert::number(done), convert::number(total)]
     }
 
     /// Syncs, leaves the clean mark and joins the core's threads.

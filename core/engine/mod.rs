@@ -28,6 +28,7 @@ mod tests;
 mod view;
 mod worker;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -44,7 +45,7 @@ pub use worker::Worker;
 
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::error::{CoreError, ErrorCode, Result};
-use crate::log::{LogStore, RecoveryReport};
+use crate::log::{Backup, LogStore, RecoveryReport};
 use crate::schema::{Enforced, Enforcement, Schema, Taker};
 use crate::space::{SpaceCounters, Spaces};
 use crate::stdx::histogram::Histogram;
@@ -242,6 +243,15 @@ impl Engine {
     /// Forgets what a topic or queue that is gone has asked for.
     pub fn enforce_no_more(&self, taker: Taker) {
         self.enforced.forget(taker);
+    }
+
+    /// Makes a backup in a folder that is not there yet, while everything goes on. Takes its
+    /// time: not for a loop's thread.
+    ///
+    /// # Errors
+    /// As `LogStore::backup`.
+    pub fn backup(&self, target: &Path) -> Result<Backup> {
+        self.store.backup(target, &[spaces::SNAPSHOTS])
     }
 
     /// Syncs everything, leaves the clean mark and joins the threads.

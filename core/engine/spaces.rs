@@ -18,7 +18,8 @@ use crate::schema::Taker;
 use crate::space::{Address, ConsumerOptions, NEVER_MS, PublishTo, Space, SpaceOptions, SpaceTurn};
 use crate::wire::{SettleFrame, out};
 
-const SNAPSHOTS: &str = "spaces";
+/// Folder of the snapshots, which are replaced as a whole.
+pub(super) const SNAPSHOTS: &str = "spaces";
 /// Of `QueueConsumer::flags`.
 const EXCLUSIVE: u32 = 1;
 

@@ -2,6 +2,7 @@
 //! and read through maps by any number of readers. See README.md.
 
 mod appender;
+mod backup;
 pub mod compact;
 mod config;
 pub(crate) mod files;
@@ -29,6 +30,7 @@ mod work;
 
 pub use crate::mmap::SegmentMap;
 pub use appender::{AppendOutcome, AppendSummary, AppenderGuard, BatchIn};
+pub use backup::{Backup, FileBackup, PartitionBackup, Progress, SegmentBackup};
 pub use config::{DeliveryPriority, Durability, LogConfig, NoEvents, Storage, StoreEvents, StoreOptions};
 pub use index::{IndexEntry, SegmentSummary};
 pub use partition::{Partition, Segments};

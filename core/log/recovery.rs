@@ -20,6 +20,7 @@ use super::segment::Segment;
 use super::shared::Shared;
 use super::state::{self, StatePoint};
 use super::stats::Damage;
+use super::store::DELETED;
 use super::walk::IndexBuilder;
 use super::{compact, files, index};
 use crate::error::{CoreError, Result};
@@ -397,4 +398,35 @@ fn start_summary(candidate: &Candidate, point: Option<&StatePoint>) -> SegmentSu
             ..SegmentSummary::default()
         },
     }
+}
+
+/// A partition's directory found on disk.
+pub struct Place {
+    pub log_id: u64,
+    pub index: u32,
+    pub path: PathBuf,
+}
+
+/// The partitions on disk, by log and index. Logs whose deletion was
+/// interrupted are removed.
+pub fn list_places(logs: &Path) -> io::Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for entry in std::fs::read_dir(logs)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(DELETED) {
+            std::fs::remove_dir_all(entry.path())?;
+            continue;
+        }
+        let Ok(log_id) = name.parse::<u64>() else { continue };
+        for entry in std::fs::read_dir(entry.path())? {
+            let entry = entry?;
+            if let Ok(index) = entry.file_name().to_string_lossy().parse::<u32>() {
+                places.push(Place { log_id, index, path: entry.path() });
+            }
+        }
+    }
+    places.sort_by_key(|place| (place.log_id, place.index));
+    Ok(places)
 }

@@ -39,8 +39,10 @@ impl Partition {
             _ => {}
         }
         let upkeep = self.upkeep_lock.lock();
+        let held = self.shared.held.read();
         let segments = self.segments();
         self.drop_first(&segments[..self.expired(&segments, &past)]);
+        drop(held);
         drop(upkeep);
         if noted.is_err() { self.checkpoint() } else { Ok(()) }
     }

@@ -151,7 +151,7 @@ impl Segment {
         self.directory.as_ref().map(|directory| self.named(files::log_path(directory, self.base)))
     }
 
-    fn index_path(&self) -> Option<PathBuf> {
+    pub(super) fn index_path(&self) -> Option<PathBuf> {
         self.directory.as_ref().map(|directory| self.named(files::index_path(directory, self.base)))
     }
 

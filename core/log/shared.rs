@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::config::{StoreEvents, StoreOptions};
 use super::files;
@@ -30,6 +30,9 @@ pub struct Shared {
     pub sync_latency: SyncHistogram,
     pub syncs: WorkQueue,
     pub maintenance: WorkQueue,
+    /// Whoever removes files of the log reads it; a backup that links them writes it, so
+    /// that none goes meanwhile. Behind `upkeep_lock`, before an appender's.
+    pub held: RwLock<()>,
     mapped: Mutex<Vec<Weak<Segment>>>,
     dirty: Mutex<Vec<Weak<Partition>>>,
     #[cfg(test)]
@@ -59,6 +62,7 @@ impl Shared {
             sync_latency: SyncHistogram::default(),
             syncs: WorkQueue::default(),
             maintenance: WorkQueue::default(),
+            held: RwLock::new(()),
             mapped: Mutex::new(Vec::new()),
             dirty: Mutex::new(Vec::new()),
             #[cfg(test)]

@@ -13,6 +13,9 @@ const FIELDS: usize = 10;
 const FORMAT: u64 = 1;
 
 pub const STATE_FILE: &str = "state";
+/// There while `millrace restore` fills the directory (src/cli/restore.ts).
+const RESTORING_FILE: &str = "restoring";
+pub const FORMAT_FILE: &str = "format";
 
 /// A point of a partition up to which everything is verified and synced.
 /// Recovery reads only what lies behind it.
@@ -82,9 +85,13 @@ pub fn read_state(directory: &Path, producers_max: usize) -> Option<(StatePoint,
 ///
 /// # Errors
 /// `format_too_new` for one that a later version wrote; `bad_format` for a
-/// format file that cannot be read.
+/// format file that cannot be read, or a directory whose restore did not finish.
 pub fn check_format(data_dir: &Path) -> Result<()> {
-    let path = data_dir.join("format");
+    if data_dir.join(RESTORING_FILE).exists() {
+        let message = format!("a restore into {} did not finish: empty it and restore again", data_dir.display());
+        return Err(CoreError::new(ErrorCode::BAD_FORMAT, message));
+    }
+    let path = data_dir.join(FORMAT_FILE);
     let what = "open the data directory's format file";
     match read_number(&path) {
         Ok(Some(FORMAT)) => Ok(()),

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use super::backup::{self, Progress};
 use super::config::{LogConfig, Storage, StoreEvents, StoreOptions};
 use super::files;
 use super::partition::Partition;
@@ -25,12 +26,12 @@ use super::{sync, upkeep};
 use crate::clock::Clock;
 use crate::error::{CoreError, ErrorCode, Result};
 
-const LOGS: &str = "logs";
+pub(super) const LOGS: &str = "logs";
 const LOCK: &str = "lock";
-const EPOCH: &str = "epoch";
+pub(super) const EPOCH: &str = "epoch";
 const CLEAN: &str = "clean";
 /// A log that is being deleted has this at the end of its directory's name.
-const DELETED: &str = ".deleted";
+pub(super) const DELETED: &str = ".deleted";
 
 /// One log: its settings and partitions.
 pub struct Log {
@@ -80,6 +81,7 @@ impl Logs {
     /// Removes the directories of deleted logs. What cannot be removed now is
     /// removed at the next start.
     pub fn remove_deleted(&self) {
+        let _held = self.shared.held.read();
         let deleted = std::mem::take(&mut *self.deleted.lock());
         for path in deleted {
             let _ = std::fs::remove_dir_all(path);
@@ -97,6 +99,8 @@ pub struct LogStore {
     report: RecoveryReport,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
+    /// Of the backup that is being made.
+    pub progress: Progress,
     /// Held until the store is closed. Not until it is dropped: JavaScript's garbage
     /// collector decides that, and an embedded broker may open the directory again.
     lock: Mutex<Option<File>>,
@@ -142,6 +146,7 @@ impl LogStore {
             report: report.clone(),
             threads: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
+            progress: Progress::default(),
             lock: Mutex::new(lock),
         };
         store.start_threads()?;
@@ -253,15 +258,15 @@ impl LogStore {
             std::fs::rename(path, away).map_err(what)?;
         }
         by_id.remove(&id);
+        // Known before the lock is free: a backup looks for the files there.
+        let parent = away.as_ref().and_then(|(_, path)| path.parent().map(Path::to_owned));
+        self.logs.deleted.lock().extend(away.map(|(away, _)| away));
         drop(by_id);
         let partitions = log.partitions();
         for partition in &partitions {
             partition.mark_deleted();
         }
-        if let Some((away, path)) = away {
-            self.logs.deleted.lock().push(away);
-            path.parent().map_or(Ok(()), files::sync_directory).map_err(what)?;
-        }
+        parent.as_deref().map_or(Ok(()), files::sync_directory).map_err(what)?;
         for partition in &partitions {
             self.logs.shared.maintenance.push(partition);
         }
@@ -327,6 +332,7 @@ impl LogStore {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.progress.cancel();
         let partitions = self.logs.all_partitions();
         for partition in &partitions {
             // Behind the appender's lock nobody is half way through an append.
@@ -364,7 +370,22 @@ impl LogStore {
         }
     }
 
-    #[cfg(test)]
+    /// Runs `with` on all partitions in files, in their order; meanwhile no log is made or deleted.
+    pub(super) fn with_disk_partitions<T>(&self, with: impl FnOnce(&[Arc<Partition>]) -> T) -> T {
+        let by_id = self.logs.by_id.read();
+        let all = by_id.values().flat_map(|log| log.partitions());
+        with(&all.filter(|partition| !partition.is_memory()).collect::<Vec<_>>())
+    }
+
+    /// Where the files of a deleted log lie until they are removed.
+    pub(super) fn deleted_path(&self, id: u64) -> Option<PathBuf> {
+        let _settled = self.logs.by_id.read();
+        let prefix = format!("{id}.");
+        let deleted = self.logs.deleted.lock();
+        let is_of = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+        deleted.iter().find(is_of).cloned()
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.logs.shared
     }
@@ -393,6 +414,7 @@ fn open_directory(data_dir: &Path) -> Result<File> {
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 state::check_format(data_dir)?;
+                backup::remove_stage(data_dir).map_err(what)?;
                 return Ok(lock);
             }
             Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_WAIT),
@@ -411,19 +433,12 @@ fn remove_mark(data_dir: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A partition's directory found on disk.
-struct Place {
-    log_id: u64,
-    index: u32,
-    path: PathBuf,
-}
-
 type Recovered = Result<(Arc<Partition>, Findings)>;
 
 /// Recovers all partitions, several at a time.
 fn recover_all(shared: &Arc<Shared>, data_dir: &Path, report: &mut RecoveryReport) -> Result<BTreeMap<u64, Arc<Log>>> {
     let what = |error| CoreError::io("list the logs of the data directory", &error);
-    let places = list_places(&data_dir.join(LOGS)).map_err(what)?;
+    let places = recovery::list_places(&data_dir.join(LOGS)).map_err(what)?;
     let config = Arc::new(LogConfig::default());
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Recovered)>> = Mutex::new(Vec::with_capacity(places.len()));
@@ -475,28 +490,4 @@ fn note_findings(report: &mut RecoveryReport, findings: Findings) {
     report.tails_zeroed += usize::from(findings.tail_zeroed);
     report.epoch = report.epoch.max(findings.last_epoch);
     report.damage.extend(findings.damage);
-}
-
-/// The partitions on disk, by log and index. Logs whose deletion was
-/// interrupted are removed.
-fn list_places(logs: &Path) -> std::io::Result<Vec<Place>> {
-    let mut places = Vec::new();
-    for entry in std::fs::read_dir(logs)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.ends_with(DELETED) {
-            std::fs::remove_dir_all(entry.path())?;
-            continue;
-        }
-        let Ok(log_id) = name.parse::<u64>() else { continue };
-        for entry in std::fs::read_dir(entry.path())? {
-            let entry = entry?;
-            if let Ok(index) = entry.file_name().to_string_lossy().parse::<u32>() {
-                places.push(Place { log_id, index, path: entry.path() });
-            }
-        }
-    }
-    places.sort_by_key(|place| (place.log_id, place.index));
-    Ok(places)
 }

@@ -204,6 +204,14 @@ pub const CONNECTION_LIST: u8 = 145;
 pub const CONNECTION_CLOSE: u8 = 146;
 /// Tells where a message would go from an exchange.
 pub const ROUTE_TRACE: u8 = 147;
+/// Begins a backup of the broker's data directory.
+pub const BACKUP_RUN: u8 = 150;
+/// Tells how the last backup goes or went, and which there are.
+pub const BACKUP_STATUS: u8 = 151;
+/// Gives all definitions of the broker as one value.
+pub const DEFINITIONS_EXPORT: u8 = 152;
+/// Makes the definitions of a file, all of them or none.
+pub const DEFINITIONS_IMPORT: u8 = 153;
 /// Tells what became of one message: where it came in, where it lies, whom it was delivered to, its acks.
 pub const EXPLAIN: u8 = 155;
 /// Tells what there is in the broker, what has flowed, and how fast.

@@ -36,15 +36,19 @@ export class Definitions {
   /**
    * Changes definitions. What is new and the core refuses is taken back.
    *
+   * @param undoing how the records of the change are taken back.
    * @throws what `decide` and the core throw.
    */
-  async change(decide: (state: MetadataState) => readonly MetadataChange[]): Promise<void> {
+  async change(
+    decide: (state: MetadataState) => readonly MetadataChange[],
+    undoing: (records: readonly MetadataChange[], state: MetadataState) => MetadataChange[] = undoOf,
+  ): Promise<void> {
     let undo: readonly MetadataChange[] = [];
     this.#metadata.catchUp();
     this.spaces.takeFailure();
     const done = this.#metadata.change((state) => {
       const records = decide(state);
-      undo = undoOf(records, state);
+      undo = undoing(records, state);
       return records;
     });
     // The change is applied before the first wait, so a failure there is this change's. It is taken back before anything

@@ -7,6 +7,7 @@ export {
   PUBLISH_REQUIRE_CONSUMER,
   SUBSCRIBE_EXCLUSIVE,
 } from "../log/engine.ts";
+export { type BackupRun, Backups, type BackupStatus, type BackupSummary } from "./backups.ts";
 export { Coordinator, EVENT_NOTICE, type GroupLimits } from "./groups/coordinator.ts";
 export { Groups, ownerOf } from "./groups/groups.ts";
 export type { CommitRequest, Given, GroupLag, MemberEvent, Position } from "./groups/messages.ts";
@@ -29,6 +30,7 @@ export { Enforcements } from "./enforcement.ts";
 export { type ReaderSchema, type ViewRequest, Views } from "./views.ts";
 export { internalLogConfig, spaceLogConfig, transactionLogConfig } from "./topic-config.ts";
 export { type TopicFigures, type TopicLimits, Topics, type TopicSummary } from "./topics.ts";
+export { type Draft, draftOf } from "./draft.ts";
 export { Definitions, type RoutingLimits } from "./definitions.ts";
 export { type BindingRequest, type BindingRow, Exchanges } from "./exchanges.ts";
 export type { Destination, RouteTrace } from "./route-trace.ts";
@@ -46,8 +48,10 @@ export {
 } from "./quotas.ts";
 export { DESCRIPTION_LENGTH_MAX, type NamespaceLimits, Namespaces, type NamespaceView } from "./namespaces.ts";
 export { StorageQuotas } from "./storage-quotas.ts";
-export type { Queue } from "./routing-state.ts";
 export { type ScheduleRequest, Schedules, type ScheduleSummary } from "./schedules.ts";
+export { type Queue, tombstone } from "./routing-state.ts";
+export type { LogRecord } from "./record-batch.ts";
+export { scheduleKey } from "./schedule-state.ts";
 export { type Found as SchemasFound, type SchemaRequest, Schemas, type SchemasLimits } from "./schemas.ts";
 export { revisionOf } from "./revision.ts";
 export { SinglePublisher } from "./single-publish.ts";

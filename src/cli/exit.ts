@@ -20,6 +20,7 @@ const EXIT_OF_ERROR: ReadonlyMap<string, number> = new Map([
   ["invalid_argument", EXIT.usage],
   ["invalid_topic_name", EXIT.usage],
   ["invalid_config", EXIT.usage],
+  ["definitions_invalid", EXIT.usage],
   ["connection_lost", EXIT.unreachable],
   ["heartbeat_missed", EXIT.unreachable],
   ["topic_not_found", EXIT.notFound],

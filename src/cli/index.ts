@@ -1,10 +1,12 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../../package.json" with { type: "json" };
 import { type Runtime } from "./command.ts";
+import { addBackupCommands } from "./backup/index.ts";
 import { addConfigCommand } from "./config.ts";
 import { addConnectionCommands } from "./connection.ts";
 import { addConsumeCommand } from "./consume.ts";
 import { Context, type GlobalOptions } from "./context.ts";
+import { addDefinitionsCommands } from "./definitions.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addExchangeCommands } from "./exchange.ts";
@@ -150,6 +152,8 @@ export function build(runtime: Runtime, out: Output, err: Output): Command {
   addExplainCommand(program, runtime);
   addUserCommands(program, runtime);
   addPermissionCommands(program, runtime);
+  addBackupCommands(program, runtime);
+  addDefinitionsCommands(program, runtime);
   addLogCommands(program, runtime);
   addConfigCommand(program, runtime);
   addDoctorCommand(program, runtime);

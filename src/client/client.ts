@@ -28,6 +28,8 @@ import type { Explained, ExplainedLoad, ExplainRequest } from "./explain.ts";
 import { type Overview, overview, type OverviewOptions } from "./overview.ts";
 import { Connections } from "./connections.ts";
 import { Permissions, Roles, Users } from "./access.ts";
+import { Backups } from "./backups.ts";
+import { DefinitionsFile } from "./definitions.ts";
 import { Quotas } from "./quotas.ts";
 import { Schedules } from "./schedules.ts";
 import { Topics } from "./topics.ts";
@@ -71,6 +73,8 @@ export class Client implements SessionHost, AsyncDisposable {
   readonly namespaces: Namespaces;
   /** What namespaces and users may have. */
   readonly connections: Connections;
+  readonly backups: Backups;
+  readonly definitions: DefinitionsFile;
   readonly quotas: Quotas;
   readonly users: Users;
   readonly roles: Roles;
@@ -112,6 +116,8 @@ export class Client implements SessionHost, AsyncDisposable {
     this.topics = new Topics(this);
     this.namespaces = new Namespaces(this);
     this.connections = new Connections(this);
+    this.backups = new Backups(this);
+    this.definitions = new DefinitionsFile(this);
     this.quotas = new Quotas(this);
     this.users = new Users(this);
     this.roles = new Roles(this);

@@ -141,5 +141,7 @@ export {
   type UserRequest,
   Users,
 } from "./access.ts";
+export { type BackupOptions, type BackupRun, Backups, type BackupStatus, type BackupSummary } from "./backups.ts";
+export { DefinitionsFile, type DefinitionsImport } from "./definitions.ts";
 export { type Quota, type QuotaOwner, type QuotaRequest, Quotas } from "./quotas.ts";
 export { type Schedule, type ScheduleRequest, Schedules } from "./schedules.ts";

@@ -77,6 +77,12 @@ export const FIELDS = {
     (path) => path !== "" && !path.includes("\0"),
     "Folder of the log; one broker at a time uses it.",
   ),
+  backupDir: text(
+    "",
+    "a path, or nothing",
+    (path) => !path.includes("\0"),
+    "Folder of backups; empty is `backups` in dataDir. On the same file system they cost links, on another copies.",
+  ),
   storage: choice(
     "disk",
     ["disk", "memory"],

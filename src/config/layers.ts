@@ -62,6 +62,7 @@ export function objectLayer(object: Readonly<Record<string, unknown>>, source: s
 /** The settings that are paths. */
 export const PATHS: readonly ConfigKey[] = [
   "dataDir",
+  "backupDir",
   "transformsDir",
   "auditFile",
   "adminPasswordFile",

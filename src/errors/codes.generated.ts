@@ -708,4 +708,25 @@ export const ERRORS = {
     message: 'there is no role "{role}"',
     action: "Make the role first, or correct its name.",
   },
+  backup_running: {
+    code: 240,
+    http: 409,
+    retryable: true,
+    message: "a backup is being made",
+    action: "Wait until it is done (millrace backup status).",
+  },
+  backup_exists: {
+    code: 241,
+    http: 409,
+    retryable: false,
+    message: "there is a backup of that name",
+    action: "Choose another name, or remove the folder.",
+  },
+  definitions_invalid: {
+    code: 242,
+    http: 400,
+    retryable: false,
+    message: "the definitions cannot be imported",
+    action: "Correct the line that the message names; nothing of the file was imported.",
+  },
 } as const;

@@ -191,6 +191,31 @@ export interface Location {
   position: number;
 }
 
+/** What a backup holds, and what making it took. */
+export interface BackupReport {
+  /** The moment that it is of, by the core's clock. */
+  atMs: number;
+  epoch: number;
+  partitions: {
+    logId: number;
+    partition: number;
+    startOffset: number;
+    /** Every offset from the start up to here is in the backup. */
+    nextOffset: number;
+    /** Base, next offset and bytes of one segment after another. */
+    segments: number[];
+  }[];
+  /** All other files, by their paths below the backup's folder. */
+  files: { path: string; bytes: number }[];
+  /** What the backup shares with the data directory, and what was copied. */
+  linkedBytes: number;
+  copiedBytes: number;
+  /** How long nothing could be appended. */
+  stoppedMs: number;
+  /** How long nothing could be removed. */
+  heldMs: number;
+}
+
 /** Bits of what `ingest` returns. */
 export const INGEST_CONTROL = 1;
 export const INGEST_TURN = 2;
@@ -329,7 +354,21 @@ export interface SchemaEngine {
   enforceNoMore(taker: RecordTaker, id: number): void;
 }
 
-export interface Engine extends QueueEngine, SchemaEngine {
+/** Backups of the data directory; `core/log/backup` has how they are made. */
+export interface BackupEngine {
+  /**
+   * Makes a backup while everything goes on.
+   *
+   * @param target a folder that is not there yet, in one that is.
+   * @throws backup_running, invalid_argument in memory, disk_full, storage_failed, shutting_down; what was written by
+   *   then stays.
+   */
+  backup(target: string): Promise<BackupReport>;
+  /** Of the backup under way: files that are done, and all that are known of. */
+  backupFiles(): [done: number, total: number];
+}
+
+export interface Engine extends QueueEngine, SchemaEngine, BackupEngine {
   /** Names the shared core, for `attach` in another worker. */
   readonly engineId: number;
   readonly worker: number;

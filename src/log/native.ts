@@ -6,6 +6,7 @@
 
 import { errorOf, MillraceError } from "../errors/index.ts";
 import type {
+  BackupReport,
   BucketQuota,
   Engine,
   EngineOptions,
@@ -23,7 +24,7 @@ import type {
 } from "./engine.ts";
 
 /** What the addon does otherwise than `Engine`: `native/lib.rs` declares the class, its other methods are the interface's. */
-interface NativeEngine extends Omit<Engine, "worker" | "sync" | "turn" | "isArena" | "close"> {
+interface NativeEngine extends Omit<Engine, "worker" | "sync" | "turn" | "isArena" | "backup" | "close"> {
   /** Returns the token that a plan names when the sync is over. */
   sync(logId: number, partition: number): number;
   /** Bit 0: more is ready. Bit 1: the plan's memory has moved, take its views again. */
@@ -41,6 +42,7 @@ type NativeOptions = Omit<EngineOptions, "dataDir" | "manualClockMs"> & { dataDi
 
 interface Addon {
   openCore(options: NativeOptions): Promise<number>;
+  backup(engineId: number, target: string): Promise<BackupReport>;
   NativeEngine: {
     open(options: NativeOptions): NativeEngine;
     attach(engineId: number, worker: number): NativeEngine;
@@ -516,6 +518,18 @@ class LogEngine implements Engine {
 
   setClock(nowMs: number): void {
     translated(() => this.#native.setClock(nowMs));
+  }
+
+  async backup(target: string): Promise<BackupReport> {
+    try {
+      return await addon().backup(this.engineId, target);
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  backupFiles(): [done: number, total: number] {
+    return this.#native.backupFiles();
   }
 
   async close(): Promise<void> {

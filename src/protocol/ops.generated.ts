@@ -205,6 +205,14 @@ export const Op = {
   CONNECTION_CLOSE: 146,
   /** Tells where a message would go from an exchange. */
   ROUTE_TRACE: 147,
+  /** Begins a backup of the broker's data directory. */
+  BACKUP_RUN: 150,
+  /** Tells how the last backup goes or went, and which there are. */
+  BACKUP_STATUS: 151,
+  /** Gives all definitions of the broker as one value. */
+  DEFINITIONS_EXPORT: 152,
+  /** Makes the definitions of a file, all of them or none. */
+  DEFINITIONS_IMPORT: 153,
   /** Tells what became of one message: where it came in, where it lies, whom it was delivered to, its acks. */
   EXPLAIN: 155,
   /** Tells what there is in the broker, what has flowed, and how fast. */

@@ -95,6 +95,11 @@ export class SchemaState {
     return this.#configs.get(scope);
   }
 
+  /** Scopes that have settings or a mode of their own, in no order. */
+  scopes(): string[] {
+    return [...new Set([...this.#configs.keys(), ...this.#modes.keys()])];
+  }
+
   modeAt(scope: string): Mode | undefined {
     return this.#modes.get(scope);
   }

@@ -69,6 +69,8 @@ import { Settings } from "./settings.ts";
 import { VERSION } from "./version.ts";
 import { type Logins, openLogins } from "./logins.ts";
 import { openListeners, type TcpListeners } from "./tcp-listeners.ts";
+import { openBackups } from "./backups.ts";
+import { DefinitionsFile } from "./definitions/index.ts";
 import { hostTransforms, type TransformHosting } from "./transforms.ts";
 import { type Pressure, watch, type Watermarks } from "./watermarks.ts";
 import { within } from "./within.ts";
@@ -396,6 +398,12 @@ export class Runtime {
     return false;
   }
 
+  #definitionsFile(): DefinitionsFile {
+    const [metadata, definitions, exchanges] = [this.#metadata, this.#definitions, this.#exchanges];
+    const { access } = this.access;
+    return new DefinitionsFile({ ...this.#options, metadata, definitions, exchanges, access, mailroom: this.mailroom });
+  }
+
   #services(monotonicMs: () => number): SessionServices {
     const { engine, config, logger, serverName } = this.#options;
     const { mailroom } = this;
@@ -415,6 +423,8 @@ export class Runtime {
       exchanges: this.#exchanges,
       queues: this.#queues,
       queueLife: this.#queueLife,
+      backups: openBackups(this.#options, this.#metadata, mailroom),
+      definitionsFile: this.#definitionsFile(),
       namespaces: new Namespaces(this.#definitions, config),
       quotas: this.#quotas,
       schedules: this.#schedules,

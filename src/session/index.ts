@@ -1,5 +1,7 @@
 import { accessOps } from "./access-ops.ts";
 import { brokerOps } from "./broker-ops.ts";
+import { backupOps } from "./backup-ops.ts";
+import { definitionsOps } from "./definitions-ops.ts";
 import { exchangeOps } from "./exchange-ops.ts";
 import { explainOps } from "./explain-ops.ts";
 import { groupOps } from "./group-ops.ts";
@@ -43,6 +45,8 @@ export function operationTable(): ReadonlyMap<number, AnyOperation> {
     transformOps,
     explainOps,
     accessOps,
+    backupOps,
+    definitionsOps,
   ];
   return new Map(families.flat().map((operation) => [operation.op, operation]));
 }

@@ -1,5 +1,6 @@
 /** What sessions share on one worker; the composition root (src/server) fills it. */
 import type {
+  Backups,
   Engine,
   Exchanges,
   Groups,
@@ -46,6 +47,13 @@ export interface BrokerSettings {
   change(changes: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
+/** All definitions of the broker as one file (src/server/definitions). */
+export interface DefinitionsService {
+  export(): Readonly<Record<string, unknown>>;
+  /** @throws definitions_invalid. */
+  import(text: string, dryRun: boolean): Promise<unknown>;
+}
+
 export interface SessionServices {
   readonly engine: Engine;
   readonly topics: Topics;
@@ -53,6 +61,8 @@ export interface SessionServices {
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly queueLife: QueueLife;
+  readonly backups: Backups;
+  readonly definitionsFile: DefinitionsService;
   readonly namespaces: Namespaces;
   readonly quotas: Quotas;
   readonly schedules: Schedules;

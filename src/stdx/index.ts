@@ -1,4 +1,13 @@
 /** Small things that every part may use and that know nothing of Millrace. */
+export {
+  type BackupManifest,
+  type BackupPartition,
+  type LogKind,
+  MANIFEST_FILE,
+  MANIFEST_FORMAT,
+  manifestText,
+  readManifest,
+} from "./backup-manifest.ts";
 export { type Clock, ManualClock, systemClock } from "./clock.ts";
 export { type CronPlace, cronTimeAfter } from "./cron.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";

@@ -80,6 +80,10 @@ const COMMANDS: Readonly<Record<string, string | undefined>> = {
   "quota set": "PUT /quotas/{kind}/{name}",
   "quota list": "GET /quotas",
   "quota delete": "DELETE /quotas/{kind}/{name}",
+  "backup run": "POST /backups",
+  "backup list": "GET /backups",
+  "definitions export": "GET /definitions",
+  "definitions import": "POST /definitions",
   "schedule put": "PUT /schedules/{namespace}/{name}",
   "schedule list": "GET /schedules",
   "schedule delete": "DELETE /schedules/{namespace}/{name}",
@@ -110,6 +114,8 @@ const COMMANDS: Readonly<Record<string, string | undefined>> = {
   bench: undefined,
   doctor: undefined,
   "log inspect": undefined,
+  "backup verify": undefined,
+  restore: undefined,
 };
 
 function commandsOf(command: Command, words: readonly string[] = []): string[] {

@@ -164,7 +164,7 @@ test("millrace config prints every key with value, source and one line of docume
 test("the list in the README is the list of settings", async () => {
   const readme = await Bun.file(new URL("../../src/config/README.md", import.meta.url)).text();
   for (const { key, text, accepts, doc } of configEntries(configOf({}, "/"))) {
-    const standard = key.endsWith("Dir") ? `.${text}` : text;
+    const standard = text.startsWith("/") ? `.${text}` : text;
     const row = readme.split("\n").find((line) => line.startsWith(`| ${key} `)) ?? `no row for ${key}`;
     expect(row.split("|").map((cell) => cell.trim())).toEqual(["", key, standard, accepts, doc, ""]);
   }

@@ -129,6 +129,7 @@ pub fn replace(
     steps: Steps<'_>,
 ) -> Result<()> {
     let _upkeep = partition.upkeep_lock.lock();
+    let _held = partition.shared.held.read();
     if !stands(&partition.segments(), old) {
         return Err(gone(partition));
     }
@@ -164,6 +165,7 @@ pub fn replace(
 /// `storage_failed`.
 pub fn complete(partition: &Arc<Partition>, state: &mut CleanerState, steps: Steps<'_>) -> Result<()> {
     let _upkeep = partition.upkeep_lock.lock();
+    let _held = partition.shared.held.read();
     finish(partition, state, steps)
 }
 

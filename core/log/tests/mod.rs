@@ -5,7 +5,7 @@
 mod append;
 mod damage;
 mod faults;
-mod kit;
+pub mod kit;
 mod model;
 mod retention;
 mod store;

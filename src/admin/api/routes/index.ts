@@ -3,7 +3,9 @@ import { openApi } from "../openapi.ts";
 import type { Route } from "../route.ts";
 import { SHAPES } from "../shapes.ts";
 import { accessRoutes } from "./access.ts";
+import { backupRoutes } from "./backups.ts";
 import { brokerRoutes } from "./broker.ts";
+import { definitionsRoutes } from "./definitions.ts";
 import { exchangeRoutes } from "./exchanges.ts";
 import { explainRoutes } from "./explain.ts";
 import { groupRoutes } from "./groups.ts";
@@ -31,6 +33,8 @@ export function routes(version: string): readonly Route[] {
     ...queueMessageRoutes,
     ...namespaceRoutes,
     ...quotaRoutes,
+    ...backupRoutes,
+    ...definitionsRoutes,
     ...scheduleRoutes,
     ...transformRoutes,
     ...explainRoutes,
