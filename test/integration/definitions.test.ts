@@ -111,6 +111,19 @@ test("a file with something wrong is refused as a whole, and its line is named",
     [{ format: 1, users: [{ name: "u", credentials: [{ mechanism: "PLAIN" }] }] }, 4, "mechanism"],
     [{ format: 1, schemas: [{ subject: "s", schema: '{"type": "odd"}' }] }, 4, ""],
     [{ format: 1, quotas: [{ kind: "queue", name: "q" }] }, 4, "kind"],
+    [{ format: 1, users: [{ name: "u", isEnabled: "no" }] }, 4, "isEnabled must be true or false"],
+    [
+      { format: 1, schedules: [{ name: "s", cron: "0 3 * * *", missed: "often" }] },
+      4,
+      "missed must be one of once, skip",
+    ],
+    [{ format: 1, schemaSettings: [{ scope: "s", mode: "ODD" }] }, 4, "mode must be one of"],
+    [
+      { format: 1, schemas: [{ subject: "s", schema: '"int"', references: [{ name: "a" }] }] },
+      4,
+      "subject must be a string",
+    ],
+    [{ format: 1, topics: [{ name: "t", partitions: "many" }] }, 4, "partitions"],
   ];
   for (const [definitions, line, what] of files) {
     const { codeName, message, details } = await failureOf(into.definitions.import(text(definitions)));

@@ -1,18 +1,21 @@
 /** Imports a plan: each thing by the manager that requests go to, over a draft of the metadata. */
 import {
   BURST_MS_DEFAULT,
+  COMPATIBILITIES,
   Definitions,
   type Draft,
   Exchanges,
   internalLogConfig,
   type Mailroom,
   MetadataLog,
+  MODES,
   Namespaces,
   type Quota,
   QUOTA_KINDS,
   QUOTA_LIMITS,
   Quotas,
   Queues,
+  type Reference,
   scheduleKey,
   Schedules,
   Schemas,
@@ -167,7 +170,7 @@ export class Importer {
     const user = {
       name,
       roles: textsOf(fields["roles"], "roles"),
-      isEnabled: fields["isEnabled"] !== false,
+      isEnabled: flagOf(fields, "isEnabled") ?? true,
       credentials: listOf(fields["credentials"], ["credentials"]).map(credentialOf),
     };
     const before = this.#access.state.users.get(name);
@@ -183,16 +186,19 @@ export class Importer {
     return same(`the permission "${rule.id}"`, before, rule);
   }
 
-  async #schemaSetting({ scope: given, mode, ...config }: Fields): Promise<boolean> {
-    checkKnown(config, ["compatibility", "normalize"]);
-    const scope = textOf({ scope: given }, "scope");
+  async #schemaSetting(fields: Fields): Promise<boolean> {
+    checkKnown(fields, ["scope", "compatibility", "normalize", "mode"]);
+    const [scope, mode] = [textOf(fields, "scope"), oneOf(fields, "mode", MODES)];
+    const compatibility = oneOf(fields, "compatibility", COMPATIBILITIES);
+    const normalize = flagOf(fields, "normalize");
+    const config = { ...(compatibility && { compatibility }), ...(normalize !== undefined && { normalize }) };
     const state = this.#metadata.state.schemas;
     const [configBefore, modeBefore] = [state.configAt(scope), state.modeAt(scope)];
     const what = `the settings of "${scope}"`;
     if (configBefore !== undefined) same(what, configBefore, config);
     else if (Object.keys(config).length > 0) await this.#schemas.setConfig(scope, config);
     if (modeBefore !== undefined) same(what, modeBefore, mode ?? modeBefore);
-    else if (mode !== undefined) await this.#schemas.setMode(scope, textOf({ mode }, "mode") as never, true);
+    else if (mode !== undefined) await this.#schemas.setMode(scope, mode, true);
     return configBefore === undefined && modeBefore === undefined;
   }
 
@@ -242,7 +248,7 @@ export class Importer {
       key: textOf(fields, "key", ""),
       value: bytesOf(fields["value"], "value"),
       headers: fields["headers"] === undefined || fields["headers"] === null ? null : fieldsOf(fields, "headers"),
-      missed: textOf(fields, "missed", "once") === "skip" ? ("skip" as const) : ("once" as const),
+      missed: oneOf(fields, "missed", ["once", "skip"]) ?? "once",
     };
     const before = this.#metadata.state.schedules.find(scheduleKey(namespace, name))?.schedule;
     if (before !== undefined) {
@@ -313,7 +319,7 @@ export class Importer {
     const [id, version] = [countOf(fields, "id") ?? undefined, countOf(fields, "version") ?? undefined];
     const isThere = this.#metadata.state.schemas.liveVersions(subject).some((each) => each.version === version);
     const schemaType = schemaTypeOf(textOf(fields, "schemaType", "AVRO"));
-    const references = listOf(fields["references"], ["references"]) as never[];
+    const references = listOf(fields["references"], ["references"]).map(referenceOf);
     await this.#schemas.register(
       { subject, schemaType, schema: textOf(fields, "schema"), references },
       { id, version },
@@ -368,6 +374,27 @@ function keyText(fields: Fields, name: string, bytes: number): string {
   const text = textOf(fields, name);
   if (Buffer.from(text, "base64").length === bytes) return text;
   throw new MillraceError("invalid_argument", `a credential's ${name} is base64 of ${bytes} bytes`);
+}
+
+/** @returns undefined where the field is not there. */
+function flagOf(fields: Fields, name: string): boolean | undefined {
+  const value = fields[name] ?? undefined;
+  if (value === undefined || typeof value === "boolean") return value;
+  throw new MillraceError("invalid_argument", `${name} must be true or false`);
+}
+
+/** @returns undefined where the field is not there. */
+function oneOf<const T extends string>(fields: Fields, name: string, choices: readonly T[]): T | undefined {
+  const value = fields[name] ?? undefined;
+  const found = choices.find((choice) => choice === value);
+  if (value === undefined || found !== undefined) return found;
+  throw new MillraceError("invalid_argument", `${name} must be one of ${choices.join(", ")}`);
+}
+
+function referenceOf(value: unknown): Reference {
+  const fields = isFields(value) ? value : {};
+  checkKnown(fields, ["name", "subject", "version"]);
+  return { name: textOf(fields, "name"), subject: textOf(fields, "subject"), version: countOf(fields, "version") ?? 0 };
 }
 
 function textsOf(value: unknown, name: string): string[] {
