@@ -101,6 +101,8 @@ function adminListener(options: HttpOptions, registry: RegistryHandler): Listen<
     Bun.serve<WebSocketState>({
       ...common(options, tls),
       port,
+      // Messages may be larger than schemas.
+      maxRequestBodySize: Math.max(bodyBytesMax(options.config), API_BODY_BYTES_MAX),
       fetch: (request, self) => {
         const { pathname } = new URL(request.url);
         if (pathname === WS_PATH) return upgraded(request, self, options);
@@ -122,6 +124,11 @@ function registryListener(options: HttpOptions, registry: RegistryHandler): List
     });
 }
 
+/** A schema's text in a JSON body, where each of its bytes may be escaped. */
+function bodyBytesMax({ schemaBytesMax }: Config): number {
+  return schemaBytesMax * ESCAPED_BYTES_MAX + OTHER_BODY_BYTES_MAX;
+}
+
 function common({ config, logger }: HttpOptions, tls: TlsMaterial | undefined) {
   return {
     hostname: config.host,
@@ -129,8 +136,7 @@ function common({ config, logger }: HttpOptions, tls: TlsMaterial | undefined) {
     reusePort: config.threads > 1 || tls !== undefined,
     ...(tls === undefined ? {} : { tls: httpTls(tls) }),
     development: false,
-    // A schema's text in a JSON body, where each of its bytes may be escaped.
-    maxRequestBodySize: Math.max(config.schemaBytesMax * ESCAPED_BYTES_MAX + OTHER_BODY_BYTES_MAX, API_BODY_BYTES_MAX),
+    maxRequestBodySize: bodyBytesMax(config),
     error: (error: Error) => {
       logger.error("an HTTP request failed", { error });
       return errorResponse(new MillraceError("internal"));
