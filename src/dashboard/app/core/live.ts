@@ -17,7 +17,8 @@ export interface Live {
 
 export const live = new Store<Live>({ isOpen: false, last: undefined, series: emptySeries(NAMES) });
 
-const RETRY_MS = 2000;
+/** Whoever may not see figures is refused each time, and the broker takes that down. */
+const RETRY_MS = 10_000;
 
 /** Nobody gets figures before logging in, and a page that nobody sees keeps no connection: browsers have six for a host. */
 function isWanted(): boolean {

@@ -59,6 +59,9 @@ function withPage(path: string, after: string | null | undefined): string {
   return after === null || after === undefined ? path + limit : `${path}${limit}&after=${encodeURIComponent(after)}`;
 }
 
+/** So many times as long as an answer took nothing is asked: lists that are long or a broker that is busy are left alone. */
+const REST = 5;
+
 type Ask<T> = (
   path: string,
   signal: AbortSignal,
@@ -78,13 +81,15 @@ function useAsked<T>(path: string | null, ask: Ask<T>, { everyMs }: QueryOptions
     const showPart = (data: T): void =>
       setShown((before) => (before.path === path && before.data !== undefined ? before : { path, data }));
     const run = async (): Promise<void> => {
+      const startMs = performance.now();
       try {
         const { body, etag } = await asking.current(path, abort.signal, showPart);
         if (!abort.signal.aborted) setShown({ path, data: body, etag });
       } catch (error) {
         if (!abort.signal.aborted) setShown((before) => ({ ...(before.path === path ? before : { path }), error }));
       }
-      if (everyMs !== undefined && !abort.signal.aborted) timer = setTimeout(wait, everyMs);
+      if (everyMs === undefined || abort.signal.aborted) return;
+      timer = setTimeout(wait, Math.max(everyMs, (performance.now() - startMs) * REST));
     };
     const wait = (): void => {
       if (document.visibilityState === "visible") void run();
