@@ -40,7 +40,7 @@ export function Chart({ title, times, lines, format, isBytes = false }: ChartPro
   useEffect(() => {
     const { current } = box;
     if (current === null) return undefined;
-    const options = optionsFor({ lines, format, isBytes }, (index) => setPointed(index ?? null));
+    const options = optionsFor({ lines, format, isBytes }, colourIn(current), (index) => setPointed(index ?? null));
     const made = new uPlot({ ...options, width: current.clientWidth }, dataOf(times, lines), current);
     plot.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: current.clientWidth, height: HEIGHT_PX }));
@@ -72,6 +72,14 @@ export function Chart({ title, times, lines, format, isBytes = false }: ChartPro
   );
 }
 
+/** A canvas knows no custom properties and no `light-dark()`: the style sheet's colours, as the element would have them. */
+function colourIn(element: HTMLElement): (property: string) => string {
+  return (property) => {
+    element.style.color = `var(${property})`;
+    return getComputedStyle(element).color;
+  };
+}
+
 /** uPlot has no bounds where there are no samples yet. */
 function timeRange(min: number | null, max: number | null): [number, number] {
   const end = max === null || max === 0 ? Date.now() / 1000 : max;
@@ -84,10 +92,9 @@ function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.Aligned
 
 function optionsFor(
   { lines, format, isBytes }: Pick<ChartProps, "lines" | "format" | "isBytes">,
+  colour: (property: string) => string,
   onPoint: (index: number | null | undefined) => void,
 ): Omit<uPlot.Options, "width"> {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (name: string): string => style.getPropertyValue(name).trim();
   const axis = { stroke: colour("--muted"), font: FONT, ticks: { show: false } };
   const grid = { stroke: colour("--grid"), width: 1 };
   return {
@@ -117,7 +124,6 @@ function optionsFor(
         stroke: colour(line.colour),
         width: 1.5,
         points: { show: false },
-        fill: lines.length === 1 ? `${colour(line.colour)}22` : undefined,
       })),
     ] as uPlot.Series[],
     hooks: { setCursor: [(plot: uPlot) => onPoint(plot.cursor.idx)] },
