@@ -212,6 +212,47 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     await visit.sees("1 of 1");
   });
 
+  test("a user, a role and a rule are made, and the broker says what the user may", async () => {
+    const { page } = visit;
+    const dialog = page.getByRole("dialog");
+    const save = () => dialog.getByRole("button", { name: "Save", exact: true }).click();
+    await visit.go("access/roles", "Access");
+    await visit.button("New role");
+    await dialog.getByLabel("Name", { exact: true }).fill("readers");
+    await dialog.getByRole("button", { name: "Create" }).click();
+    await visit.sees("readers");
+
+    await visit.go("access/users", "Access");
+    await visit.button("New user");
+    await dialog.getByLabel("Name", { exact: true }).fill("ada");
+    await dialog.getByLabel("Password", { exact: true }).fill("a long enough password");
+    await dialog.getByLabel("Roles", { exact: true }).fill("readers");
+    await save();
+    await visit.sees("may log in");
+
+    await visit.go("access/permissions", "Access");
+    await visit.button("New rule");
+    await visit.enter({ "Name of the rule": "readers-read", Named: "readers", Name: "orders" });
+    await page.getByRole("combobox", { name: "On", exact: true }).selectOption("topic");
+    await page.getByLabel("Whose name").selectOption("literal");
+    await save();
+    await visit.sees("readers-read");
+
+    await visit.go("access/test", "Access");
+    await visit.enter({ "User or principal": "ada", Named: "orders" });
+    await visit.button("Ask");
+    await visit.sees("Yes, by readers-read.");
+    await page.getByLabel("Wants to").selectOption("write");
+    await visit.button("Ask");
+    await visit.sees("No: nothing allows it.");
+
+    await visit.go("access/users", "Access");
+    await visit.button("Delete ada");
+    await visit.enter({ "Type ada to go on": "ada" });
+    await dialog.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("button", { name: "Delete ada" }).waitFor({ state: "detached" });
+  });
+
   test("the keyboard is enough: pages by two keys, the filter, rows by arrows, the list of shortcuts", async () => {
     const { page } = visit;
     const { keyboard } = page;

@@ -68,6 +68,13 @@ export class Busy implements AsyncDisposable {
 }
 
 async function declareAll(client: Client): Promise<void> {
+  await client.users.put({ name: "grace", password: "a long enough password", roles: ["monitoring"] });
+  await client.permissions.put({
+    id: "monitor-prices",
+    role: "monitoring",
+    operations: ["read"],
+    resource: { kind: "topic", namespace: "default", name: "prices" },
+  });
   await client.quotas.put({ kind: "namespace", name: "tight", connectionsMax: 2, topicsMax: 5 });
   await client.topics.create("orders", { partitions: 4 });
   await client.topics.create("prices");

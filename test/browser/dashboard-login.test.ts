@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
+import { connect } from "../../src/client/index.ts";
 import { Broker } from "../../src/server/index.ts";
 import { temporaryFolder } from "../integration/harness.ts";
 import { axeFaults, CHROMIUM, launch, START_MS, Visit } from "./dashboard-kit.ts";
@@ -60,6 +61,28 @@ describe.skipIf(CHROMIUM === undefined)("a dashboard with log-in", () => {
     await page.getByRole("button", { name: "Log in" }).waitFor();
     await page.reload();
     await page.getByRole("button", { name: "Log in" }).waitFor();
+    expect(visit.faults).toEqual([]);
+  });
+
+  test("refuses what the one who logged in may not do, and shows the rest", async () => {
+    const auth = { mechanism: "SCRAM-SHA-256", user: "admin", password: PASSWORD } as const;
+    await using client = await connect(`millrace://127.0.0.1:${broker.port}`, { auth });
+    await client.topics.create("secrets");
+    await client.users.put({ name: "watcher", password: PASSWORD, roles: ["monitoring"] });
+    await using visit = await Visit.open(browser, broker.httpPort);
+    const { page } = visit;
+    await visit.go("topics");
+    await visit.enter({ User: "watcher", Password: PASSWORD });
+    await visit.button("Log in");
+    await visit.sees("secrets");
+    await visit.go("messages?topic=secrets", "Browse messages");
+    await page.getByRole("alert").filter({ hasText: "unauthorized" }).waitFor();
+    await visit.go("topics/default/secrets", "secrets");
+    await visit.button("Delete");
+    await visit.enter({ "Type secrets to go on": "secrets" });
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("dialog").getByRole("alert").filter({ hasText: "unauthorized" }).waitFor();
+    expect((await client.topics.list()).map(({ name }) => name)).toContain("secrets");
     expect(visit.faults).toEqual([]);
   });
 });

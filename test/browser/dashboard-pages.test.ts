@@ -25,8 +25,9 @@ const PAGES: readonly (readonly [place: string, heading: string, shows: string |
   ["explain?queue=waiting&number=1", "Explain a message", "It was routed"],
   ["connections", "Connections", "millrace-js"],
   ["limits", "Namespaces and quotas", "tight"],
-  ["access/users", "Access", "New user"],
-  ["access/permissions", "Access", "New rule"],
+  ["access/users", "Access", "grace"],
+  ["access/roles", "Access", "administrator"],
+  ["access/permissions", "Access", "prices"],
   ["access/test", "Access", "Wants to"],
 ];
 
