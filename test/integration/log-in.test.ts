@@ -141,6 +141,21 @@ describe("a certificate", () => {
     expect(await refusal("service")).toMatch(/^unauthorized "spiffe:\/\/example.com\/billing" lacks/);
   });
 
+  test("comes into the roles of the user of its name, who may have no password, and goes with that user", async () => {
+    const admin = await dialSecure({ auth: ADMIN });
+    await admin.users.put({ name: "ann", roles: ["administrator"] });
+    const tls = await own("client");
+    const ann = await dialSecure({ tls, reconnect: { enabled: false } });
+    expect(ann.server?.principal).toBe("ann");
+    await ann.topics.list();
+    expect((await failureOf(dialSecure({ auth: { user: "ann", password: "" } }))).codeName).toBe("unauthenticated");
+    await admin.users.put({ name: "ann", isEnabled: false });
+    await until("its session has ended", () => ann.state === "closed");
+    expect((await failureOf(dialSecure({ tls, reconnect: { enabled: false } }))).message).toMatch(/ann is disabled/);
+    await admin.users.delete("ann");
+    await admin.close();
+  });
+
   test("leaves room for another log-in, and without one there is nobody", async () => {
     const client = await dialSecure({ tls: await own("client"), auth: ADMIN });
     expect(client.server?.principal).toBe("admin");
