@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { chmod, writeFile } from "node:fs/promises";
+import { connect } from "../../src/client/index.ts";
 import { Broker } from "../../src/server/index.ts";
 import { Certificates } from "../integration/certificates.ts";
 import { until } from "../until.ts";
@@ -7,11 +8,15 @@ import { Prometheus } from "./prometheus.ts";
 
 const PATIENCE_MS = 90_000;
 
-test("Prometheus scrapes a broker with TLS and log-ins by a password, and gets nothing without one", async () => {
+const ADMIN = "correct horse battery";
+const SCRAPER = "scrape me please";
+
+test("Prometheus scrapes a broker with TLS as a user with the role monitoring, and gets nothing without a log-in", async () => {
   using certificates = await Certificates.create();
   const password = certificates.path("password");
-  await writeFile(password, "correct horse battery\n");
-  await chmod(password, 0o600);
+  const scraper = certificates.path("scraper");
+  await Promise.all([writeFile(password, `${ADMIN}\n`), writeFile(scraper, SCRAPER)]);
+  await Promise.all([chmod(password, 0o600), chmod(scraper, 0o600)]);
   await using broker = await Broker.start({
     storage: "memory",
     port: 0,
@@ -20,9 +25,15 @@ test("Prometheus scrapes a broker with TLS and log-ins by a password, and gets n
     adminPasswordFile: password,
     ...certificates.settings(),
   });
+  {
+    const tls = { ca: await certificates.text("ca.pem") };
+    const auth = { user: "admin", password: ADMIN };
+    await using client = await connect(`millraces://localhost:${broker.port}`, { tls, auth });
+    await client.users.put({ name: "prometheus", password: SCRAPER, roles: ["monitoring"] });
+  }
   const target = `localhost:${broker.httpPort}`;
   const secured = { scheme: "https", tls_config: { ca_file: certificates.path("ca.pem") } } as const;
-  const basic_auth = { username: "admin", password_file: password };
+  const basic_auth = { username: "prometheus", password_file: scraper };
   await using known = await Prometheus.start(target, { ...secured, basic_auth });
   await using stranger = await Prometheus.start(target, secured);
   const info = async (prometheus: Prometheus): Promise<number> => (await prometheus.query("millrace_info")).length;
