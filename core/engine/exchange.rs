@@ -47,7 +47,8 @@ pub(super) fn batch(hub: &mut Hub, peer: &mut Peer, checked: &Checked<'_>, targe
     // What came before it as single records is stored before it.
     flush(hub);
     let piece = Piece { header: checked.header, body: checked.body[0], body_crc: checked.body_crc };
-    let Published { outcome, returned } = publish(hub, target, &piece, hub.chunk_ns);
+    let arrived_ns = hub.chunk_ns();
+    let Published { outcome, returned } = publish(hub, target, &piece, arrived_ns);
     let place = (target.space.journal.log_id, target.space.journal.index);
     let mut run = checked.run;
     match outcome {
@@ -98,7 +99,7 @@ pub(super) fn one(hub: &mut Hub, sender: Sender, target: &ExchangeTarget, frame:
     };
     let same = |staged: &Staged| Arc::ptr_eq(&staged.target.space, &target.space) && staged.target.to == target.to;
     let at = hub.exchange_staged.iter().position(same).unwrap_or_else(|| {
-        let arrived_ns = hub.chunk_ns;
+        let arrived_ns = hub.chunk_ns();
         let staged = Staged { target: target.clone(), records: Vec::new(), entries: Vec::new(), arrived_ns };
         hub.exchange_staged.push(staged);
         hub.exchange_staged.len() - 1

@@ -35,7 +35,7 @@ pub(super) struct Hub {
     pub woken: Vec<Watch>,
     pub stages: Stages,
     pub flight: Flight,
-    /// When the chunk at hand came in, in ticks of the clock.
+    /// When the chunk at hand came in, in ticks of the clock; 0 until it is asked for.
     pub chunk_ns: u64,
     /// When this turn began to serve connections; 0 until it is asked for.
     pub serving_ns: u64,
@@ -83,6 +83,15 @@ impl Hub {
         }
     }
 
+    /// When the chunk at hand came in.
+    #[inline]
+    pub fn chunk_ns(&mut self) -> u64 {
+        if self.chunk_ns == 0 {
+            self.chunk_ns = self.engine.clock.ticks_ns();
+        }
+        self.chunk_ns
+    }
+
     /// Before an append of what came in at `arrived_ns`. Returns the ticks.
     #[inline]
     pub fn append_begins(&mut self, arrived_ns: u64) -> u64 {
@@ -97,7 +106,7 @@ impl Hub {
         self.stages.append.note_ns(ended_ns.saturating_sub(begun_ns));
         self.appended = Stamp { arrived_ns, visible_ns: ended_ns };
         if committed {
-            self.stages.commit.note_ns(0);
+            self.stages.commit.note_none();
         } else if partition.high_watermark() < partition.next_offset() {
             state_of(partition).pending.set_if_none(self.appended);
         }

@@ -64,6 +64,8 @@ impl Pending<'_> {
 /// Checks a client's batch and notes it, to be appended and answered by `flush`.
 pub(super) fn batch<'c>(hub: &mut Hub, peer: &mut Peer, pending: &mut Pending<'c>, frame: &PublishFrame<'c>) {
     peer.credit.take(frame.frame_bytes);
+    // Before its bytes are looked at, which takes time.
+    hub.chunk_ns();
     let mut run = single(frame.publisher, frame.correlation);
     match check(hub, peer, frame, &mut run) {
         Err(error) => {
@@ -243,9 +245,9 @@ fn batch_in<'a>(header: BatchHeader, body: &'a [&'a [u8]], body_crc: BodyCrc, co
 /// Drains the partition's ring, so that nothing overtakes, and appends;
 /// `hub.outcomes` then holds one outcome a batch.
 fn append(hub: &mut Hub, partition: &Arc<Partition>, config: &LogConfig, batches: &[BatchIn<'_>]) {
-    drain::partition(hub, partition, hub.chunk_ns);
+    let arrived_ns = hub.chunk_ns();
+    drain::partition(hub, partition, arrived_ns);
     hub.outcomes.clear();
-    let arrived_ns = hub.chunk_ns;
     let begun_ns = hub.append_begins(arrived_ns);
     let summary = partition.appender().append(batches, &mut hub.outcomes);
     hub.append_ended(partition, arrived_ns, begun_ns, summary.committed);
@@ -373,7 +375,10 @@ fn stage(
         match ring.push(*entry, frame.record) {
             Ok(()) => break,
             // Another worker may refill it in between; each round appends what was there.
-            Err(PushError::Full) => drain::partition(hub, partition, hub.chunk_ns),
+            Err(PushError::Full) => {
+                let arrived_ns = hub.chunk_ns();
+                drain::partition(hub, partition, arrived_ns);
+            }
             Err(PushError::TooLarge) => {
                 let base = alone(hub, partition, config, entry, frame)?;
                 return Ok(Some((partition.clone(), base)));
@@ -381,7 +386,8 @@ fn stage(
         }
     }
     if state.stage() {
-        hub.staged.push((partition.clone(), hub.chunk_ns));
+        let arrived_ns = hub.chunk_ns();
+        hub.staged.push((partition.clone(), arrived_ns));
     }
     Ok(None)
 }

@@ -130,7 +130,7 @@ impl Worker {
         }
         let used_bytes = peer.credit.used_bytes();
         hub.refusal = refusal_of(&hub.engine, peer);
-        hub.chunk_ns = hub.engine.clock.ticks_ns();
+        hub.chunk_ns = 0;
         for publisher in peer.publishers.values_mut() {
             publisher.refresh(&hub.engine.enforced);
         }

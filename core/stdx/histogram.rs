@@ -4,7 +4,7 @@
 /// Buckets within one power of two.
 const STEPS: u64 = 32;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
-/// What lasts longer, four and a half hours, counts as so long.
+/// What lasts longer, four and a half hours, counts into the last bucket.
 const US_MAX: u64 = (1 << 34) - 1;
 /// How many buckets there are.
 pub const BUCKETS: usize = index_of(US_MAX) + 1;
@@ -24,10 +24,19 @@ impl Default for Histogram {
 impl Histogram {
     #[inline]
     pub fn note_ns(&mut self, ns: u64) {
-        let us = (ns / 1_000).min(US_MAX);
-        self.counts[index_of(us)] += 1;
-        self.sum_ns = self.sum_ns.saturating_add(ns.min(US_MAX * 1_000));
+        let us = ns / 1_000;
+        match self.counts.get_mut(index_of(us)) {
+            Some(count) => *count += 1,
+            None => self.counts[BUCKETS - 1] += 1,
+        }
+        self.sum_ns = self.sum_ns.wrapping_add(ns);
         self.max_us = self.max_us.max(us);
+    }
+
+    /// As `note_ns(0)`.
+    #[inline]
+    pub fn note_none(&mut self) {
+        self.counts[0] += 1;
     }
 
     /// The buckets that hold something, as index and count.
@@ -44,7 +53,8 @@ impl Histogram {
     }
 }
 
-/// The bucket of a duration, at most `US_MAX`. src/metrics/histogram.ts knows where each begins.
+/// The bucket of a duration, past the last one for what is above `US_MAX`. src/metrics/latencies.ts
+/// knows where each begins.
 #[inline]
 const fn index_of(us: u64) -> usize {
     if us < STEPS {
@@ -77,12 +87,12 @@ mod tests {
     #[test]
     fn counts_sum_and_maximum_are_those_of_what_was_noted() {
         let mut histogram = Histogram::default();
-        for ns in [0, 999, 1_000, 50_000_000, u64::MAX] {
+        for ns in [0, 999, 1_000, 50_000_000, US_MAX * 1_000_000] {
             histogram.note_ns(ns);
         }
         let filled: Vec<_> = histogram.filled().collect();
         assert_eq!(filled, [(0, 2), (1, 1), (index_of(50_000), 1), (BUCKETS - 1, 1)]);
-        assert_eq!(histogram.sum_us(), 1 + 50_000 + US_MAX);
-        assert_eq!(histogram.max_us(), US_MAX);
+        assert_eq!(histogram.sum_us(), 1 + 50_000 + US_MAX * 1_000);
+        assert_eq!(histogram.max_us(), US_MAX * 1_000);
     }
 }

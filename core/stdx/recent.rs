@@ -18,22 +18,14 @@ impl<T: Copy> Recent<T> {
     #[inline]
     pub fn push(&mut self, value: T) {
         self.pushed += 1;
-        if let Some(slot) = self.values.get_mut(self.next) {
+        if self.values.len() < self.max {
+            self.values.push(value);
+        } else if let Some(slot) = self.values.get_mut(self.next) {
             *slot = value;
             self.next += 1;
             if self.next == self.max {
                 self.next = 0;
             }
-            return;
-        }
-        self.grow(value);
-    }
-
-    #[cold]
-    fn grow(&mut self, value: T) {
-        if self.values.len() < self.max {
-            self.values.push(value);
-            self.next = self.values.len() % self.max;
         }
     }
 
@@ -55,7 +47,7 @@ impl<T: Copy> Recent<T> {
 
     /// Oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        let (newer, older) = self.values.split_at(self.next.min(self.values.len()));
+        let (newer, older) = self.values.split_at(self.next);
         older.iter().chain(newer)
     }
 }
