@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
-import { type Content, ContentReader, type Encoding } from "../../src/admin/api/content.ts";
+import { type Content, contentOf, ContentReader, type Encoding } from "../../src/admin/api/content.ts";
 import { isPlainMsgpack } from "../../src/admin/api/msgpack-walk.ts";
 import type { Ask, Fields } from "../../src/admin/api/route.ts";
 import { MillraceError } from "../../src/errors/index.ts";
@@ -90,6 +90,14 @@ test("Avro is read by the schema that the value names; one that is unknown or do
     encoding: "binary",
     error: "schema 8: there is no such schema",
   });
+});
+
+test("a value is published as one of the ways to write it", () => {
+  expect(contentOf({ json: null })).toBe("null");
+  expect(contentOf({ value: "x" })).toBe("x");
+  expect(contentOf({ base64: "AQI=" })).toEqual(new Uint8Array([1, 2]));
+  expect(contentOf({})).toBeNull();
+  expect(() => contentOf({ value: "x", json: 1 })).toThrow(MillraceError);
 });
 
 test("a value past the limit is cut", async () => {

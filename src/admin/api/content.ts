@@ -4,6 +4,7 @@
  */
 import type { Type } from "avsc";
 import { Unpackr } from "msgpackr";
+import { MillraceError } from "../../errors/index.ts";
 import { isPlainMsgpack } from "./msgpack-walk.ts";
 import type { Ask, Fields } from "./route.ts";
 
@@ -183,9 +184,12 @@ function binary(bytes: Uint8Array, error?: string): Content {
 
 // The other way: what a request brings.
 
-/** The fields of a body that a message is made of. */
+/** The value that a body brings as one of `value`, `json` and `base64`. @throws invalid_argument where more are there. */
 export function contentOf(body: Fields): string | Uint8Array | null {
   const { value, json, base64 } = body;
+  if ([value, json, base64].filter((each) => each !== undefined).length > 1) {
+    throw new MillraceError("invalid_argument", "a value is one of value, json and base64");
+  }
   if (typeof base64 === "string") return new Uint8Array(Buffer.from(base64, "base64"));
   if (json !== undefined) return JSON.stringify(json);
   return typeof value === "string" ? value : null;
