@@ -9,7 +9,7 @@ import type { Sizes } from "./sizes.ts";
 /** What permission checks leave of batched produce: by a user among a thousand rules, and by nobody where none are asked for. */
 
 const MB = 1e6;
-const PASSWORD = "bench";
+const PASSWORD = "of the bench";
 /** About the user, and about others. */
 const RULES = 1_000;
 

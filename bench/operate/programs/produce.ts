@@ -26,6 +26,7 @@ export interface ProduceResult {
 
 const FRAMES = 16;
 const LOADER = "loader";
+const RULES_AT_ONCE = 100;
 
 async function produce(request: ProduceRequest): Promise<ProduceResult> {
   const unit = batchUnit({ ...request, writeBytes: request.batchBytes, partitions: 1, frames: FRAMES });
@@ -65,7 +66,10 @@ async function loaderAmongRules(
       operations: ["write", "read"],
       resource: { kind: "topic", name, match: index % 3 === 0 ? "pattern" : "literal" },
     });
-  for (let index = 0; index < rules; index += 1) await put(`elsewhere.${index}`, index);
+  for (let first = 0; first < rules; first += RULES_AT_ONCE) {
+    const indices = Array.from({ length: Math.min(RULES_AT_ONCE, rules - first) }, (_, offset) => first + offset);
+    await Promise.all(indices.map((index) => put(`elsewhere.${index}`, index)));
+  }
   const resource = { kind: "topic", name: "produce-", match: "prefix" } as const;
   await client.permissions.put({ principal: LOADER, operations: ["write"], resource });
   return { mechanism: "PLAIN", user: LOADER, password };
