@@ -29,9 +29,10 @@ export function canAsk(): boolean {
 /** Asks at the terminal and shows nothing of the answer. Errors: interrupted (exit code 130). */
 export function askSecret(question: string): Promise<string> {
   const { stdin, stderr } = process;
-  stderr.write(question);
+  // First this: what is typed as soon as the question stands there must not be shown either.
   stdin.setRawMode(true);
   stdin.resume();
+  stderr.write(question);
   return new Promise((resolve, reject) => {
     let typed = "";
     const end = (how: () => void): void => {
