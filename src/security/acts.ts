@@ -8,6 +8,8 @@ import type { Resource } from "./rules.ts";
 export interface Act {
   readonly operation: Operation;
   readonly resources: readonly Resource[];
+  /** What of the broker it changes, where the resources do not say it: `user alice`. No secrets. */
+  readonly about?: string | undefined;
 }
 
 /** @param run of a promise, the line is written when it settles. */

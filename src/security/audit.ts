@@ -1,7 +1,7 @@
 /**
  * The audit log: one line of JSON for each administrative act and for each refusal.
  *
- *     {"time", "event": "act"|"refused", "principal", "kind", "namespace", "operation", "resources": [...], "outcome", "error"?}
+ *     {"time", "event": "act"|"refused", "principal", "kind", "namespace", "operation", "resources": [...], "about"?, "outcome", "error"?}
  *
  * Refusals are held to a rate for each principal, so that nobody fills a disk by asking; the next line that is written
  * says how many were left out. Lines hold names and never values: no message, password or token.
@@ -20,7 +20,12 @@ export interface Audit {
   /** @param error by name, of an act that was allowed and failed. */
   acted(
     principal: Principal,
-    act: { operation: Operation; resources: readonly Resource[]; error: string | undefined },
+    act: {
+      operation: Operation;
+      resources: readonly Resource[];
+      about?: string | undefined;
+      error: string | undefined;
+    },
   ): void;
 }
 
@@ -33,6 +38,7 @@ const REFUSALS_PER_SEC = 1;
 const PRINCIPALS_MAX = 4096;
 const NAME_LENGTH_MAX = 249;
 const RESOURCES_MAX = 100;
+const ABOUT_LENGTH_MAX = 1000;
 
 interface Bucket {
   tokens: number;
@@ -72,18 +78,12 @@ export class AuditLog implements Audit {
     this.#write(principal, { event: "refused", operation, resources: [shown(resource)], outcome: "refused", ...more });
   }
 
-  acted(
-    principal: Principal,
-    {
-      operation,
-      resources,
-      error,
-    }: { operation: Operation; resources: readonly Resource[]; error: string | undefined },
-  ): void {
+  acted(principal: Principal, { operation, resources, about, error }: Parameters<Audit["acted"]>[1]): void {
     this.#write(principal, {
       event: "act",
       operation,
       resources: resources.slice(0, RESOURCES_MAX).map(shown),
+      ...(about === undefined ? {} : { about: about.slice(0, ABOUT_LENGTH_MAX) }),
       ...(error === undefined ? { outcome: "done" } : { outcome: "failed", error }),
     });
   }

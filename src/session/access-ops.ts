@@ -79,11 +79,23 @@ function asCredentials(value: unknown, field: string): Credential[] {
   throw invalid(field, "one for each mechanism at most");
 }
 
+/** What is said of a user, but its password. */
+function aboutUser({ name, roles, isEnabled, password, credentials }: UserPut): string {
+  const parts = [
+    `user ${name}`,
+    ...(roles === undefined ? [] : [`roles ${roles.join(" ") || "none"}`]),
+    ...(isEnabled === undefined ? [] : [isEnabled ? "enabled" : "disabled"]),
+    ...(password === undefined && credentials === undefined ? [] : ["another password"]),
+  ];
+  return parts.join(", ");
+}
+
 const userPut = define({
   op: Op.USER_PUT,
   permission: "access.change",
   parse: parseUser,
   resources: () => [brokerResource],
+  about: aboutUser,
   async run({ services }, { password, ...user }) {
     const hashed =
       password === undefined
@@ -98,6 +110,7 @@ const userDelete = define({
   permission: "access.change",
   parse: named,
   resources: () => [brokerResource],
+  about: (name) => `user ${name}`,
   run: async ({ services }, name) => ({ deleted: await services.access.deleteUser(name) }),
 });
 
@@ -117,6 +130,7 @@ const rolePut = define({
     return { name: named(args), description: optional(description, "description", asText) ?? "" };
   },
   resources: () => [brokerResource],
+  about: ({ name }) => `role ${name}`,
   run: async ({ services }, { name, description }) => ({
     created: await services.access.putRole(name, description),
   }),
@@ -127,6 +141,7 @@ const roleDelete = define({
   permission: "access.change",
   parse: named,
   resources: () => [brokerResource],
+  about: (name) => `role ${name}`,
   run: async ({ services }, name) => ({ deleted: await services.access.deleteRole(name) }),
 });
 
@@ -140,6 +155,12 @@ const roleList = define({
   }),
 });
 
+function aboutRule({ id, principal, role, effect, operations, resource }: Rule): string {
+  const whom = principal === null ? `role ${role}` : `principal ${principal}`;
+  const { kind, namespace, name, match } = resource;
+  return `permission ${id}: ${effect} ${operations.join(" ")} for ${whom} on ${kind} ${match} "${name}" in ${namespace}`;
+}
+
 const permissionPut = define({
   op: Op.PERMISSION_PUT,
   permission: "access.change",
@@ -148,6 +169,7 @@ const permissionPut = define({
     return parseRule(fields, optional(fields["id"], "id", asText) ?? crypto.randomUUID());
   },
   resources: () => [brokerResource],
+  about: aboutRule,
   run: async ({ services }, rule) => ({ id: rule.id, created: await services.access.putRule(rule) }),
 });
 
@@ -156,6 +178,7 @@ const permissionDelete = define({
   permission: "access.change",
   parse: (args) => asText(fieldsAt(args, 0)["id"], "id"),
   resources: () => [brokerResource],
+  about: (id) => `permission ${id}`,
   run: async ({ services }, id) => ({ deleted: await services.access.deleteRule(id) }),
 });
 

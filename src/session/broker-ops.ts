@@ -57,6 +57,7 @@ export const brokerOps: readonly AnyOperation[] = [
       return { id: asText(fields["id"], "id"), reason: optional(fields["reason"], "reason", asReason) };
     },
     resources: () => [brokerResource],
+    about: ({ id }) => `connection ${id}`,
     run: async ({ services }, { id, reason }) => {
       const message = `an administrator closed the connection${reason === undefined ? "" : `: ${reason}`}`;
       return { closed: await services.connections.close(id, message) };
@@ -74,6 +75,7 @@ export const brokerOps: readonly AnyOperation[] = [
     permission: (set) => (set === undefined ? "config.read" : "config.change"),
     parse: (args) => optional(fieldsAt(args, 0)["set"], "set", asChanges),
     resources: () => [brokerResource],
+    about: (set) => `settings ${Object.keys(set ?? {}).join(" ")}`,
     run: async ({ services }, set) => {
       if (set !== undefined) await services.settings.change(set);
       return { settings: services.settings.list() };

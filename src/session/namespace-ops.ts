@@ -32,6 +32,7 @@ export const namespaceOps: readonly AnyOperation[] = [
       };
     },
     resources: () => [brokerResource],
+    about: ({ name }) => `namespace ${name}`,
     async run({ services }, { name, description }) {
       return { created: await services.namespaces.put(name, description) };
     },
@@ -47,6 +48,7 @@ export const namespaceOps: readonly AnyOperation[] = [
       };
     },
     resources: () => [brokerResource],
+    about: ({ name }) => `namespace ${name}`,
     async run({ services }, { name, force }) {
       await services.namespaces.delete(name, force);
       return {};

@@ -16,6 +16,8 @@ export interface Operation<Request, By extends Caller = Caller> {
   resources(request: Request, caller: By): readonly Resource[];
   /** What it touches besides, each with its own question: where messages go, say, and what definitions name. */
   also?(request: Request, caller: By): readonly Touch[];
+  /** What of the broker it changes, for the audit log, where its resources do not say it: `user alice`. No secrets. */
+  about?(request: Request): string;
   /**
    * Carries the request out. What it returns is the result of OK. Where it returns no promise, the OK goes out before
    * anything the engine sends because of it.
@@ -74,7 +76,7 @@ function handle<Request, By extends Caller>(
   const resources = operation.resources(request, caller);
   for (const resource of resources) caller.authorize(permission, resource);
   for (const touch of operation.also?.(request, caller) ?? []) caller.authorize(touch.permission, touch.resource);
-  const act = { operation: permission, resources };
+  const act = { operation: permission, resources, about: operation.about?.(request) };
   const result = caller.services.authorizer.audited(caller.principal, act, () => operation.run(caller, request));
   return { result, after: () => operation.after?.(caller, request) };
 }

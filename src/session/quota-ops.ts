@@ -59,6 +59,7 @@ export const quotaOps: readonly AnyOperation[] = [
     permission: "quota.change",
     parse: parseQuota,
     resources: () => [brokerResource],
+    about: ({ kind, name }) => `quota of the ${kind} ${name}`,
     run: async ({ services }, quota) => {
       await services.quotas.put(quota);
       return {};
@@ -69,6 +70,7 @@ export const quotaOps: readonly AnyOperation[] = [
     permission: "quota.change",
     parse: (args) => ownerAt(fieldsAt(args, 0)),
     resources: () => [brokerResource],
+    about: ({ kind, name }) => `quota of the ${kind} ${name}`,
     run: async ({ services }, owner) => ({ deleted: await services.quotas.delete(owner) }),
   }),
   define({

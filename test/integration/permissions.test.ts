@@ -420,6 +420,11 @@ test("the audit log has acts and refusals of all threads, and no password", asyn
     lines.find(({ resources }) => JSON.stringify(resources).includes(`"${name}"`));
   expect(about("a.refused")).toMatchObject({ event: "refused", operation: "topic.create", outcome: "refused" });
   expect(about("a.made")).toMatchObject({ event: "act", principal: "admin", outcome: "done" });
+  const access = lines.filter(({ operation }) => operation === "access.change");
+  expect(access.map(({ about }) => about)).toContain("user monitor, roles monitoring, another password");
+  expect(
+    access.some(({ about }) => String(about).includes('allow read for principal user1 on topic literal "t"')),
+  ).toBe(true);
   expect(text).not.toContain(PASSWORD);
   expect(THREADS).toBeGreaterThan(0);
 });
