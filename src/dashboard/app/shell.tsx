@@ -1,5 +1,6 @@
 /** What stands around the page: the bar at the top and the navigation. */
 import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { apiPath } from "./core/api.ts";
 import { live } from "./core/live.ts";
 import { chooseNamespace, namespace } from "./core/namespace.ts";
@@ -61,9 +62,21 @@ export function Top({ isMenuOpen, onMenu, onHelp }: TopProps): JSX.Element {
   );
 }
 
+/** What else there is to choose can wait until the page has what it shows: telling of all namespaces takes the broker a while. */
+const CHOICES_AFTER_MS = 1000;
+
+function useLater(): boolean {
+  const [isLater, setLater] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLater(true), CHOICES_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return isLater;
+}
+
 function NamespaceChoice(): JSX.Element {
   const current = useStore(namespace);
-  const { data } = useList<{ name: string }>(apiPath(["namespaces"]));
+  const { data } = useList<{ name: string }>(useLater() ? apiPath(["namespaces"]) : null);
   const names = [...new Set([current, ...(data ?? []).map(({ name }) => name)])].sort();
   const choose = (name: string): void => {
     chooseNamespace(name);
