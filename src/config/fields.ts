@@ -48,8 +48,10 @@ function isKeysUrl(url: string): boolean {
   return parsed?.protocol === "https:" || (parsed?.protocol === "http:" && isLoopback(host));
 }
 
-function isUrlOrEmpty(url: string): boolean {
-  return url === "" || /^https?:$/.test(URL.parse(url)?.protocol ?? "");
+/** Without credentials: settings are printed. */
+function isUrlOrEmpty(text: string): boolean {
+  const url = URL.parse(text);
+  return text === "" || (url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "");
 }
 
 const port = { min: 0, max: 65_535 };
@@ -243,7 +245,7 @@ export const FIELDS = {
   ),
   otlpUrl: text(
     "",
-    "empty, or an http or https URL",
+    "empty, or an http or https URL without credentials",
     isUrlOrEmpty,
     "Collector of OpenTelemetry (OTLP/HTTP) that gets spans of messages whose `traceparent` asks for it; empty is none.",
   ),

@@ -100,6 +100,8 @@ describe("what is refused", () => {
     ["allowedOrigins", "app.example.com"],
     ["allowedOrigins", "https://app.example.com/path"],
     ["jwtJwksUrl", "http://id.example.com/keys"],
+    ["otlpUrl", "collector:4318"],
+    ["otlpUrl", "http://user:word@collector:4318"],
     ["insecure", "perhaps"],
     ["storage", "tape"],
     ["frameBytesMax", "16 MB B"],
