@@ -15,7 +15,8 @@
 //!                                               delivered, redelivered, acked, expired, rejected, dropped, dead-lettered]...]
 //!           [handed_since, seen, max]        -> [next, [[queue id, first, count, earlier deliveries, at ms, address]...]]: the newest
 //!           [take, id, connection, subscription, [number...]] -> how many
-//!           [redrive, id, {to?, where?, max?, dryRun?}]       -> {matched, moved}
+//!           [redrive, id, {to?, key?, where?, max?, dryRun?, edit?, keys?}] -> {matched, moved}; keys: the queues that may be
+//!                                                               written to (core/route/permitted.rs)
 //!           [session, id, group]                              -> state|nil
 //!           [set_session, id, group, state|nil]               -> nil, when the ack log has it
 //!           [explain, id, number]  -> {state, destinations, handed, became, sinceMs}

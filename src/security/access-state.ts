@@ -1,5 +1,5 @@
 /** The users, roles and permission rules that the metadata log describes: a pure machine that applies records in order. */
-import type { Rule, Subject } from "./rules.ts";
+import type { Rule } from "./rules.ts";
 import type { Credential } from "./scram.ts";
 
 export interface User {
@@ -82,9 +82,4 @@ export function roleRecord(role: Role): AccessRecord {
 
 export function ruleRecord(rule: Rule): AccessRecord {
   return { key: `permission ${rule.id}`, value: { type: "permission", v: 1, ...rule } };
-}
-
-/** A user's part in decisions; undefined for one who is not there or may do nothing now. */
-export function subjectOfUser(user: User | undefined): Subject | undefined {
-  return user?.isEnabled === true ? user : undefined;
 }
