@@ -8,11 +8,11 @@
 import { connect } from "../../src/client/index.ts";
 import { brokerUrl, until } from "./program.ts";
 
-const VIDEOS = 9;
+const VIDEOS = 7;
 const WORKERS = 3;
 /** Longer than a lease, so that each job needs renewals. */
-const ENCODING_MS = 900;
-const LEASE_MS = 400;
+const ENCODING_MS = 1_500;
+const LEASE_MS = 1_200;
 
 export interface Event {
   worker: number;

@@ -6,8 +6,8 @@ import { HttpFault } from "../http-fault.ts";
 import type { Fields, Route, Shape } from "./route.ts";
 
 const BODY_BYTES_MAX = 1024 * 1024;
-/** The largest `bodyBytesMax` of a route. */
-export const API_BODY_BYTES_MAX: number = 8 * 1024 * 1024;
+/** The largest `bodyBytesMax` of a route, and so what the listener takes. */
+export const API_BODY_BYTES_MAX: number = 16 * 1024 * 1024;
 const ERRORS_SHOWN = 3;
 /** What follows recurses over the body. */
 const DEPTH_MAX = 64;

@@ -1,8 +1,8 @@
 /** All definitions of the broker as one file. */
+import { API_BODY_BYTES_MAX } from "../request.ts";
 import { listOf, object, operation, type Route, settings, text, whole } from "../route.ts";
 
 const tag = "definitions";
-const BODY_BYTES_MAX = 16 * 1024 * 1024;
 
 export const definitionsRoutes: readonly Route[] = [
   operation({
@@ -23,7 +23,7 @@ export const definitionsRoutes: readonly Route[] = [
     op: "DEFINITIONS_IMPORT",
     query: { dryRun: { type: "boolean", default: false, description: "check everything, and change nothing" } },
     body: settings,
-    bodyBytesMax: BODY_BYTES_MAX,
+    bodyBytesMax: API_BODY_BYTES_MAX,
     answer: object({
       dryRun: { type: "boolean" },
       format: text,

@@ -1,6 +1,5 @@
 /** Messages for trying something out: published one by one, or only routed. */
 import { contentOf } from "../content.ts";
-import { API_BODY_BYTES_MAX } from "../request.ts";
 import {
   Answer,
   type Ask,
@@ -16,6 +15,8 @@ import {
   timeMs,
   whole,
 } from "../route.ts";
+
+const BODY_BYTES_MAX = 8 * 1024 * 1024;
 
 /** What the default exchange is called in paths; no name of an exchange has parentheses. */
 export const DEFAULT_EXCHANGE = "(default)";
@@ -64,7 +65,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Publishes one record to a topic, and answers when it is synced",
     ops: ["MESSAGE_PUBLISH"],
     body: toTopic,
-    bodyBytesMax: API_BODY_BYTES_MAX,
+    bodyBytesMax: BODY_BYTES_MAX,
     answer: object({ partition: whole, offset: whole }),
     status: 201,
     run: publishToTopic,
@@ -76,7 +77,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Publishes one message to a queue, and answers when it is synced",
     ops: ["MESSAGE_PUBLISH"],
     body: toQueue,
-    bodyBytesMax: API_BODY_BYTES_MAX,
+    bodyBytesMax: BODY_BYTES_MAX,
     answer: routed,
     status: 201,
     alsoAnswers: { 200: "nothing took it" },
@@ -89,7 +90,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Publishes one message to an exchange, and answers when it is synced",
     ops: ["MESSAGE_PUBLISH"],
     body: toExchange,
-    bodyBytesMax: API_BODY_BYTES_MAX,
+    bodyBytesMax: BODY_BYTES_MAX,
     answer: routed,
     status: 201,
     alsoAnswers: { 200: "nothing took it" },
@@ -102,7 +103,7 @@ export const publishRoutes: readonly Route[] = [
     summary: "Tells where a message would go from an exchange, and by which way; nothing is published",
     op: "ROUTE_TRACE",
     body: toExchange,
-    bodyBytesMax: API_BODY_BYTES_MAX,
+    bodyBytesMax: BODY_BYTES_MAX,
     answer: object({
       destinations: listOf(ref("Destination")),
       path: listOf(object({ exchange: text, to: ref("Destination"), isAlternate: flag })),
