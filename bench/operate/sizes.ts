@@ -7,8 +7,9 @@ export interface Sizes {
   readonly threadsBytes: number;
   /** Bytes that one connection publishes where TLS is held against none. */
   readonly tlsBytes: number;
-  /** Bytes that one connection publishes where rules are held against none. */
-  readonly permissionsBytes: number;
+  /** Where rules are held against none: bytes of a slice, and how many slices of each side take turns. */
+  readonly permissionsSliceBytes: number;
+  readonly permissionsSlices: number;
   /** Topics, and as many queues, that the dashboard lists. */
   readonly dashboardNames: number;
   readonly abuse: AbuseSizes;
@@ -17,7 +18,8 @@ export interface Sizes {
 export const FULL: Sizes = {
   threadsBytes: 100_000_000,
   tlsBytes: 800_000_000,
-  permissionsBytes: 1_600_000_000,
+  permissionsSliceBytes: 100_000_000,
+  permissionsSlices: 40,
   dashboardNames: 1000,
   abuse: {
     crowd: { idle: 2_000, busy: 200, slow: 100, strangers: 50 },
@@ -30,7 +32,8 @@ export const FULL: Sizes = {
 export const QUICK: Sizes = {
   threadsBytes: 4_000_000,
   tlsBytes: 8_000_000,
-  permissionsBytes: 8_000_000,
+  permissionsSliceBytes: 4_000_000,
+  permissionsSlices: 3,
   dashboardNames: 20,
   abuse: {
     crowd: { idle: 50, busy: 10, slow: 5, strangers: 10 },
