@@ -12,7 +12,7 @@ export {
   stagesOf,
   type StageSummary,
 } from "./latencies.ts";
-export { type Live, LiveFigures, liveOf, type LiveQueue, type LiveTopic } from "./live.ts";
+export { type Live, liveOf, type LiveQueue, type LiveTopic, Looks } from "./live.ts";
 export { PartitionLoad } from "./partition-load.ts";
 export type {
   GroupLag,

@@ -1,17 +1,37 @@
-/** Rates and percentiles between one look at the broker and the next: what a dashboard draws each second. */
-import { STAGES, type StageName, type StageSummary } from "./latencies.ts";
+/** What flows between two looks at the broker, and which earlier look that is. */
 import type { GroupLag, MetricsSnapshot, QueueCounters, TopicCounters } from "./snapshot.ts";
 
-interface Flow {
+/** Rates are of at least so long; who looks more often gets those of a look before. */
+const RATE_MS_MIN = 900;
+/** What is older says nothing about now. */
+const RATE_MS_MAX = 60_000;
+
+/** Remembers the looks that rates are held against. */
+export class Looks {
+  /** Rates are from `#before` to now; `#last` takes its place once it is old enough. */
+  #before: MetricsSnapshot | undefined;
+  #last: MetricsSnapshot | undefined;
+
+  /** @returns a look of at least 900 ms and at most a minute before; undefined where there is none. */
+  before(now: MetricsSnapshot): MetricsSnapshot | undefined {
+    const before = this.#last;
+    // A clock that was set back begins anew.
+    if (before === undefined || now.atMs < before.atMs || now.atMs - before.atMs >= RATE_MS_MIN) {
+      this.#before = before;
+      this.#last = now;
+    }
+    const ageMs = this.#before === undefined ? 0 : now.atMs - this.#before.atMs;
+    return ageMs > 0 && ageMs <= RATE_MS_MAX ? this.#before : undefined;
+  }
+}
+
+export interface LiveTopic {
+  readonly namespace: string;
+  readonly topic: string;
   readonly messagesInPerSec: number;
   readonly bytesInPerSec: number;
   readonly messagesOutPerSec: number;
   readonly bytesOutPerSec: number;
-}
-
-export interface LiveTopic extends Flow {
-  readonly namespace: string;
-  readonly topic: string;
   readonly logBytes: number;
   readonly skew: number;
   readonly hotKeyShare: number;
@@ -32,40 +52,16 @@ export interface LiveQueue {
   readonly deadLetteredPerSec: number;
 }
 
-export interface Live extends Flow {
-  readonly atMs: number;
-  /** What rates and percentiles are of; 0 in the first look, whose rates are 0. */
+export interface Live {
+  /** What rates are of; 0 where there was no look before, and then they are 0. */
   readonly intervalMs: number;
-  readonly connections: number;
-  readonly requestsInFlight: number;
-  readonly residentBytes: number;
-  readonly dirtyBytes: number;
-  readonly failedPartitions: number;
-  readonly stages: Readonly<Record<StageName, StageSummary>>;
   readonly topics: readonly LiveTopic[];
   readonly queues: readonly LiveQueue[];
   readonly groups: readonly GroupLag[];
 }
 
-/** Remembers the look before. One serves all who watch a worker: each call of `next` begins a new interval. */
-export class LiveFigures {
-  readonly #read: () => Promise<MetricsSnapshot>;
-  #before: MetricsSnapshot | undefined;
-
-  constructor(read: () => Promise<MetricsSnapshot>) {
-    this.#read = read;
-  }
-
-  async next(): Promise<Live> {
-    const now = await this.#read();
-    const before = this.#before ?? now;
-    this.#before = now;
-    return liveOf(now, before);
-  }
-}
-
-/** What happened between two snapshots. Counters of things that were made anew in between count from 0. */
-export function liveOf(now: MetricsSnapshot, before: MetricsSnapshot): Live {
+/** What happened between two looks. Counters of things that were made anew in between count from 0. */
+export function liveOf(now: MetricsSnapshot, before: MetricsSnapshot = now): Live {
   const intervalMs = Math.max(0, now.atMs - before.atMs);
   const perSec = (from: number | undefined, to: number): number =>
     intervalMs === 0 ? 0 : (Math.max(0, to - (from !== undefined && from <= to ? from : 0)) * 1000) / intervalMs;
@@ -75,26 +71,7 @@ export function liveOf(now: MetricsSnapshot, before: MetricsSnapshot): Live {
   const queues = pairs(now.queues, before.queues, ({ namespace, queue }) => `${namespace}\0${queue}`).map(
     ([queue, was]) => liveQueue(queue, was, perSec),
   );
-  const sum = (field: keyof Flow): number => topics.reduce((total, topic) => total + topic[field], 0);
-  return {
-    atMs: now.atMs,
-    intervalMs,
-    messagesInPerSec: sum("messagesInPerSec") + queues.reduce((total, queue) => total + queue.publishedPerSec, 0),
-    bytesInPerSec: sum("bytesInPerSec"),
-    messagesOutPerSec: sum("messagesOutPerSec") + queues.reduce((total, queue) => total + queue.deliveredPerSec, 0),
-    bytesOutPerSec: sum("bytesOutPerSec"),
-    connections: now.workers.reduce((total, worker) => total + worker.connections, 0),
-    requestsInFlight: now.workers.reduce((total, worker) => total + worker.requestsInFlight, 0),
-    residentBytes: now.residentBytes,
-    dirtyBytes: now.dirtyBytes,
-    failedPartitions: now.failedPartitions,
-    stages: Object.fromEntries(
-      STAGES.map((stage) => [stage, now.stages[stage].since(before.stages[stage]).summary()]),
-    ) as Record<StageName, StageSummary>,
-    topics,
-    queues,
-    groups: now.groups,
-  };
+  return { intervalMs, topics, queues, groups: now.groups };
 }
 
 type PerSec = (from: number | undefined, to: number) => number;

@@ -1,31 +1,8 @@
 /** The topics, queues and groups in which most happens: what is worth a look when there are thousands. */
-import { type Live, liveOf, type LiveQueue, type LiveTopic, type MetricsSnapshot } from "../metrics/index.ts";
+import type { Live, LiveQueue, LiveTopic } from "../metrics/index.ts";
 
-/** Rates are of at least so long; who looks more often gets those of a look before. */
-const RATE_MS_MIN = 900;
-/** What is older says nothing about now. */
-const RATE_MS_MAX = 60_000;
-
-export type Busiest = Pick<Live, "intervalMs" | "topics" | "queues" | "groups">;
-
-export class BusiestFigures {
-  /** Rates are from `#before` to now; `#last` takes its place once it is old enough. */
-  #before: MetricsSnapshot | undefined;
-  #last: MetricsSnapshot | undefined;
-
-  /** @param limit of each list. Rates are 0 where there was no look within the minute before. */
-  read(now: MetricsSnapshot, limit: number): Busiest {
-    if (this.#last === undefined || now.atMs - this.#last.atMs >= RATE_MS_MIN) {
-      this.#before = this.#last;
-      this.#last = now;
-    }
-    const before = this.#before;
-    const isFresh = before !== undefined && now.atMs - before.atMs <= RATE_MS_MAX;
-    return busiestOf(liveOf(now, isFresh ? before : now), limit);
-  }
-}
-
-export function busiestOf({ intervalMs, topics, queues, groups }: Live, limit: number): Busiest {
+/** @param limit of each list. */
+export function busiestOf({ intervalMs, topics, queues, groups }: Live, limit: number): Live {
   return {
     intervalMs,
     topics: most(topics, limit, flowOf, ({ logBytes }) => logBytes),

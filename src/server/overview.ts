@@ -2,14 +2,10 @@
 import { statfs } from "node:fs/promises";
 import type { MetadataLog } from "../broker/index.ts";
 import type { Config } from "../config/index.ts";
-import { type MetricsSnapshot, type Stages, STAGES, type StageSummary } from "../metrics/index.ts";
-import { BusiestFigures } from "./busiest.ts";
+import { liveOf, Looks, type MetricsSnapshot, STAGES, type StageSummary } from "../metrics/index.ts";
+import { busiestOf } from "./busiest.ts";
 
 const SHARED_MS = 250;
-/** Rates are of at least so long. */
-const RATE_MS_MIN = 900;
-/** What is older says nothing about now. */
-const RATE_MS_MAX = 60_000;
 
 export interface OverviewOptions {
   readonly config: Config;
@@ -24,19 +20,10 @@ const QUEUE_TOTALS = { enqueued: "published", delivered: "delivered", acked: "ac
 
 type Totals = Readonly<Record<(typeof TOPIC_TOTALS)[number] | keyof typeof QUEUE_TOTALS, number>>;
 
-interface Sample {
-  readonly atMs: number;
-  readonly totals: Totals;
-  readonly stages: Stages;
-}
-
 export class Overview {
   readonly #options: OverviewOptions;
   readonly #startedMs = Date.now();
-  readonly #busiest: BusiestFigures = new BusiestFigures();
-  /** The rates are from `#before` to now; `#last` takes its place once it is old enough. */
-  #before: Sample | undefined;
-  #last: Sample | undefined;
+  readonly #looks: Looks = new Looks();
   #shared: { readonly atMs: number; readonly look: Promise<MetricsSnapshot> } | undefined;
 
   constructor(options: OverviewOptions) {
@@ -48,9 +35,7 @@ export class Overview {
     const { config, metadata, now } = this.#options;
     const [figures, disk] = await Promise.all([this.#snapshot(), this.#disk()]);
     const { version, epoch, topics, workers, residentBytes, dirtyBytes, failedPartitions } = figures;
-    const totals = totalsOf(figures);
-    const sample: Sample = { totals, stages: figures.stages, atMs: performance.now() };
-    const before = this.#beforeOf(sample);
+    const before = this.#looks.before(figures);
     const { routing } = metadata.state;
     return {
       version,
@@ -66,9 +51,9 @@ export class Overview {
         bindings: routing.bindingCount,
         connections: sumOf(workers, ({ connections }) => connections),
       },
-      totals,
-      rates: ratesOf(sample, before),
-      stages: stagesOf(sample, before),
+      totals: totalsOf(figures),
+      rates: ratesOf(figures, before),
+      stages: stagesOf(figures, before),
       queues: queuesOf(figures),
       storage: {
         logBytes: sumOf(topics, ({ logBytes }) => logBytes),
@@ -83,7 +68,7 @@ export class Overview {
         requestsInFlight,
         delay,
       })),
-      ...(busiest === undefined ? {} : { busiest: this.#busiest.read(figures, busiest) }),
+      ...(busiest === undefined ? {} : { busiest: busiestOf(liveOf(figures, before), busiest) }),
     };
   }
 
@@ -107,29 +92,20 @@ export class Overview {
       return undefined;
     }
   }
-
-  /** The sample that rates are held against; undefined while there is none of the right age. */
-  #beforeOf(sample: Sample): Sample | undefined {
-    if (this.#last === undefined || sample.atMs - this.#last.atMs >= RATE_MS_MIN) {
-      this.#before = this.#last;
-      this.#last = sample;
-    }
-    const before = this.#before;
-    return before !== undefined && sample.atMs - before.atMs <= RATE_MS_MAX ? before : undefined;
-  }
 }
 
-function ratesOf(sample: Sample, before: Sample | undefined): Record<string, number> | null {
+function ratesOf(now: MetricsSnapshot, before: MetricsSnapshot | undefined): Record<string, number> | null {
   if (before === undefined) return null;
-  const seconds = (sample.atMs - before.atMs) / 1000;
-  const names = Object.keys(sample.totals) as (keyof Totals)[];
+  const seconds = (now.atMs - before.atMs) / 1000;
+  const [totals, earlier] = [totalsOf(now), totalsOf(before)];
+  const names = Object.keys(totals) as (keyof Totals)[];
   // What was deleted took its counters along.
-  const rateOf = (name: keyof Totals): number => Math.max(0, sample.totals[name] - before.totals[name]) / seconds;
+  const rateOf = (name: keyof Totals): number => Math.max(0, totals[name] - earlier[name]) / seconds;
   return Object.fromEntries(names.map((name) => [`${name}PerSec`, rateOf(name)]));
 }
 
 /** Latencies of the time that the rates are of; before there are rates, since the process began. */
-function stagesOf({ stages }: Sample, before: Sample | undefined): Record<string, StageSummary> {
+function stagesOf({ stages }: MetricsSnapshot, before: MetricsSnapshot | undefined): Record<string, StageSummary> {
   const summaries = STAGES.map((stage): [string, StageSummary] => {
     const since = before === undefined ? stages[stage] : stages[stage].since(before.stages[stage]);
     return [stage, since.summary()];
