@@ -145,7 +145,6 @@ fn check<'c>(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut
     }
     let publisher = peer.publisher(frame.publisher)?;
     let exchange = publisher.exchange.clone();
-    let permitted = publisher.permitted.clone();
     if exchange.is_some() {
         exchange::check(frame.partition, frame.condition != Condition::None, None)?;
     }
@@ -158,10 +157,8 @@ fn check<'c>(hub: &mut Hub, peer: &mut Peer, frame: &PublishFrame<'c>, run: &mut
         let message = format!("the publisher was not opened with producer id {}", header.producer_id);
         return Err(CoreError::new(ErrorCode::UNKNOWN_PRODUCER, message));
     }
-    if let Some(permitted) = permitted {
-        let records =
-            compression::plain_records(&header, &frame.batch[HEADER_BYTES..], hub.engine.options.batch_bytes_max)?;
-        permitted.check_records(&records, header.attributes)?;
+    if let Some(permitted) = &publisher.permitted {
+        permitted.check_records(&frame.batch[HEADER_BYTES..], header.attributes)?;
     }
     let body = [&frame.batch[HEADER_BYTES..]];
     let (condition, acks) = (frame.condition, frame.acks);

@@ -60,20 +60,32 @@ impl Permitted {
     /// # Errors
     /// `unauthorized`.
     pub fn check(&self, key: Option<&[u8]>) -> Result<()> {
-        let key = key.unwrap_or(&[]);
-        if self.holds(key) {
-            return Ok(());
-        }
-        Err(refusal(key))
+        self.check_any()?;
+        self.check_key(key.unwrap_or(&[]))
     }
 
-    /// Checks the keys of plain records.
+    fn check_key(&self, key: &[u8]) -> Result<()> {
+        if self.holds(key) { Ok(()) } else { Err(refusal(key)) }
+    }
+
+    /// Whether there is any key that is permitted: a publisher that has lost its right has none, and nothing of what
+    /// it sends has to be read.
+    fn check_any(&self) -> Result<()> {
+        if self.allowed.is_empty() {
+            return Err(CoreError::new(ErrorCode::UNAUTHORIZED, "the right to write is missing".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Checks the keys of records, which are plain wherever some keys are permitted and others are not: a batch for
+    /// an exchange is not compressed.
     ///
     /// # Errors
     /// `unauthorized`, `bad_record`.
     pub fn check_records(&self, records: &[u8], attributes: Attributes) -> Result<()> {
+        self.check_any()?;
         for record in records_of(records, attributes)? {
-            self.check(record?.key)?;
+            self.check_key(record?.key.unwrap_or(&[]))?;
         }
         Ok(())
     }
@@ -85,6 +97,10 @@ fn refusal(key: &[u8]) -> CoreError {
 }
 
 impl Names {
+    fn is_empty(&self) -> bool {
+        self.literal.is_empty() && self.prefixes.is_empty() && self.patterns.is_empty()
+    }
+
     fn add(&mut self, kind: &str, name: &str) -> Option<()> {
         match kind {
             "=" => {
@@ -166,6 +182,13 @@ mod tests {
         assert!(!holds(&[], "orders"));
         assert!(!holds(&["+=orders"], "order"));
         assert!(!holds(&["-=orders"], "orders"));
+    }
+
+    #[test]
+    fn where_nothing_is_permitted_records_are_not_read() {
+        let nothing = Permitted::read([]).unwrap();
+        let refused = nothing.check_records(b"compressed, say", Attributes(0)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::UNAUTHORIZED);
     }
 
     #[test]

@@ -160,3 +160,14 @@ export async function failureOf(promise: PromiseLike<unknown>): Promise<Millrace
   }
   throw new Error("it did not fail");
 }
+
+/** The name of the error that a promise ends with; "nothing" when it does not. */
+export async function codeOf(promise: PromiseLike<unknown>): Promise<string> {
+  try {
+    await promise;
+    return "nothing";
+  } catch (error) {
+    if (isMillraceError(error)) return error.codeName;
+    throw error;
+  }
+}

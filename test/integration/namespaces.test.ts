@@ -1,9 +1,9 @@
 /** Namespaces as things: declared, listed with what they hold, deleted with or without it, and closed to strangers. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Client, isMillraceError } from "../../src/client/index.ts";
+import type { Client } from "../../src/client/index.ts";
 import type { Broker } from "../../src/server/index.ts";
 import { commands } from "../cli/run-cli.ts";
-import { dial, startBroker, temporaryFolder } from "./harness.ts";
+import { codeOf, dial, startBroker, temporaryFolder } from "./harness.ts";
 
 let broker: Broker;
 let client: Client;
@@ -17,16 +17,6 @@ afterAll(async () => {
   await client.close();
   await broker.stop();
 });
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return "nothing";
-  } catch (error) {
-    if (isMillraceError(error)) return error.codeName;
-    throw error;
-  }
-}
 
 async function found(name: string): Promise<unknown> {
   return (await client.namespaces.list()).find((namespace) => namespace.name === name);

@@ -1,9 +1,9 @@
 /** Quotas of what is counted: connections, topics, queues, stored bytes. Past them something is refused, and only there. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Client, isMillraceError } from "../../src/client/index.ts";
+import type { Client } from "../../src/client/index.ts";
 import type { Broker } from "../../src/server/index.ts";
 import { commands } from "../cli/run-cli.ts";
-import { dial, startBroker, until } from "./harness.ts";
+import { codeOf, dial, startBroker, until } from "./harness.ts";
 
 let broker: Broker;
 let free: Client;
@@ -17,17 +17,6 @@ afterAll(async () => {
   await free.close();
   await broker.stop();
 });
-
-/** The code of the error that it throws. */
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return "nothing";
-  } catch (error) {
-    if (isMillraceError(error)) return error.codeName;
-    throw error;
-  }
-}
 
 async function usedOf(name: string): Promise<Record<string, number>> {
   const found = (await free.quotas.list()).find((quota) => quota.name === name);
