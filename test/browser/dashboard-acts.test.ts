@@ -117,7 +117,7 @@ describe.skipIf(CHROMIUM === undefined)("by the dashboard", () => {
     expect(await axeFaults(visit)).toEqual([]);
     // What was shown is no longer what would move, and Enter only shows.
     await visit.enter({ "At most": "10" });
-    expect(await page.getByRole("button", { name: "Move them" }).isDisabled()).toBe(true);
+    await page.locator("button:disabled", { hasText: "Move them" }).waitFor();
     await page.keyboard.press("Enter");
     await visit.sees(/2 messages would move/);
     expect(await ready("failed.dead")).toBe(3);

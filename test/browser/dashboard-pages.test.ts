@@ -76,7 +76,7 @@ describe.skipIf(CHROMIUM === undefined)("every page of the dashboard", () => {
     expect(await axeFaults(phone)).toEqual([]);
     await phone.page.getByRole("link", { name: "Queues", exact: true }).click();
     await phone.heading("Queues");
-    expect(await phone.page.getByRole("link", { name: "Topics", exact: true }).isVisible()).toBe(false);
+    await phone.page.getByRole("link", { name: "Topics", exact: true }).waitFor({ state: "hidden" });
     expect(phone.faults).toEqual([]);
   });
 });

@@ -45,6 +45,7 @@ export function Table<T>(props: TableProps<T>): JSX.Element {
   const rows = useMemo(() => sorted(props.rows, columns, order), [props.rows, columns, order]);
   const box = useRef<HTMLDivElement>(null);
   const { first, last, follow } = useWindow(box, rows.length);
+  const move = useArrows(box, rows.length);
   const reorder = (next: Order | null): void => {
     setOrder(next);
     box.current?.scrollTo(0, 0);
@@ -58,7 +59,7 @@ export function Table<T>(props: TableProps<T>): JSX.Element {
       role="region"
       aria-label={label}
       onScroll={follow}
-      onKeyDown={(event) => moveFocus(event, box.current)}
+      onKeyDown={move}
     >
       <table aria-rowcount={rows.length + 1}>
         <colgroup>
@@ -181,19 +182,40 @@ function sorted<T>(rows: readonly T[], columns: readonly Column<T>[], order: Ord
   });
 }
 
-/** Arrows go from row to row; what is not drawn yet is scrolled to. */
-function moveFocus(event: KeyboardEvent, box: HTMLDivElement | null): void {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step === undefined || box === null || !(event.target instanceof HTMLElement)) return;
-  const from = event.target.closest<HTMLElement>("tr[data-index]");
-  const isInBox = event.target === box;
-  if (from === null && !isInBox) return;
-  const index = from === null ? 0 : Number(from.dataset["index"]) + step;
-  const link = box.querySelector<HTMLElement>(`tr[data-index="${index}"] a`);
-  if (link === null) return;
-  event.preventDefault();
-  link.focus({ preventScroll: true });
-  link.closest("tr")?.scrollIntoView({ block: "nearest" });
+/**
+ * Arrows go from row to row. A row that is not drawn yet is scrolled to and gets the focus once it is; until then the
+ * box has it, so that keys which come faster than rows are drawn count too.
+ */
+function useArrows(box: { current: HTMLDivElement | null }, count: number): (event: KeyboardEvent) => void {
+  const awaited = useRef<number | null>(null);
+  const goTo = (index: number): void => {
+    const { current } = box;
+    if (current === null) return;
+    const link = current.querySelector<HTMLElement>(`tr[data-index="${index}"] a`);
+    awaited.current = link === null && count > WHOLE_ROWS_MAX ? index : null;
+    if (link !== null) {
+      link.focus({ preventScroll: true });
+      link.closest("tr")?.scrollIntoView({ block: "nearest" });
+    } else if (awaited.current !== null) {
+      current.focus({ preventScroll: true });
+      current.scrollTo(0, index * ROW_PX - current.clientHeight / 2);
+    }
+  };
+  useEffect(() => {
+    if (awaited.current === null) return;
+    if (document.activeElement === box.current) goTo(awaited.current);
+    else awaited.current = null;
+  });
+  return (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step === undefined || !(event.target instanceof HTMLElement)) return;
+    const row = event.target.closest<HTMLElement>("tr[data-index]");
+    if (row === null && event.target !== box.current) return;
+    if (box.current?.querySelector("tr[data-index] a") == null) return;
+    event.preventDefault();
+    const from = row === null ? awaited.current : Number(row.dataset["index"]);
+    goTo(from === null ? 0 : Math.max(0, Math.min(from + step, count - 1)));
+  };
 }
 
 /** Moves to the first row, from anywhere on the page. */
