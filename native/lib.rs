@@ -6,6 +6,7 @@ pub mod backup;
 mod convert;
 mod figures;
 mod limits;
+pub mod passwords;
 mod registry;
 pub mod schemas;
 mod views;

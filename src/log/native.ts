@@ -50,6 +50,7 @@ interface Addon {
   schemaValidate(table: Uint8Array, body: Uint8Array): SchemaFault | null;
   schemaResolve(writer: Uint8Array, reader: Uint8Array, body: Uint8Array): SchemaResolved;
   notify(address: string, state: string): void;
+  saltPassword(hash: string, password: Uint8Array, salt: Uint8Array, iterations: number): Promise<Uint8Array>;
 }
 
 /** Operations of a plan; core/engine/plan.rs has what follows each. */
@@ -101,6 +102,21 @@ export async function openEngineAside(options: EngineOptions): Promise<Engine> {
  */
 export function notifySupervisor(address: string, state: string): void {
   addon().notify(address, state);
+}
+
+/**
+ * PBKDF2 with HMAC on a thread that runs only where nobody else wants the processor.
+ *
+ * @param hash `sha256` or `sha512`; the result is as long.
+ * @throws Error where too many wait already.
+ */
+export async function saltWhereIdle(
+  hash: string,
+  password: Uint8Array,
+  salt: Uint8Array,
+  iterations: number,
+): Promise<Uint8Array> {
+  return await addon().saltPassword(hash, password, salt, iterations);
 }
 
 function nativeOptions({ dataDir, manualClockMs, ...limits }: EngineOptions): NativeOptions {

@@ -8,6 +8,7 @@ import { hashOf, readClientFirst, ScramError, type ScramMechanism } from "../std
 import { Attempts } from "./attempts.ts";
 import { Passwords } from "./passwords.ts";
 import type { Principal } from "./principal.ts";
+import type { Salter } from "./salt.ts";
 import { type Credential, decoyCredential, ScramServer } from "./scram.ts";
 import { isPrincipalName, isText, PASSWORD_LENGTH_MAX } from "./text.ts";
 import type { Tokens } from "./tokens.ts";
@@ -49,6 +50,8 @@ export interface AuthenticatorOptions {
   readonly secret: Uint8Array;
   /** A clock that never goes back. */
   readonly monotonicMs: () => number;
+  /** Salts the passwords that are shown; default the runtime's pool. */
+  readonly salter?: Salter;
   readonly onRefused: (refusal: Refusal) => void;
 }
 
@@ -72,7 +75,7 @@ export class Authenticator {
     this.#options = options;
     this.isRequired = options.isRequired;
     this.#attempts = new Attempts(options.monotonicMs);
-    this.#passwords = new Passwords(deriveKey(options.secret, "passwords"), options.monotonicMs);
+    this.#passwords = new Passwords(deriveKey(options.secret, "passwords"), options.monotonicMs, options.salter);
   }
 
   /** @throws unauthenticated, limit_exceeded. */

@@ -36,6 +36,7 @@ export {
   type Subject,
   type Verdict,
 } from "./rules.ts";
+export { type Salter, saltPatiently } from "./salt.ts";
 export { type Credential, decoyCredential, isPassword, newCredentials, ScramServer } from "./scram.ts";
 export {
   Authenticator,

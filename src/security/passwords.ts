@@ -5,12 +5,15 @@
  */
 import { createHmac } from "node:crypto";
 import { MillraceError } from "../errors/index.ts";
+import { type Salter, saltInPool } from "./salt.ts";
 import { type Credential, isPassword } from "./scram.ts";
 
 /** Some seconds of hashing; who comes then is told to come back. */
 const WAITING_MAX = 256;
 /** After a wrong password nothing is hashed for so many times as long: guesses get a fifth of a processor at most. */
 const REST_TIMES = 4;
+/** Where a hash took longer than that is worth, it waited for a processor. */
+const REST_MS_MAX = 100;
 /** So that a flood from one address leaves places for others. */
 const WAITING_PER_ADDRESS_MAX = 32;
 /** Passwords that were right, as keyed hashes, for HTTP clients that send one with each request. */
@@ -27,6 +30,7 @@ export interface Claim {
 export class Passwords {
   readonly #key: Uint8Array;
   readonly #nowMs: () => number;
+  readonly #salter: Salter;
   /** When each is forgotten. */
   readonly #right = new Map<string, number>();
   #waiting = 0;
@@ -34,9 +38,10 @@ export class Passwords {
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param key secret of this process. @param nowMs a clock that never goes back. */
-  constructor(key: Uint8Array, nowMs: () => number) {
+  constructor(key: Uint8Array, nowMs: () => number, salter: Salter = saltInPool) {
     this.#key = key;
     this.#nowMs = nowMs;
+    this.#salter = salter;
   }
 
   /**
@@ -56,9 +61,9 @@ export class Passwords {
       if (this.#isRemembered(print)) return true;
       before();
       const startMs = this.#nowMs();
-      const isRight = await isPassword(password, credential);
+      const isRight = await isPassword(password, credential, this.#salter);
       if (isRight) this.#remember(print);
-      else restMs = REST_TIMES * (this.#nowMs() - startMs);
+      else restMs = Math.min(REST_TIMES * (this.#nowMs() - startMs), REST_MS_MAX);
       return isRight;
     });
     const rest = (): Promise<unknown> => (restMs > 0 ? Bun.sleep(restMs) : Promise.resolve());

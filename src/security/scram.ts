@@ -2,8 +2,7 @@
  * Passwords as the broker keeps them, and the server's side of SCRAM (RFC 5802, RFC 7677) as a state machine. What is
  * kept is salted and hashed such that it neither reveals the password nor lets anybody log in who steals it.
  */
-import { createHash, createHmac, hkdfSync, pbkdf2, randomBytes, timingSafeEqual } from "node:crypto";
-import { promisify } from "node:util";
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import {
   type ClientFirst,
   exclusiveOr,
@@ -15,6 +14,7 @@ import {
   ScramError,
   type ScramMechanism,
 } from "../stdx/index.ts";
+import { type Salter, saltInPool } from "./salt.ts";
 
 /** One way to check a user's password. Bytes are base64, so that a record of it is plain JSON. */
 export interface Credential {
@@ -26,8 +26,6 @@ export interface Credential {
 }
 
 const SALT_BYTES = 16;
-
-const pbkdf2Async = promisify(pbkdf2);
 
 /** Hashes a new password, on a thread of the runtime's pool. @param iterations fewer only in tests. */
 export async function newCredentials(
@@ -46,10 +44,14 @@ export async function newCredentials(
   };
 }
 
-/** Whether this is the user's password; hashes it on a thread of the runtime's pool. */
-export async function isPassword(password: string, credential: Credential): Promise<boolean> {
+/** Whether this is the user's password; salts it off the loop. */
+export async function isPassword(
+  password: string,
+  credential: Credential,
+  salter: Salter = saltInPool,
+): Promise<boolean> {
   const salt = Buffer.from(credential.salt, "base64");
-  const { storedKey } = await keysOf(password, credential.mechanism, salt, credential.iterations);
+  const { storedKey } = await keysOf(password, credential.mechanism, salt, credential.iterations, salter);
   const expected = Buffer.from(credential.storedKey, "base64");
   return expected.length === storedKey.length && timingSafeEqual(expected, storedKey);
 }
@@ -116,10 +118,15 @@ export class ScramServer {
   }
 }
 
-async function keysOf(password: string, mechanism: ScramMechanism, salt: Uint8Array, iterations: number) {
+async function keysOf(
+  password: string,
+  mechanism: ScramMechanism,
+  salt: Uint8Array,
+  iterations: number,
+  salter: Salter = saltInPool,
+) {
   const hash = nodeHash(mechanism);
-  const length = hash === "sha256" ? 32 : 64;
-  const salted = await pbkdf2Async(preparePassword(password), salt, iterations, length, hash);
+  const salted = await salter(hash, Buffer.from(preparePassword(password)), salt, iterations);
   const clientKey = createHmac(hash, salted).update("Client Key").digest();
   return {
     storedKey: createHash(hash).update(clientKey).digest(),

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import type { Mailroom } from "../broker/index.ts";
 import { type Config, isLoopback, originsOf } from "../config/index.ts";
 import { MillraceError } from "../errors/index.ts";
+import { saltWhereIdle } from "../log/native.ts";
 import {
   type AccessState,
   ADMINISTRATOR,
@@ -14,6 +15,7 @@ import {
   Authenticator,
   HttpLogins,
   newCredentials,
+  saltPatiently,
   Tokens,
 } from "../security/index.ts";
 import type { Logger } from "../stdx/index.ts";
@@ -64,6 +66,7 @@ export function openLogins({ config, logger, state, audit, mailroom, secret }: L
     tokens,
     secret,
     monotonicMs: () => performance.now(),
+    salter: saltPatiently(saltWhereIdle),
     onRefused: (refusal) => audit.logInRefused(refusal),
   });
   const http = new HttpLogins({
