@@ -14,7 +14,7 @@ mod views;
 use std::sync::Arc;
 
 use millrace_core::engine::{Engine, EngineOptions, QueueConsumer, SourceRange, Worker};
-use napi::bindgen_prelude::{AsyncTask, Float64Array, Function, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Float64Array, Function, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Task};
 use napi_derive::napi;
@@ -167,9 +167,11 @@ impl NativeEngine {
         self.worker.connection_close(connection);
     }
 
+    /// A slice of a buffer, because a typed array would be asked for its `ArrayBuffer`: that makes an object a chunk.
     #[napi]
-    pub fn ingest(&mut self, connection: u32, chunk: &[u8]) -> napi::Result<u32> {
-        self.worker.ingest(connection, chunk).map_err(failed)
+    #[allow(clippy::needless_pass_by_value, reason = "napi hands buffers over as values")]
+    pub fn ingest(&mut self, connection: u32, chunk: BufferSlice) -> napi::Result<u32> {
+        self.worker.ingest(connection, &chunk).map_err(failed)
     }
 
     #[napi]
