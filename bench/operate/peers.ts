@@ -69,7 +69,7 @@ export class Peer {
 
   #data(chunk: Uint8Array): void {
     this.receivedBytes += chunk.length;
-    this.received();
+    if (!this.received()) return;
     // Frames that are split over chunks are joined from copies.
     this.#reader.feed(new Uint8Array(chunk), (bytes, start, end) => {
       const op = opOf(bytes, start, end);
@@ -85,8 +85,10 @@ export class Peer {
     });
   }
 
-  /** Hears of each chunk. */
-  protected received(): void {}
+  /** Hears of each chunk. Returns whether it is to be read. */
+  protected received(): boolean {
+    return true;
+  }
 
   #closed(): void {
     this.isGone = true;
@@ -131,9 +133,10 @@ export class SlowPeer extends Peer {
     this.socket?.resume();
   }
 
-  /** One chunk is a sip. */
-  protected override received(): void {
+  /** One chunk is a sip. What it says nobody looks at: this program's work would take from the cores that are measured. */
+  protected override received(): boolean {
     if (this.isOpen) this.socket?.pause();
+    return !this.isOpen;
   }
 }
 
