@@ -70,7 +70,7 @@ impl Queue {
     pub fn memory_bytes(&self) -> usize {
         let flights: usize = self.consumers.iter().map(|consumer| consumer.flight.memory_bytes()).sum();
         let places = self.lanes.memory_bytes() + self.delayed.memory_bytes() + self.ordered.memory_bytes();
-        let places = places + self.fair.memory_bytes();
+        let places = places + self.locks.memory_bytes() + self.fair.memory_bytes();
         places
             + flights
             + self.claims.memory_bytes()

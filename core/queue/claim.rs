@@ -69,6 +69,7 @@ impl Queue {
         while left > 0 {
             let found = self.consumers.get_mut(slot).ok_or(Fault::UnknownConsumer)?;
             let piece = found.flight.take(tag, left).ok_or(Fault::UnknownDelivery { tag })?;
+            self.unlock_session(piece.run);
             for (at, one) in piece.run.each().enumerate() {
                 let Run { first, bytes, marked, .. } = one;
                 let (lane, from_deferred) = (piece.lane, piece.from_deferred);

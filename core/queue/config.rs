@@ -76,6 +76,8 @@ pub struct ReleaseConfig {
 pub struct QueueConfig {
     /// At most one unsettled message a group, in order of numbers.
     pub ordered: bool,
+    /// How long a group stays with the consumer that settled a message of it last; only of an ordered queue.
+    pub session_lock_ms: Option<u64>,
     /// Groups take turns, by their weights. Not with `ordered`.
     pub fair_share: bool,
     /// Messages that a group may give out in its turn, by the hash of its name; others have 1.
@@ -113,6 +115,7 @@ impl Default for QueueConfig {
     fn default() -> Self {
         Self {
             ordered: false,
+            session_lock_ms: None,
             fair_share: false,
             weights: BTreeMap::new(),
             single_active: false,
@@ -159,12 +162,16 @@ impl QueueConfig {
         if config.fair_share && config.ordered {
             return Err(invalid("fairShare", "is not possible together with ordered"));
         }
+        if config.session_lock_ms.is_some() && !config.ordered {
+            return Err(invalid("sessionLockMs", "needs ordered"));
+        }
         Ok(config)
     }
 
     fn set(&mut self, key: &str, value: &mut Fields<'_>) -> Result<()> {
         match key {
             "ordered" => self.ordered = value.bool()?,
+            "sessionLockMs" => self.session_lock_ms = value.optional_uint()?,
             "fairShare" => self.fair_share = value.bool()?,
             "weights" => value.each(|name, value| {
                 let weight = in_range(value.uint()?, 1, WEIGHT_MAX, name)? as u32;

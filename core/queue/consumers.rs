@@ -13,6 +13,8 @@ pub(super) struct Consumer {
     pub config: ConsumerConfig,
     pub flight: Flight,
     pub in_flight: u32,
+    /// Idle sessions, each of which keeps the credit for its next message.
+    pub held: u32,
     /// Messages it has let go by a lease that ran out, since it was last heard of. A consumer that hangs would be
     /// given one message after another, and each would come late to others and with one more delivery behind it.
     pub overdue: u32,
@@ -30,6 +32,16 @@ pub(super) struct Consumer {
 impl Consumer {
     #[inline]
     pub fn credit(&self) -> u32 {
+        self.room().saturating_sub(self.held)
+    }
+
+    /// Whether a message of one of its sessions may come.
+    pub fn has_room(&self) -> bool {
+        self.active && self.room() > 0
+    }
+
+    #[inline]
+    fn room(&self) -> u32 {
         self.config.prefetch.saturating_sub(self.in_flight).saturating_sub(self.overdue)
     }
 }
@@ -54,6 +66,10 @@ impl Consumers {
     #[inline]
     pub fn slot(&self, id: u64) -> Option<Slot> {
         self.by_id.get(&id).copied()
+    }
+
+    pub fn get(&self, slot: Slot) -> Option<&Consumer> {
+        self.slots.get(slot)?.as_ref()
     }
 
     #[inline]
@@ -92,9 +108,9 @@ impl Consumers {
         }
         self.added += 1;
         let (flight, since) = (Flight::default(), self.added);
-        let (in_flight, overdue, next_tag, lease_next_ms, waiting) = (0, 0, 1, NO_LEASE, false);
+        let (in_flight, held, overdue, next_tag, lease_next_ms, waiting) = (0, 0, 0, 1, NO_LEASE, false);
         let consumer =
-            Consumer { id, config, flight, in_flight, overdue, next_tag, lease_next_ms, waiting, active, since };
+            Consumer { id, config, flight, in_flight, held, overdue, next_tag, lease_next_ms, waiting, active, since };
         let slot = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         if slot == self.slots.len() {
             self.slots.push(None);

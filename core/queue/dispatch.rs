@@ -15,21 +15,22 @@ impl Queue {
     /// Gives out up to `messages_max` messages.
     pub fn dispatch(&mut self, now_ms: u64, messages_max: usize, out: &mut Vec<Dispatch>, effects: &mut Vec<Effect>) {
         self.now_ms = self.now_ms.max(now_ms);
-        if self.lanes.len + self.fair.len == 0 || self.consumers.waiting() == 0 {
+        if (self.lanes.len + self.fair.len == 0 || self.consumers.waiting() == 0) && !self.locks.has_wanted() {
             return;
         }
         let room = self.config.in_flight_max.saturating_sub(self.counts.in_flight);
         let mean_bytes = match self.config.release.bytes_per_sec {
-            Some(_) => (self.lanes.bytes + self.fair.bytes) / (self.lanes.len + self.fair.len),
+            Some(_) => self.bytes_ready() / self.ready().max(1),
             None => 0,
         };
         let released = self.release.available(&self.config.release, mean_bytes, now_ms);
         let may_go = room.min(messages_max as u64).min(released);
         self.age(now_ms);
+        let left = if self.locks.has_wanted() { self.deal_sessions(may_go, now_ms, out, effects) } else { may_go };
         let left = if self.config.fair_share {
-            self.deal_fairly(may_go, now_ms, out, effects)
+            self.deal_fairly(left, now_ms, out, effects)
         } else {
-            self.deal_all(may_go, now_ms, out, effects)
+            self.deal_all(left, now_ms, out, effects)
         };
         self.release.spend(&self.config.release, may_go - left, now_ms);
     }
@@ -120,6 +121,7 @@ impl Queue {
     pub(super) fn deliver(&mut self, slot: Slot, piece: Piece, now_ms: u64, out: &mut Vec<Dispatch>) {
         self.release.given_bytes += piece.run.bytes;
         let run = piece.run;
+        self.lock_session(slot, run);
         let deliveries = if run.marked { self.extras.get(run.first).deliveries } else { 0 };
         let Some(consumer) = self.consumers.get_mut(slot) else { return };
         let lease_ms = consumer.config.lease_ms.or(self.config.lease_ms);

@@ -143,11 +143,16 @@ impl Queue {
         if self.ordered.arrive(group, behind) {
             self.extras.update(run.first, |extra| extra.group = group);
             self.lanes.push(lane, Run { marked: true, ..run });
+        } else if !self.locks.is_empty() {
+            self.locks.want(group);
         }
     }
 
     /// A message left its group; the next of it is ready, if that was the one that was out.
     pub(super) fn promote(&mut self, group: u64, left: Number) {
+        if !self.locks.is_empty() && self.locks.is_idle(group) {
+            return self.promote_for_holder(group, left);
+        }
         let Some(next) = self.ordered.next(group, left) else { return };
         self.extras.update(next.number, |extra| extra.group = group);
         self.lanes.push(next.lane, Run::one(next.number, next.bytes, true));

@@ -20,6 +20,7 @@ mod fair;
 mod flight;
 mod intervals;
 mod lanes;
+mod locks;
 mod number_map;
 mod ordered;
 mod read;
@@ -55,6 +56,7 @@ use extras::Extras;
 use fair::Fair;
 use flight::NO_LEASE;
 use lanes::Lanes;
+use locks::Locks;
 use ordered::Ordered;
 use recover::Recovery;
 use release::Release;
@@ -80,6 +82,7 @@ pub struct Queue {
     deferred: BTreeMap<Number, Deferred>,
     claims: Claims,
     ordered: Ordered,
+    locks: Locks,
     fair: Fair,
     dedup: Dedup,
     release: Release,
@@ -105,6 +108,7 @@ impl Queue {
             deferred: BTreeMap::new(),
             claims: Claims::default(),
             ordered: Ordered::default(),
+            locks: Locks::default(),
             fair: Fair::default(),
             dedup: Dedup::default(),
             release: Release::default(),
@@ -121,8 +125,9 @@ impl Queue {
     }
 
     /// What is in the queue stays as it is: limits apply from the next message on, the delay of a retry from
-    /// the next retry on. A TTL that is new counts from now.
+    /// the next retry on. A TTL that is new counts from now. Sessions are free.
     pub fn reconfigure(&mut self, config: QueueConfig, now_ms: u64, effects: &mut Vec<Effect>) {
+        self.unlock_all();
         self.config = config;
         self.take_weights();
         match self.config.message_ttl_ms {
@@ -178,8 +183,10 @@ impl Queue {
         let Some(mut consumer) = self.consumers.remove(id) else { return };
         while let Some(piece) = consumer.flight.take_first() {
             self.counts.in_flight -= u64::from(piece.run.count);
+            self.unlock_session(piece.run);
             self.give_back(piece, effects);
         }
+        self.unlock_of(id);
         self.now_ms = self.now_ms.max(now_ms);
         self.choose_active(effects);
     }

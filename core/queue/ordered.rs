@@ -1,5 +1,6 @@
 //! The groups of an ordered queue. Of each, one message at most is out: in a lane, in flight, or waiting for a
-//! retry. The others stand behind it, in order of numbers, so that all that stands in a lane may be delivered.
+//! retry. The others stand behind it, in order of numbers, so that all that stands in a lane may be delivered. Of an
+//! idle session (`locks.rs`) nobody is out, and all stand behind.
 
 use std::collections::VecDeque;
 
@@ -7,6 +8,8 @@ use super::number_map::NumberMap;
 use super::types::{NUMBER_MAX, Number};
 
 const BYTES_MAX: u64 = u32::MAX as u64;
+/// Stands for the message that is out where none is.
+pub(super) const NOBODY: Number = Number::MAX;
 
 /// A message behind its group's, 16 bytes as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,25 @@ impl Ordered {
         self.len -= 1;
         self.bytes -= next.bytes;
         Some(next)
+    }
+
+    /// The message that was out left, and the next one stays behind: the group is an idle session. Returns whether there
+    /// is a next one.
+    pub fn vacate(&mut self, group: u64, left: Number) -> bool {
+        let Some(found) = self.groups.get_mut(&group).filter(|found| found.out == left) else { return false };
+        found.out = NOBODY;
+        !found.behind.is_empty()
+    }
+
+    /// The first behind an idle session, which is out from now on.
+    pub fn next_of(&mut self, group: u64) -> Option<Behind> {
+        let next = self.take_first(group)?;
+        self.groups.get_mut(&group)?.out = next.number;
+        Some(next)
+    }
+
+    pub fn front_of(&self, group: u64) -> Option<Behind> {
+        self.groups.get(&group)?.behind.front().copied().map(Behind::unpack)
     }
 
     /// The first behind, out of the group without being its next.

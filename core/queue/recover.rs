@@ -28,6 +28,8 @@ struct Moved {
     /// The copy that may be in the queue was settled before it came.
     replaces: bool,
     change: Option<(Place, u32)>,
+    /// It was deferred, whatever came then: it stands behind nobody any more.
+    left_group: bool,
     /// The end of a delay that it had before; 0 is none. A TTL of the queue counts from it.
     fired_ms: u64,
     copy: Option<Copy>,
@@ -135,6 +137,7 @@ impl Queue {
             if let Some((Place::Delayed { due_ms }, _)) = moved.change {
                 moved.fired_ms = due_ms;
             }
+            moved.left_group |= matches!(place, Place::Deferred);
             moved.change = Some((place, deliveries));
         }
     }
@@ -241,7 +244,7 @@ impl Queue {
                 self.end_copy(run);
             } else if self.move_copy(run, item.lane, recovery) {
                 self.delayed.insert(item);
-            } else if let Some(moved) = recovery.moved.get_mut(&item.number) {
+            } else if let Some(moved) = recovery.moved.get_mut(&item.number).filter(|moved| !moved.replaces) {
                 moved.fired_ms = moved.fired_ms.max(item.due_ms);
             }
         }
@@ -270,8 +273,7 @@ impl Queue {
             (None, None, _) => return,
         };
         let Some((place, deliveries)) = moved.change else { return };
-        let leaves_group = self.config.ordered && matches!(place, Place::Deferred);
-        let group = if leaves_group { 0 } else { copy.extra.group };
+        let group = if self.config.ordered && moved.left_group { 0 } else { copy.extra.group };
         let due_ms = moved.arrival.and_then(|(arrival, _)| arrival.due_ms).unwrap_or(0);
         let fired_ms = if self.config.message_ttl_ms.is_some() { moved.fired_ms.max(due_ms) } else { 0 };
         let since_ms = copy.extra.since_ms.max(fired_ms);

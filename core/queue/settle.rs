@@ -85,6 +85,7 @@ impl Queue {
         let piece = consumer.flight.take(tag, max).ok_or(Fault::UnknownDelivery { tag })?;
         consumer.in_flight -= piece.run.count;
         self.counts.in_flight -= u64::from(piece.run.count);
+        self.settle_session(slot, piece.run, outcome);
         match outcome {
             Outcome::Ack => self.leave(piece.run, End::Acked, effects),
             Outcome::Reject => self.leave(piece.run, End::Rejected, effects),

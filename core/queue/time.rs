@@ -24,6 +24,7 @@ impl Queue {
         if self.lease_next_ms <= now_ms {
             self.end_leases(now_ms, effects);
         }
+        self.end_locks(now_ms);
         self.expire_heads(now_ms, effects);
         if let Some(window_ms) = self.config.dedup_window_ms {
             self.dedup.forget_old(now_ms, window_ms);
@@ -77,6 +78,7 @@ impl Queue {
         consumer.in_flight -= piece.run.count;
         consumer.overdue = consumer.overdue.saturating_add(piece.run.count);
         self.counts.in_flight -= u64::from(piece.run.count);
+        self.unlock_session(piece.run);
         self.give_back(piece, effects);
     }
 
@@ -106,7 +108,8 @@ impl Queue {
         // Ids do no harm for a while longer: twice the window saves a timer for each of them.
         let window_ms = self.config.dedup_window_ms.map(|window_ms| window_ms.saturating_mul(2).max(1));
         let forget = window_ms.and_then(|window_ms| Some(self.dedup.first_ms()?.saturating_add(window_ms)));
-        lease.into_iter().chain(due).chain(forget).chain(self.expiry_next_ms()).chain(self.release_next_ms()).min()
+        let known = lease.into_iter().chain(due).chain(forget).chain(self.locks.first_ms());
+        known.chain(self.expiry_next_ms()).chain(self.release_next_ms()).min()
     }
 
     fn expiry_next_ms(&self) -> Option<u64> {
@@ -125,7 +128,7 @@ impl Queue {
 
     /// Only where somebody waits for messages that wait to be released.
     fn release_next_ms(&self) -> Option<u64> {
-        if self.lanes.len + self.fair.len == 0 || self.consumers.waiting() == 0 {
+        if (self.lanes.len + self.fair.len == 0 || self.consumers.waiting() == 0) && !self.locks.has_wanted() {
             return None;
         }
         self.release.next_ms(&self.config.release, self.now_ms)

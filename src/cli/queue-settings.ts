@@ -47,6 +47,7 @@ const SETTINGS: Readonly<Record<string, Kind>> = {
   groupsMax: "count",
   schemaEnforce: "text",
   schemaStrategy: "text",
+  sessionLockMs: "ms",
   sessionStatesMax: "count",
   sessionStateBytesMax: "bytes",
 };

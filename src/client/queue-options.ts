@@ -81,6 +81,12 @@ export interface QueueConfig {
   schemaEnforce?: "none" | "id" | "full";
   /** The subjects: QUEUE-value ("topic"), the record's full name ("record"), or QUEUE-NAME ("topic_record"). */
   schemaStrategy?: "topic" | "record" | "topic_record";
+  /**
+   * How long a session of an ordered queue stays with the consumer that settled a message of it last: until then it alone
+   * gets what comes, and keeps the credit for it, so that it has at most as many sessions as its prefetch. A consumer that
+   * gives a message back, or whose lease runs out, gives the session back as well. Default: not at all.
+   */
+  sessionLockMs?: number;
   /** Sessions of an ordered queue that may have a state. Default 100,000. */
   sessionStatesMax?: number;
   /** Of one state. Default 64 KiB. */

@@ -92,6 +92,8 @@ export interface QueueConfig {
   readonly schemaEnforce?: "none" | "id" | "full";
   /** Which subjects those are: of the queue's name, the record's, or both. Default "topic". */
   readonly schemaStrategy?: "topic" | "record" | "topic_record";
+  /** How long a session of an ordered queue stays with the consumer that settled a message of it last. Default: not at all. */
+  readonly sessionLockMs?: number;
   /** Sessions of an ordered queue that may have a state. Default 100,000. */
   readonly sessionStatesMax?: number;
   /** Of one state. Default 64 KiB. */
@@ -165,6 +167,7 @@ const RULES: { readonly [K in keyof Required<QueueConfig>]: Rule } = {
   groupsMax: integer(1, U32_MAX),
   schemaEnforce: { kind: "choice", values: ["none", "id", "full"] },
   schemaStrategy: { kind: "choice", values: ["topic", "record", "topic_record"] },
+  sessionLockMs: integer(10, MS_MAX),
   sessionStatesMax: integer(1, 10_000_000),
   sessionStateBytesMax: integer(1, 1 << 20),
 };
@@ -201,6 +204,9 @@ export function parseQueueConfig(input: Fields): QueueConfig {
   }
   if (config.leaseWarningMs !== undefined && config.leaseMs === undefined) {
     throw invalidConfig("leaseWarningMs", "needs a leaseMs");
+  }
+  if (config.sessionLockMs !== undefined && config.ordered !== true) {
+    throw invalidConfig("sessionLockMs", "needs ordered");
   }
   if (config.dedupEntriesMax !== undefined && config.dedupWindowMs === undefined) {
     throw invalidConfig("dedupEntriesMax", "needs a dedupWindowMs");

@@ -84,3 +84,60 @@ test("a state survives a restart", async () => {
   await using after = await dial(second);
   expect(text(await after.queue("kept").session("a").state())).toBe("here");
 });
+
+test("a session stays with its consumer, and goes to another when its time is over or its consumer is gone", async () => {
+  const queue = client.queue("locked");
+  await queue.declare({ ordered: true, sessionLockMs: 60_000 });
+  const SESSIONS = ["ann", "bob", "cid", "dora"];
+  const handled: { by: number; session: string; value: string }[] = [];
+  const consume = (by: number, prefetch = 2) =>
+    queue.consume(
+      (message) => {
+        handled.push({ by, session: message.headers["x-group"] as string, value: message.text() ?? "" });
+      },
+      { prefetch },
+    );
+  const consumers = [consume(0), consume(1)];
+  await until("both consume", async () => (await queue.describe()).counts.consumers === 2);
+  const publishRound = async (value: string): Promise<void> => {
+    for (const session of SESSIONS) await queue.publish(value, { group: session });
+  };
+  const holders = (value: string) =>
+    Object.fromEntries(handled.filter((each) => each.value === value).map(({ session, by }) => [session, by]));
+  for (let round = 0; round < 20; round += 1) {
+    await publishRound(`${round}`);
+    await until("the round is handled", () => handled.length === SESSIONS.length * (round + 1));
+  }
+  const first = holders("0");
+  expect(Object.values(first).toSorted()).toEqual([0, 0, 1, 1]);
+  for (let round = 1; round < 20; round += 1) expect(holders(`${round}`)).toEqual(first);
+  // All sessions are taken; a new one waits until a consumer with room comes.
+  await queue.publish("new", { group: "eve" });
+  await consumers[0]?.close();
+  await publishRound("last");
+  await until("the sessions that were left", async () => (await queue.describe()).counts.ready === 3);
+  for (const [session, by] of Object.entries(first)) expect(holders("last")[session]).toBe(by === 1 ? 1 : undefined);
+  const third = consume(2, 3);
+  await until("everything", async () => (await queue.describe()).counts.acked === SESSIONS.length * 21 + 1);
+  expect(holders("new")["eve"]).toBe(2);
+  await Promise.all([third.close(), consumers[1]?.close()]);
+});
+
+test("a session that is given back is anybody's", async () => {
+  const queue = client.queue("given-back");
+  await queue.declare({ ordered: true, sessionLockMs: 60_000 });
+  await queue.publish("a", { group: "s" });
+  const seen: string[] = [];
+  const first = queue.consume(
+    (message) => {
+      seen.push("first");
+      message.nack({ requeue: true });
+    },
+    { prefetch: 1, priority: 1 },
+  );
+  await until("the first has had it", () => seen.length > 0);
+  await first.close();
+  const second = queue.consume(() => void seen.push("second"), { prefetch: 1 });
+  await until("the second has it", () => seen.at(-1) === "second");
+  await second.close();
+});

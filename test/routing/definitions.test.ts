@@ -45,6 +45,7 @@ describe("a queue's configuration", () => {
     [{ retry: { classes: { timeout: { classes: {} } } } }, "invalid_config retry.classes.timeout.classes"],
     [{ leaseWarningMs: 5 }, "invalid_config leaseWarningMs"],
     [{ leaseMs: 100, leaseWarningMs: 100 }, "invalid_config leaseWarningMs"],
+    [{ sessionLockMs: 1000 }, "invalid_config sessionLockMs"],
     [{ dedupEntriesMax: 5 }, "invalid_config dedupEntriesMax"],
     [{ release: { window: { from: "8:00", to: "09:00" } } }, "invalid_config release.window.from"],
     [{ release: { window: { from: "08:00", to: "24:00" } } }, "invalid_config release.window.to"],

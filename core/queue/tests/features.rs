@@ -340,3 +340,25 @@ fn a_waiting_run_takes_sixteen_bytes_and_a_delayed_message_hardly_more() {
     (0..1_000_000).for_each(|number| run.enqueue_run(number, 1, 100, 0, &mut Vec::new()));
     assert!(run.memory_bytes() < 1000, "consecutive numbers are one run");
 }
+
+#[test]
+fn a_message_that_was_deferred_stands_behind_nobody_after_a_crash_either() {
+    let ordered = || QueueConfig { ordered: true, ..QueueConfig::default() };
+    let of_group = |number| Arrival { group: 1, ..message(number) };
+    let mut kit = Kit::new(ordered());
+    (0..2).for_each(|number| kit.enqueue_one(of_group(number)));
+    kit.consumer(1, 2);
+    assert_eq!(kit.numbers(), [0]);
+    kit.settle(1, 1, 1, Outcome::Defer).unwrap();
+    assert_eq!(kit.numbers(), [1]);
+    let mut out = Vec::new();
+    kit.queue.take_deferred(&[0], 1, kit.now_ms, &mut out, &mut kit.effects).unwrap();
+    kit.settle(1, 3, 1, Outcome::Requeue).unwrap();
+    let mut recovered = Queue::new(ordered());
+    (0..2).for_each(|number| recovered.restore(&of_group(number), kit.now_ms));
+    kit.effects().iter().for_each(|effect| recovered.replay(effect));
+    recovered.recovered(kit.now_ms);
+    kit.queue = recovered;
+    kit.consumer(1, 2);
+    assert_eq!(kit.numbers(), [0, 1]);
+}

@@ -9,4 +9,5 @@ pub(in crate::queue) mod kit;
 mod model;
 mod plain;
 mod property;
+mod sessions;
 mod world;

@@ -43,6 +43,8 @@ pub struct Model {
     pub messages: BTreeMap<Number, Message>,
     pub consumers: BTreeMap<u64, Consumer>,
     pub outs: HashMap<u64, Number>,
+    /// Whose a session is, and until when where nothing of it is in flight.
+    pub locks: BTreeMap<u64, (u64, Option<u64>)>,
     /// Of a queue that shares fairly: groups in the order of their turns, and what is left of each turn.
     pub turns: Vec<(u64, u32)>,
     pub ids: HashMap<u128, u64>,
@@ -62,6 +64,7 @@ impl Model {
             messages: BTreeMap::new(),
             consumers: BTreeMap::new(),
             outs: HashMap::new(),
+            locks: BTreeMap::new(),
             turns: Vec::new(),
             ids: HashMap::new(),
             end: 0,
@@ -190,7 +193,8 @@ impl Model {
     fn make_ready(&mut self, number: Number) {
         let group = self.messages[&number].group;
         // A retry comes back to the group that waits for it.
-        if group == 0 || self.config.fair_share || *self.outs.entry(group).or_insert(number) == number {
+        let is_held = self.idle_holder(group).is_some();
+        if group == 0 || self.config.fair_share || !is_held && *self.outs.entry(group).or_insert(number) == number {
             self.place(number, Place::Ready);
         } else {
             self.place(number, Place::Behind);
@@ -211,10 +215,54 @@ impl Model {
             return;
         }
         self.outs.remove(&group);
-        let behind = |(_, message): &(&Number, &Message)| message.group == group && message.place == Place::Behind;
-        if let Some(next) = self.messages.iter().find(behind).map(|(number, _)| *number) {
+        if self.idle_holder(group).is_some() {
+            return;
+        }
+        self.let_next_out(group);
+    }
+
+    fn let_next_out(&mut self, group: u64) {
+        if let Some(next) = self.first_behind(group) {
             self.make_ready(next);
         }
+    }
+
+    fn first_behind(&self, group: u64) -> Option<Number> {
+        let behind = |(_, message): &(&Number, &Message)| message.group == group && message.place == Place::Behind;
+        self.messages.iter().find(behind).map(|(number, _)| *number)
+    }
+
+    /// Who an idle session waits for.
+    fn idle_holder(&self, group: u64) -> Option<u64> {
+        self.locks.get(&group).and_then(|(holder, until_ms)| until_ms.map(|_| *holder))
+    }
+
+    /// The session is anybody's.
+    pub fn unlock(&mut self, group: u64) {
+        if let Some((_, Some(_))) = self.locks.remove(&group) {
+            self.let_next_out(group);
+        }
+    }
+
+    pub fn unlock_of(&mut self, id: u64) {
+        let groups: Vec<u64> = self.locks.iter().filter(|(_, (holder, _))| *holder == id).map(|(g, _)| *g).collect();
+        for group in groups {
+            self.unlock(group);
+        }
+    }
+
+    fn end_locks(&mut self) {
+        let over = |(_, until_ms): &(u64, Option<u64>)| until_ms.is_some_and(|until_ms| until_ms <= self.now_ms);
+        let groups: Vec<u64> = self.locks.iter().filter(|(_, lock)| over(lock)).map(|(group, _)| *group).collect();
+        for group in groups {
+            self.unlock(group);
+        }
+    }
+
+    /// Idle sessions of consumers that may have their next message, and that message.
+    fn waiting_for_holders(&self) -> Vec<(u64, Number)> {
+        let idle = self.locks.keys().filter_map(|group| Some((self.idle_holder(*group)?, self.first_behind(*group)?)));
+        idle.filter(|(holder, _)| self.room(*holder) > 0).collect()
     }
 
     /// `reason` where it may be dead-lettered.
@@ -259,10 +307,16 @@ impl Model {
         message.expires_ms.min(by_age) <= self.now_ms
     }
 
-    pub fn credit(&self, id: u64) -> u64 {
+    fn room(&self, id: u64) -> u64 {
         let consumer = &self.consumers[&id];
         let has = self.count(|place| matches!(place, Place::Flight { consumer, .. } if *consumer == id));
         if consumer.active { u64::from(consumer.config.prefetch).saturating_sub(has + consumer.overdue) } else { 0 }
+    }
+
+    /// Each idle session keeps the credit for its next message.
+    pub fn credit(&self, id: u64) -> u64 {
+        let held = self.locks.values().filter(|(holder, until_ms)| *holder == id && until_ms.is_some()).count();
+        self.room(id).saturating_sub(held as u64)
     }
 
     /// Goes along with what was given out, and fails where something else should have been.
@@ -270,6 +324,25 @@ impl Model {
         let in_flight = self.count(|place| matches!(place, Place::Flight { .. }));
         let mut left = max.min(self.config.in_flight_max.saturating_sub(in_flight));
         let mut given = given.iter();
+        let sessions: Vec<u64> =
+            self.locks.keys().copied().filter(|group| self.idle_holder(*group).is_some()).collect();
+        for group in sessions {
+            while let Some(number) = self.first_behind(group).filter(|number| left > 0 && self.is_expired(*number)) {
+                self.leave(number, Some(Reason::Expired));
+            }
+        }
+        loop {
+            let waiting = self.waiting_for_holders();
+            if left == 0 || waiting.is_empty() {
+                break;
+            }
+            let (id, tag, found, deliveries) = *given.next().expect("what waits for its holder goes first");
+            assert!(waiting.contains(&(id, found)), "{found} for {id} is not of {waiting:?}");
+            assert_eq!(deliveries, self.messages[&found].deliveries);
+            self.outs.insert(self.messages[&found].group, found);
+            self.fly(found, id, tag, false);
+            left -= 1;
+        }
         loop {
             let best =
                 self.consumers.iter().filter(|(id, _)| self.credit(**id) > 0).map(|(_, c)| c.config.priority).max();
@@ -297,6 +370,21 @@ impl Model {
         let lease_ms = consumer.config.lease_ms.or(self.config.lease_ms);
         let lease_end_ms = lease_ms.map_or(u64::MAX, |lease_ms| self.now_ms + lease_ms);
         self.place(number, Place::Flight { consumer: id, tag, lease_end_ms, warned: false, from_deferred });
+        let group = self.messages[&number].group;
+        if group != 0 && !from_deferred && self.config.session_lock_ms.is_some() {
+            self.locks.insert(group, (id, None));
+        }
+    }
+
+    fn settle_session(&mut self, number: Number, id: u64, outcome: Outcome<'_>) {
+        let group = self.messages[&number].group;
+        let Some(lock_ms) = self.config.session_lock_ms.filter(|_| outcome != Outcome::Renew) else { return };
+        if !matches!(outcome, Outcome::Ack | Outcome::Reject | Outcome::Defer) {
+            return self.unlock(group);
+        }
+        if self.locks.get(&group).is_some_and(|(holder, _)| *holder == id) {
+            self.locks.insert(group, (id, Some(self.now_ms + lock_ms)));
+        }
     }
 
     pub fn settle(&mut self, id: u64, tag: u64, outcome: Outcome<'_>) -> Result<(), Fault> {
@@ -309,6 +397,7 @@ impl Model {
         let found = self.messages.iter().find(|(_, message)| is(&message.place));
         let (number, place) = found.map(|(n, m)| (*n, m.place)).ok_or(Fault::UnknownDelivery { tag })?;
         let Place::Flight { from_deferred, .. } = place else { return Ok(()) };
+        self.settle_session(number, id, outcome);
         match outcome {
             Outcome::Ack => self.leave(number, None),
             Outcome::Reject => self.leave(number, Some(Reason::Rejected)),
@@ -403,6 +492,7 @@ impl Model {
             self.limit(group);
         }
         self.end_leases();
+        self.end_locks();
         while let Some(number) = self.fronts().into_iter().find(|number| self.is_expired(*number)) {
             self.leave(number, Some(Reason::Expired));
         }
@@ -440,6 +530,7 @@ impl Model {
         // Which of several consumers' leases end first is the queue's to say, and groups take turns by it.
         ended.sort_by_key(|number| self.returned.iter().position(|returned| returned == number));
         for number in ended {
+            self.unlock(self.messages[&number].group);
             self.give_back(number);
         }
     }
@@ -470,6 +561,6 @@ impl Model {
             }
             _ => None,
         });
-        timed.min()
+        timed.chain(self.locks.values().filter_map(|(_, until_ms)| *until_ms)).min()
     }
 }

@@ -27,6 +27,7 @@ fn config(random: &mut Random) -> QueueConfig {
     let kind = random.below(3);
     QueueConfig {
         ordered: kind == 0,
+        session_lock_ms: if kind == 0 { maybe(random, 2, 1, 200) } else { None },
         fair_share: kind == 1,
         weights: [(1, 3), (4, 2), (5, 7)].into_iter().filter(|_| random.below(2) == 0).collect(),
         single_active: random.below(4) == 0,

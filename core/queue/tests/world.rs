@@ -101,8 +101,10 @@ impl World {
             return;
         }
         for number in self.in_flight(id) {
+            self.model.unlock(self.model.messages[&number].group);
             self.model.give_back(number);
         }
+        self.model.unlock_of(id);
         self.take_active();
     }
 
@@ -290,6 +292,7 @@ impl World {
         let numbers: Vec<Number> = all.iter().map(|message| message.number).collect();
         assert_eq!(numbers, self.model.messages.keys().copied().collect::<Vec<_>>(), "recovered");
         self.model.outs.clear();
+        self.model.locks.clear();
         self.model.turns.clear();
         for found in all {
             let now_ms = self.now_ms();
