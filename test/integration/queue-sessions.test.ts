@@ -85,7 +85,7 @@ test("a state survives a restart", async () => {
   expect(text(await after.queue("kept").session("a").state())).toBe("here");
 });
 
-test("a session stays with its consumer, and goes to another when its time is over or its consumer is gone", async () => {
+test("a session stays with its consumer, and goes to another when that is gone", async () => {
   const queue = client.queue("locked");
   await queue.declare({ ordered: true, sessionLockMs: 60_000 });
   const SESSIONS = ["ann", "bob", "cid", "dora"];
@@ -123,21 +123,26 @@ test("a session stays with its consumer, and goes to another when its time is ov
   await Promise.all([third.close(), consumers[1]?.close()]);
 });
 
-test("a session that is given back is anybody's", async () => {
+test("a session whose message is given back, or whose time is over, goes to another", async () => {
   const queue = client.queue("given-back");
-  await queue.declare({ ordered: true, sessionLockMs: 60_000 });
-  await queue.publish("a", { group: "s" });
-  const seen: string[] = [];
-  const first = queue.consume(
-    (message) => {
-      seen.push("first");
-      message.nack({ requeue: true });
-    },
-    { prefetch: 1, priority: 1 },
+  await queue.declare({ ordered: true, sessionLockMs: 50 });
+  const seen: { by: number; value: string }[] = [];
+  const consumers = [0, 1].map((by) =>
+    queue.consume(
+      (message) => {
+        seen.push({ by, value: message.text() ?? "" });
+        if (seen.length === 1) message.nack({ requeue: true });
+      },
+      { prefetch: 1 },
+    ),
   );
-  await until("the first has had it", () => seen.length > 0);
-  await first.close();
-  const second = queue.consume(() => void seen.push("second"), { prefetch: 1 });
-  await until("the second has it", () => seen.at(-1) === "second");
-  await second.close();
+  await until("both consume", async () => (await queue.describe()).counts.consumers === 2);
+  await queue.publish("a", { group: "s" });
+  await until("it was given back and acked", async () => (await queue.describe()).counts.acked === 1);
+  expect(seen.map(({ value }) => value)).toEqual(["a", "a"]);
+  expect(seen[1]?.by).not.toBe(seen[0]?.by);
+  // Of two consumers with room for one session each, one has this; a session more, and then another, need the other's time to end.
+  for (const group of ["t", "u", "v"]) await queue.publish(group, { group });
+  await until("the sessions that waited", async () => (await queue.describe()).counts.acked === 4);
+  await Promise.all(consumers.map((consumer) => consumer.close()));
 });
