@@ -6,7 +6,7 @@
 import { BATCH_HEADER_BYTES, FrameReader, Op, opOf, readDeliverHead } from "../../../src/protocol/index.ts";
 import { nowUs } from "../../lib/clock.ts";
 import { Histogram } from "../../lib/histogram.ts";
-import { Pace, Schedule, turn } from "../../lib/pace.ts";
+import { makeWay, Pace, Schedule, turn } from "../../lib/pace.ts";
 import { runProgram } from "../../lib/program.ts";
 import { singleFrame, type Unit } from "../units.ts";
 import { Wire } from "../wire.ts";
@@ -132,6 +132,7 @@ class Receiver {
 }
 
 async function spin(flow: Flow): Promise<LatencyResult> {
+  makeWay();
   const receiver = await Receiver.open(flow);
   const schedule = scheduleOf(flow);
   const lateness = new Histogram();

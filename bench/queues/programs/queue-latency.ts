@@ -8,7 +8,7 @@ import { BatchReader, BatchView } from "../../../src/protocol/index.ts";
 import { nowUs } from "../../lib/clock.ts";
 import { Histogram } from "../../lib/histogram.ts";
 import { Link } from "../../lib/link.ts";
-import { Schedule, turn } from "../../lib/pace.ts";
+import { makeWay, Schedule, turn } from "../../lib/pace.ts";
 import { runProgram } from "../../lib/program.ts";
 import { stampedFrame } from "../frames.ts";
 import { settleFrame } from "../taker.ts";
@@ -90,6 +90,7 @@ class Loop {
 }
 
 async function spin(request: QueueLatencyRequest): Promise<QueueLatencyResult> {
+  makeWay();
   const { port, queue, rate, seconds, warmSeconds, prefetch, bodyBytes, acks } = request;
   const schedule = new Schedule({ from: rate, to: rate, durationMs: seconds * 1e3 });
   const warmCount = schedule.dueBy(warmSeconds * 1e6);
