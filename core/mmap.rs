@@ -6,10 +6,12 @@
 //! the map: pages past the end of the file fault, so callers look only at
 //! `slice(start, length)` of what the log has published as written. Files behind
 //! maps are never truncated, only extended, punched or unlinked (the pages of an
-//! unlinked file stay until the map goes).
+//! unlinked file stay until the map goes), and written over when the map's last
+//! holder has let it go or gives it to the next segment.
 
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +57,11 @@ impl SegmentMap {
         self.id
     }
 
+    /// Makes it another map of the same memory, for the next file's life.
+    pub fn renew(&mut self) {
+        self.id = NEXT_MAP_ID.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Bytes of address space, a multiple of the page size.
     pub fn length(&self) -> usize {
         self.length
@@ -86,6 +93,22 @@ impl SegmentMap {
     /// Whether every page of the range is in memory, so that reading it cannot
     /// wait for the disk. An error of `mincore` counts as "no".
     pub fn resident(&self, start: usize, length: usize) -> bool {
+        self.pages(
+            start,
+            length,
+            |_, is_resident| if is_resident { ControlFlow::Continue(()) } else { ControlFlow::Break(()) },
+        )
+        .is_continue()
+    }
+
+    /// Tells of each page of the range, by its position, whether it is in memory, until
+    /// `tell` breaks off. An error of `mincore` counts as "no".
+    pub fn pages(
+        &self,
+        start: usize,
+        length: usize,
+        mut tell: impl FnMut(usize, bool) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         const PAGES: usize = 512;
         let end = start.saturating_add(length).min(self.length);
         let mut at = start - start % PAGE_BYTES;
@@ -96,12 +119,12 @@ impl SegmentMap {
             // SAFETY: the range starts at a page inside the mapping, ends inside
             // it, and `pages` has a byte for each of its pages.
             let result = unsafe { libc::mincore(self.base.as_ptr().add(at).cast(), bytes, pages.as_mut_ptr().cast()) };
-            if result != 0 || pages[..count].iter().any(|page| page & 1 == 0) {
-                return false;
+            for (nth, page) in pages[..count].iter().enumerate() {
+                tell(at + nth * PAGE_BYTES, result == 0 && page & 1 == 1)?;
             }
             at += count * PAGE_BYTES;
         }
-        true
+        ControlFlow::Continue(())
     }
 
     /// Reads the range into memory and into the page table. Waits for the disk:

@@ -156,6 +156,9 @@ impl<'p> AppenderGuard<'p> {
         };
         if let Err(error) = call.run() {
             call.reject_rest(&error);
+            if error.code == ErrorCode::DISK_FULL {
+                self.partition.shared.note_disk_full();
+            }
         }
         summary.committed = call.committed;
         summary
@@ -441,7 +444,7 @@ impl Appender {
             return empty.widen(capacity).map_err(what);
         }
         let base = self.next_offset;
-        let fresh = Segment::create(&partition.shared, partition.directory(), base, capacity).map_err(what)?;
+        let fresh = partition.new_segment(base, capacity).map_err(what)?;
         partition.directory_dirty.store(true, std::sync::atomic::Ordering::Release);
         let sealed = self.active.replace(Arc::clone(&fresh));
         partition.change_segments(|segments| segments.push(fresh));

@@ -12,6 +12,7 @@ mod partition;
 mod producers;
 mod reader;
 mod recovery;
+mod recycle;
 mod retention;
 mod scan;
 mod segment;

@@ -14,6 +14,7 @@ use super::compact::Cleaner;
 use super::config::{Durability, LogConfig};
 use super::files;
 use super::producers::Producers;
+use super::recycle::Spares;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::stats::{PartitionInfo, PartitionMetrics};
@@ -53,6 +54,8 @@ pub struct Partition {
     pub(super) checkpoint_due: AtomicBool,
     /// Base of the active segment when the state file was last written.
     pub(super) noted_base: AtomicU64,
+    /// Behind every other lock of the partition.
+    pub(super) spares: Mutex<Spares>,
     dirty_listed: AtomicBool,
     closed: AtomicBool,
     deleted: AtomicBool,
@@ -102,6 +105,7 @@ impl Partition {
             parents_dirty: false.into(),
             checkpoint_due: false.into(),
             noted_base: origin.noted_base.into(),
+            spares: Mutex::new(Spares::default()),
             dirty_listed: false.into(),
             closed: false.into(),
             deleted: false.into(),
@@ -338,8 +342,9 @@ impl Partition {
         let segments = self.segments();
         self.change_segments(Vec::clear);
         drop(appender);
+        self.drop_spares(true);
         for segment in segments.iter() {
-            segment.remove(false);
+            segment.withdraw();
         }
     }
 

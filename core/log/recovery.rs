@@ -15,7 +15,7 @@ use super::config::LogConfig;
 use super::index::{IndexEntry, SegmentSummary};
 use super::partition::{Origin, Partition};
 use super::producers::Producers;
-use super::scan::{Chain, Found, Scan, Scanned};
+use super::scan::{self, Chain, Found, Scan, Scanned};
 use super::segment::Segment;
 use super::shared::Shared;
 use super::state::{self, StatePoint};
@@ -224,7 +224,7 @@ impl Recovery<'_> {
     fn reopen_last(&mut self) -> io::Result<bool> {
         let Some(last) = self.segments.last().filter(|last| !last.is_finished()).cloned() else { return Ok(false) };
         last.unseal();
-        let file_bytes = last.allocated();
+        let file_bytes = last.file_end();
         self.clear_tail(&last, &*last.file()?, file_bytes)?;
         Ok(true)
     }
@@ -325,11 +325,14 @@ impl Recovery<'_> {
     fn clear_tail(&mut self, segment: &Segment, file: &File, file_bytes: u64) -> io::Result<()> {
         let end = segment.written();
         if files::has_data(file, end, file_bytes)? {
+            let stale = scan::is_of_earlier(file, end, file_bytes, segment.base)?;
             files::zero(file, end, file_bytes)?;
             file.sync_data()?;
             segment.mark_punched(end);
             self.findings.tail_zeroed = true;
-            self.note_damage(segment.next_offset(), "bytes behind the log's end were no batch");
+            if !stale {
+                self.note_damage(segment.next_offset(), "bytes behind the log's end were no batch");
+            }
         }
         Ok(())
     }

@@ -42,9 +42,12 @@ impl Partition {
         let held = self.shared.held.read();
         let segments = self.segments();
         self.drop_first(&segments[..self.expired(&segments, &past)]);
+        if noted.is_err() {
+            self.drop_spares(true);
+        }
         drop(held);
         drop(upkeep);
-        if noted.is_err() { self.checkpoint() } else { Ok(()) }
+        if noted.is_err() { self.checkpoint() } else { self.settle_spares() }
     }
 
     /// Nobody needs what lies below `offset` any more; whole segments go with the next
@@ -125,8 +128,6 @@ impl Partition {
         let base = last.base;
         self.store_start(last.next_offset());
         self.change_segments(|segments| segments.retain(|segment| segment.base > base));
-        for segment in expired {
-            segment.remove(true);
-        }
+        self.let_go(expired);
     }
 }

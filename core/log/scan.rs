@@ -4,10 +4,29 @@
 use std::fs::File;
 use std::io;
 
-use super::files;
+use super::{files, recycle};
 use crate::batch::{BatchHeader, HEADER_BYTES, MARKER, span_of, verify};
 
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// Whether what lies behind `end` is what the file held before it became the file of the
+/// segment at `base` (`recycle.rs`): the first whole batch there has a lower offset, or
+/// there is no room for one.
+///
+/// # Errors
+/// Only when the file cannot be read.
+pub fn is_of_earlier(file: &File, end: u64, file_bytes: u64, base: u64) -> io::Result<bool> {
+    if file_bytes - end < recycle::mark().len() as u64 {
+        return Ok(true);
+    }
+    let start = Scanned { position: end, next_offset: 0, last_epoch: 0 };
+    let mut scan = Scan::new(file, file_bytes, Chain::Rising, start);
+    let mut found = scan.next()?;
+    if found.is_none() && scan.resync()? {
+        found = scan.next()?;
+    }
+    Ok(found.is_some_and(|found| found.header.base_offset < base))
+}
 
 /// What must hold between a batch and the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,13 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::files;
 use super::index::{self, IndexEntry, SegmentSummary};
 use super::shared::Shared;
 use super::verified::Verified;
 use super::walk;
+use super::{files, recycle};
 use crate::error::{CoreError, Result};
 use crate::mmap::{PAGE_BYTES, SegmentMap};
+
+/// How much of a file that was another segment's is looked at at a time.
+const REUSE_BYTES: u64 = 4 << 20;
 
 pub struct Segment {
     pub base: u64,
@@ -25,6 +28,9 @@ pub struct Segment {
     /// What the map covers and what may be written; fixed once mapped.
     capacity: AtomicU64,
     allocated: AtomicU64,
+    /// Up to here, from `allocated` on, the file may hold what it held before it became
+    /// this segment's.
+    stale_end: AtomicU64,
     /// End of the batches that are wholly written. Stored before the offsets
     /// that readers go by, so whoever sees an offset sees its bytes.
     written: AtomicU64,
@@ -46,6 +52,11 @@ pub struct Segment {
     temporary: AtomicBool,
     file: Mutex<Option<Arc<File>>>,
     map: RwLock<Option<Arc<SegmentMap>>>,
+    /// Of a file that was another segment's, for who appends; the first who reads takes
+    /// it over as the map.
+    pages: Mutex<Option<SegmentMap>>,
+    /// A map was let go that others hold on to, nobody knows how long.
+    lent: AtomicBool,
     last_read: AtomicU64,
     index: RwLock<Option<Vec<IndexEntry>>>,
     pub verified: Verified,
@@ -57,20 +68,40 @@ impl Segment {
     /// # Errors
     /// What creating the file says.
     pub fn create(shared: &Arc<Shared>, directory: Option<&Path>, base: u64, capacity: u64) -> io::Result<Arc<Self>> {
-        let capacity = capacity.next_multiple_of(PAGE_BYTES as u64).max(PAGE_BYTES as u64);
+        let capacity = Self::capacity_for(capacity);
         let file = match directory {
             Some(directory) => files::create(&files::log_path(directory, base))?,
             None => files::create_memory(capacity)?,
         };
+        let segment = Self::empty(shared, directory, base, capacity, file);
+        segment.allocated.store(if directory.is_some() { 0 } else { capacity }, Ordering::Relaxed);
+        Ok(Arc::new(segment))
+    }
+
+    /// A new, empty segment at `base` in a file that was another segment's, of whose
+    /// pages `map` is the only map.
+    pub(super) fn renewed(shared: &Arc<Shared>, directory: &Path, base: u64, file: File, map: SegmentMap) -> Arc<Self> {
+        let capacity = map.length() as u64;
+        let segment = Self::empty(shared, Some(directory), base, capacity, file);
+        segment.stale_end.store(capacity, Ordering::Relaxed);
+        *segment.pages.lock() = Some(map);
+        Arc::new(segment)
+    }
+
+    fn empty(shared: &Arc<Shared>, directory: Option<&Path>, base: u64, capacity: u64, file: File) -> Self {
         let now = shared.now_ms();
         let summary =
             SegmentSummary { base, next_offset: base, created_ms: now, appended_ms: now, ..SegmentSummary::default() };
         let segment = Self::with(shared, directory, &summary, capacity, Verified::from(0));
-        segment.allocated.store(if directory.is_some() { 0 } else { capacity }, Ordering::Relaxed);
         *segment.index.write() = Some(Vec::new());
         *segment.file.lock() = Some(Arc::new(file));
         shared.note_opened();
-        Ok(Arc::new(segment))
+        segment
+    }
+
+    /// The capacity of a segment that is to hold `bytes`: whole pages.
+    pub(super) fn capacity_for(bytes: u64) -> u64 {
+        bytes.next_multiple_of(PAGE_BYTES as u64).max(PAGE_BYTES as u64)
     }
 
     /// A segment found on disk. `trusted` is the position from which recovery
@@ -126,6 +157,7 @@ impl Segment {
             directory: directory.map(Path::to_owned),
             capacity: capacity.into(),
             allocated: 0.into(),
+            stale_end: 0.into(),
             written: summary.end.into(),
             synced: summary.end.into(),
             next_offset: summary.next_offset.into(),
@@ -141,6 +173,8 @@ impl Segment {
             temporary: false.into(),
             file: Mutex::new(None),
             map: RwLock::new(None),
+            pages: Mutex::new(None),
+            lent: false.into(),
             last_read: 0.into(),
             index: RwLock::new(None),
             verified,
@@ -254,6 +288,7 @@ impl Segment {
     }
 
     pub(super) fn mark_finished(&self) {
+        *self.pages.lock() = None;
         self.sealed.store(true, Ordering::Release);
         self.finished.store(true, Ordering::Release);
     }
@@ -273,6 +308,7 @@ impl Segment {
         if map.is_some() || capacity <= self.capacity() {
             return Ok(());
         }
+        *self.pages.lock() = None;
         if self.is_memory() {
             self.file()?.set_len(capacity)?;
             self.allocated.store(capacity, Ordering::Relaxed);
@@ -336,7 +372,16 @@ impl Segment {
             return Ok(Arc::clone(map));
         }
         let file = self.file()?;
-        let map = Arc::new(SegmentMap::new(&file, self.capacity() as usize)?);
+        let map = match self.pages.lock().take() {
+            Some(map) => map,
+            None => SegmentMap::new(&file, self.capacity() as usize)?,
+        };
+        let map = Arc::new(map);
+        // Whoever removes the segment says so before it takes the map from here: nobody
+        // gets one that it does not know of.
+        if self.is_removed() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         *slot = Some(Arc::clone(&map));
         drop(slot);
         if self.is_finished() {
@@ -344,35 +389,78 @@ impl Segment {
         }
         self.shared.note_mapped(self);
         if self.is_removed() {
-            self.unmap();
-            return Err(io::ErrorKind::NotFound.into());
+            self.shared.forget_mapped(self);
         }
         Ok(map)
     }
 
     /// Lets go of the map; who holds an `Arc` of it reads on.
     pub(super) fn unmap(&self) {
+        // Out of the slot, so that nobody new gets it.
+        if self.take_map().is_some_and(|map| Arc::strong_count(&map) > 1) {
+            self.lent.store(true, Ordering::Release);
+        }
+    }
+
+    /// Others may hold maps of the segment that it has no more.
+    pub(super) fn is_lent(&self) -> bool {
+        self.lent.load(Ordering::Acquire)
+    }
+
+    fn take_map(&self) -> Option<Arc<SegmentMap>> {
         let taken = self.map.write().take();
-        if let Some(map) = taken {
+        if let Some(map) = &taken {
             if self.is_finished() && !self.is_memory() {
                 *self.index.write() = None;
             }
             self.shared.events.map_retired(map.id());
         }
+        taken
     }
 
     /// Makes room for writing up to `end`, which is at most the capacity.
     pub(super) fn allocate(&self, file: &File, end: u64) -> io::Result<()> {
         let allocated = self.allocated.load(Ordering::Relaxed);
         if end > allocated {
-            let now = files::allocate(file, allocated, end, self.capacity())?;
+            let now = if allocated < self.stale_end.load(Ordering::Relaxed) {
+                self.reuse(file, allocated, end)?
+            } else {
+                files::allocate(file, allocated, end, self.capacity())?
+            };
             self.allocated.store(now, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    pub(super) fn allocated(&self) -> u64 {
-        self.allocated.load(Ordering::Relaxed)
+    /// Makes the next stretch of a file that was another segment's fit to be written
+    /// over. Where its pages are no longer in memory it becomes as a new file's: of a
+    /// page that is written in part, the rest would have to be read from the disk.
+    fn reuse(&self, file: &File, from: u64, end: u64) -> io::Result<u64> {
+        let to = (from + REUSE_BYTES).max(end).next_multiple_of(PAGE_BYTES as u64).min(self.capacity());
+        let map = self.map.read().clone();
+        let pages = self.pages.lock();
+        for gap in recycle::absent(map.as_deref().or(pages.as_ref()), from..to) {
+            files::zero(file, gap.start, gap.end)?;
+            files::allocate(file, gap.start, gap.end, gap.end)?;
+        }
+        Ok(to)
+    }
+
+    /// Gives back what the file still holds of another segment.
+    pub(super) fn clear_stale(&self) -> io::Result<()> {
+        let (written, end) = (self.written(), self.stale_end.swap(0, Ordering::Relaxed));
+        if end > written && !self.is_removed() {
+            let file = self.file()?;
+            files::zero(&file, written, end)?;
+            self.mark_punched(written);
+            self.shared.sync_file(&file)?;
+        }
+        Ok(())
+    }
+
+    /// Behind the batches, the file holds nothing from here on.
+    pub(super) fn file_end(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed).max(self.stale_end.load(Ordering::Relaxed))
     }
 
     /// After `[position, ..)` was punched.
@@ -464,16 +552,22 @@ impl Segment {
         }
     }
 
-    /// Takes the segment out of the world: readers move on, the map is let go,
-    /// the file is closed and, if `unlink`, its name removed. The space comes
-    /// back when the last holder of the map is gone.
-    pub(super) fn remove(&self, unlink: bool) {
+    /// Takes the segment out of the world: readers move on, the file is closed.
+    /// Returns the map, if there is one: from here on nobody gets it who has it not.
+    pub(super) fn withdraw(&self) -> Option<Arc<SegmentMap>> {
         self.removed.store(true, Ordering::Release);
         self.write_off();
-        self.unmap();
+        *self.pages.lock() = None;
+        let map = self.take_map();
         self.shared.forget_mapped(self);
         self.drop_file();
-        if let (true, Some(path), Some(index_path)) = (unlink, self.path(), self.index_path()) {
+        map
+    }
+
+    /// Removes the names of a segment that was withdrawn. The space comes back when
+    /// the last holder of the map is gone.
+    pub(super) fn unlink(&self) {
+        if let (Some(path), Some(index_path)) = (self.path(), self.index_path()) {
             // A name that stays is found and removed at the next start.
             let _ = std::fs::remove_file(path);
             let _ = std::fs::remove_file(index_path);

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::config::{StoreEvents, StoreOptions};
 use super::files;
 use super::partition::Partition;
+use super::recycle::SPARES_MAX;
 use super::segment::Segment;
 use super::stats::SyncHistogram;
 use super::work::WorkQueue;
@@ -25,6 +26,10 @@ pub struct Shared {
     /// Of logs in memory. Their files are nobody's resident memory until they are mapped.
     pub memory_bytes: AtomicU64,
     pub open_files: AtomicUsize,
+    /// Files of expired segments that are kept to be the next ones.
+    pub spares: AtomicUsize,
+    /// An append found no room: spares are to make some.
+    pub disk_full: AtomicBool,
     /// Moves with every map made: the time scale of the LRU.
     pub tick: AtomicU64,
     pub sync_latency: SyncHistogram,
@@ -58,6 +63,8 @@ impl Shared {
             dirty_bytes: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
             open_files: AtomicUsize::new(0),
+            spares: AtomicUsize::new(0),
+            disk_full: AtomicBool::new(false),
             tick: AtomicU64::new(1),
             sync_latency: SyncHistogram::default(),
             syncs: WorkQueue::default(),
@@ -80,6 +87,23 @@ impl Shared {
         if self.open_files.fetch_add(1, Ordering::Relaxed) >= self.options.open_files_max {
             self.maintenance.wake();
         }
+    }
+
+    /// Has the maintenance thread remove the spares, if there are any.
+    pub fn note_disk_full(&self) {
+        if self.spares.load(Ordering::Relaxed) > 0 {
+            self.disk_full.store(true, Ordering::Release);
+            self.maintenance.wake();
+        }
+    }
+
+    /// Counts one more spare, if there may be one.
+    pub fn take_spare_place(&self) -> bool {
+        let taken = self.spares.fetch_add(1, Ordering::Relaxed) < SPARES_MAX;
+        if !taken {
+            self.spares.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
     }
 
     pub fn mapped_segments(&self) -> usize {

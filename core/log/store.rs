@@ -350,7 +350,7 @@ impl LogStore {
     fn leave_clean(&self, partitions: &[Arc<Partition>]) -> Result<()> {
         let mut result = Ok(());
         for partition in partitions.iter().filter(|partition| !partition.is_memory()) {
-            result = result.and(partition.checkpoint());
+            result = result.and(partition.leave_no_spares()).and(partition.checkpoint());
         }
         result?;
         match &self.options().data_dir {

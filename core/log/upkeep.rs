@@ -14,12 +14,18 @@ use super::work::Work;
 use super::{files, index};
 use crate::error::{CoreError, Result};
 
+/// How often spares are looked at while there are any.
+const SPARES_CHECK: Duration = Duration::from_secs(5);
+
 /// The maintenance thread.
 pub fn run(logs: &Logs) {
     let every = Duration::from_millis(logs.shared.options.retention_check_ms.max(1));
     let mut last = Instant::now();
     loop {
-        let wait = every.saturating_sub(last.elapsed());
+        let mut wait = every.saturating_sub(last.elapsed());
+        if logs.shared.spares.load(Ordering::Relaxed) > 0 {
+            wait = wait.min(SPARES_CHECK);
+        }
         let Work::Partitions(partitions) = logs.shared.maintenance.take(wait) else { return };
         for partition in partitions {
             if partition.is_deleted() {
@@ -33,6 +39,7 @@ pub fn run(logs: &Logs) {
             }
         }
         logs.remove_deleted();
+        drop_spares(logs);
         close_idle_files(logs);
         if last.elapsed() >= every {
             round(logs);
@@ -57,7 +64,20 @@ pub fn round(logs: &Logs) {
             let _ = super::compact::run(&partition);
         }
     }
+    drop_spares(logs);
     close_idle_files(logs);
+}
+
+/// Removes the spares that stayed too long, or all when a disk is full.
+fn drop_spares(logs: &Logs) {
+    let shared = &logs.shared;
+    if shared.spares.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let is_full = shared.disk_full.swap(false, Ordering::AcqRel);
+    for partition in logs.partitions() {
+        partition.drop_spares(is_full || partition.failure().is_some());
+    }
 }
 
 /// Closes clean files beyond `open_files_max`, those first that were appended to
@@ -156,9 +176,9 @@ impl Partition {
             segment.mark_finished();
             return Ok(());
         }
-        let (written, allocated) = (segment.written(), segment.allocated());
-        if allocated > written {
-            files::zero(&*segment.file()?, written, allocated)?;
+        let (written, end) = (segment.written(), segment.file_end());
+        if end > written {
+            files::zero(&*segment.file()?, written, end)?;
             segment.mark_punched(written);
         }
         self.write_index(segment)?;

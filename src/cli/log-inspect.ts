@@ -60,6 +60,21 @@ const COLUMNS: readonly (readonly [heading: string, width: number])[] = [
 const BASE_NAME = /^(\d{20})\.log$/;
 const PROGRESS_STEPS = 256;
 
+/**
+ * The steps of the segment that begins at `base`. Behind its end the file may hold what it held before it became this segment's
+ * file: the first sound batch there has a lower offset, and the bytes before that are the rest of one that is half written over.
+ */
+function* ownSteps(steps: Iterable<Step>, base: number): Generator<Step> {
+  let garbage: Step | undefined;
+  for (const step of steps) {
+    if (step.kind !== "garbage" && step.batch.faults.length === 0 && step.batch.baseOffset < base) return;
+    if (garbage !== undefined) yield garbage;
+    garbage = step.kind === "garbage" ? step : undefined;
+    if (garbage === undefined) yield step;
+  }
+  if (garbage !== undefined) yield garbage;
+}
+
 class Inspection {
   private readonly context: Context;
   private readonly path: string;
@@ -89,7 +104,7 @@ class Inspection {
     const progress = out.isTerminal && !this.isSummary ? null : this.context.progress("inspecting");
     if (!isJson && !this.isSummary) out.line(headings());
     let steps = 0;
-    for (const step of walk(file, withRecords)) {
+    for (const step of ownSteps(walk(file, withRecords), this.nextOffset)) {
       this.take(step);
       if (!this.isSummary && this.print(step)) await out.flush();
       if (out.isBroken) return EXIT.ok;

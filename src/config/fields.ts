@@ -223,7 +223,7 @@ export const FIELDS = {
     "bytes",
     -1,
     { min: 1, max: 1024 * TIB, none: -1 },
-    "Size of a partition over which its oldest segments go; a topic can set its own.",
+    "Size of a partition over which its oldest segments go; up to an eighth more, or one segment, may stay for 15 s. A topic can set its own.",
   ),
   retentionCheckMs: number(
     "ms",

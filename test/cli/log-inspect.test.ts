@@ -171,6 +171,22 @@ test("offsets and epochs that fall are damage, gaps are only told", async () => 
   expect(gap.out).toContain("1 gaps (compaction leaves them)");
 });
 
+test("what a file held before it became this segment's is no damage", async () => {
+  const old = Buffer.concat([0, 1, 2, 3].map((offset) => batch({ offset, values: ["y".repeat(300)] })));
+  const fresh = batch({ offset: 40, values: ["z".repeat(200), "z"] });
+  const name = "00000000000000000040.log";
+  for (const behind of [old, old.subarray(1), old.subarray(fresh.length)]) {
+    const { exit, out } = await runCli(["log", "inspect", "--json", "--summary", segment(name, [fresh, behind])]);
+    const [summary] = jsonLines(out);
+    expect({ exit, summary }).toMatchObject({
+      exit: 0,
+      summary: { batches: 1, nextOffset: 42, dataEnd: fresh.length },
+    });
+  }
+  const newer = await runCli(["log", "inspect", segment(name, [fresh, old.subarray(1, 50), fresh])]);
+  expect(newer.exit).toBe(1);
+});
+
 test("an empty segment and one of zeros hold nothing and are sound", async () => {
   for (const parts of [[], [ZEROS]]) {
     const { exit, out } = await runCli(["log", "inspect", "--json", segment(NAME, parts)]);

@@ -22,7 +22,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// A file that does not change any more, from `bytes` on nothing but zeros.
+    /// A file that does not change any more, from `bytes` on nothing of the log.
     pub fn whole(path: &Path, bytes: u64) -> Self {
         Self { path: path.to_owned(), linked: path.to_owned(), bytes }
     }

@@ -40,7 +40,7 @@ pub struct PartitionBackup {
 pub struct SegmentBackup {
     pub base: u64,
     pub next_offset: u64,
-    /// Bytes of batches; the file may be longer, and has zeros from there.
+    /// Bytes of batches; the file may be longer, with nothing of the log from there.
     pub bytes: u64,
 }
 

@@ -154,7 +154,7 @@ pub fn replace(
         return Err(gone(partition));
     }
     for segment in old {
-        segment.remove(false);
+        segment.withdraw();
     }
     finish(partition, state, steps)
 }

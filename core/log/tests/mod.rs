@@ -7,5 +7,6 @@ mod damage;
 mod faults;
 pub mod kit;
 mod model;
+mod recycle;
 mod retention;
 mod store;
