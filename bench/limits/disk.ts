@@ -56,9 +56,11 @@ export const SUSTAINED: Measure = {
     {
       name: "produce_sustained_mb_s",
       unit: "MB/s",
-      note: "after what is kept was filled once; old segments are deleted",
+      note: "after what is kept was filled once; the oldest segment is written over, or deleted",
     },
-    { name: "disk_sustained_mb_s", unit: "MB/s", note: "pwrite of as many bytes, old files deleted alike" },
+    { name: "disk_sustained_mb_s", unit: "MB/s", note: "pwrite of as many bytes, the oldest file deleted" },
+    { name: "disk_overwrite_mb_s", unit: "MB/s", note: "pwrite of as many bytes, the oldest file written over" },
+    { name: "produce_sustained_vs_overwrite", unit: "ratio" },
     {
       name: "disk_write_mb_s",
       unit: "MB/s",
@@ -74,14 +76,27 @@ export const SUSTAINED: Measure = {
       const produced = await sustainBroker(stage, broker, load);
       const { sustainedKeepBytes: keepBytes, sustainedWarmBytes: warmBytes } = stage.sizes;
       const cast = { server: child, load: [], touchBytes: 0 };
-      const seconds = await stage.run("sustained pwrite, filling included", cast, () =>
-        disk(child, { op: "sustained", folder, warmBytes, bytes: produced.bytes, keepBytes, writeBytes }),
-      );
-      const bare = produced.bytes / MB / seconds;
+      const bare = async (title: string, isOverwriting: boolean): Promise<number> => {
+        const { bytes } = produced;
+        const request: DiskRequest = {
+          op: "sustained",
+          folder,
+          warmBytes,
+          bytes,
+          keepBytes,
+          writeBytes,
+          isOverwriting,
+        };
+        return bytes / MB / (await stage.run(title, cast, () => disk(child, request)));
+      };
+      const deleting = await bare("sustained pwrite, deleting, filling included", false);
+      const overwriting = await bare("sustained pwrite, overwriting, filling included", true);
       stage.add("disk_write_mb_s", rate);
       stage.add("produce_sustained_mb_s", produced.rate);
-      stage.add("disk_sustained_mb_s", bare);
-      stage.add("produce_sustained_vs_disk", produced.rate / bare);
+      stage.add("disk_sustained_mb_s", deleting);
+      stage.add("disk_overwrite_mb_s", overwriting);
+      stage.add("produce_sustained_vs_disk", produced.rate / deleting);
+      stage.add("produce_sustained_vs_overwrite", produced.rate / overwriting);
     };
   },
 };

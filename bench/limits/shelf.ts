@@ -10,6 +10,7 @@ export class Shelf {
   readonly #folder: string;
   readonly #isAllocated: boolean;
   readonly #keepBytes: number;
+  readonly #isOverwriting: boolean;
   readonly #paths: string[] = [];
   readonly #deletions: Promise<void>[] = [];
   #file: number | undefined;
@@ -20,11 +21,13 @@ export class Shelf {
   /**
    * @param isAllocated files are allocated before they are written, as a log does
    * @param keepBytes past it the oldest files are deleted, by another thread, as a broker does
+   * @param isOverwriting past `keepBytes` the oldest file is written over instead
    */
-  constructor(folder: string, isAllocated: boolean, keepBytes: number) {
+  constructor(folder: string, isAllocated: boolean, keepBytes: number, isOverwriting = false) {
     this.#folder = folder;
     this.#isAllocated = isAllocated;
     this.#keepBytes = keepBytes;
+    this.#isOverwriting = isOverwriting;
   }
 
   /** Writes a block whole; the file it goes to may end up a little longer than the others. */
@@ -39,9 +42,15 @@ export class Shelf {
 
   #next(): void {
     if (this.#file !== undefined) closeSync(this.#file);
+    this.#at = 0;
+    if (this.#isOverwriting && this.#paths.length * FILE_BYTES >= this.#keepBytes) {
+      const oldest = this.#paths.shift() as string;
+      this.#file = openSync(oldest, "r+");
+      this.#paths.push(oldest);
+      return;
+    }
     const path = join(this.#folder, `bare-${crypto.randomUUID()}`);
     this.#file = openSync(path, "w");
-    this.#at = 0;
     this.#paths.push(path);
     if (this.#isAllocated) this.#allocate(path);
     if (this.#paths.length * FILE_BYTES <= this.#keepBytes) return;

@@ -9,7 +9,8 @@ import { Shelf } from "../shelf.ts";
 export type DiskRequest =
   /** Into the page cache; the files go afterwards. */
   | { readonly op: "write"; readonly folder: string; readonly bytes: number; readonly writeBytes: number }
-  /** The same for long: first `warmBytes` that do not count; of all only the last `keepBytes` stay. */
+  /** The same for long: first `warmBytes` that do not count; of all only the last `keepBytes` stay, because the oldest file is
+   * deleted, or written over. */
   | {
       readonly op: "sustained";
       readonly folder: string;
@@ -17,6 +18,7 @@ export type DiskRequest =
       readonly bytes: number;
       readonly keepBytes: number;
       readonly writeBytes: number;
+      readonly isOverwriting: boolean;
     }
   /** fdatasync after every `groupBytes`. */
   | {
@@ -42,8 +44,8 @@ async function write({ folder, bytes, writeBytes }: DiskRequest & { op: "write" 
 }
 
 async function sustained(request: DiskRequest & { op: "sustained" }): Promise<number> {
-  const { folder, warmBytes, bytes, keepBytes, writeBytes } = request;
-  const shelf = new Shelf(folder, false, keepBytes);
+  const { folder, warmBytes, bytes, keepBytes, writeBytes, isOverwriting } = request;
+  const shelf = new Shelf(folder, false, keepBytes, isOverwriting);
   const block = new Uint8Array(writeBytes).fill(1);
   const put = async (bytes: number): Promise<void> => {
     for (let done = 0; done < bytes; done += writeBytes) {
