@@ -6,18 +6,20 @@ use std::io;
 
 use super::{files, recycle};
 use crate::batch::{BatchHeader, HEADER_BYTES, MARKER, span_of, verify};
+use crate::mmap::PAGE_BYTES;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Whether what lies behind `end` is what the file held before it became the file of the
 /// segment at `base` (`recycle.rs`): the first whole batch there has a lower offset, or
-/// there is no room for one.
+/// there is no room for one. A file that is no number of whole pages was never written
+/// over: something cut it.
 ///
 /// # Errors
 /// Only when the file cannot be read.
 pub fn is_of_earlier(file: &File, end: u64, file_bytes: u64, base: u64) -> io::Result<bool> {
     if file_bytes - end < recycle::mark().len() as u64 {
-        return Ok(true);
+        return Ok(file_bytes.is_multiple_of(PAGE_BYTES as u64));
     }
     let start = Scanned { position: end, next_offset: 0, last_epoch: 0 };
     let mut scan = Scan::new(file, file_bytes, Chain::Rising, start);

@@ -16,6 +16,8 @@ import { place, ServerProcess } from "./server-process.ts";
 const PARTITIONS = 2;
 const VALUE_BYTES = 700;
 const RECORDS_MIN = 4000;
+const BATCHES_MIN = 3;
+const ATTEMPTS_MAX = 10;
 /** State files are written when a segment is sealed only: recovery has to look at what came after. */
 const FLAGS = ["--checkpoint-bytes", String(2 ** 40), "--segment-bytes", String(1 << 20)];
 
@@ -57,14 +59,14 @@ function newestSegment(dataDir: string, partition: number): Segment {
   return { path, batches };
 }
 
-/** Where recovery begins to read a segment: what lies before is verified when it is read. */
-function readFrom({ path }: Segment): number {
+/** The batches that recovery reads: those before the state point are verified when somebody reads them. */
+function readAtStart({ path, batches }: Segment): readonly Place[] {
   const file = join(path, "..", "state");
-  if (!existsSync(file)) return 0;
+  if (!existsSync(file)) return batches;
   const content = readFileSync(file);
   // The last five bytes are a CRC; then version, the segment's base and the position in it come first.
-  const [, base, position] = unpack(content.subarray(0, -5)) as number[];
-  return Number(basename(path, ".log")) === base ? (position ?? 0) : 0;
+  const [, base, position = 0] = unpack(content.subarray(0, -5)) as number[];
+  return Number(basename(path, ".log")) === base ? batches.filter(({ at }) => at >= position) : batches;
 }
 
 function overwrite(path: string, at: number, change: (old: Buffer) => Uint8Array, length: number): void {
@@ -103,8 +105,7 @@ const damages: readonly Damage[] = [
   {
     what: "a flipped bit in the middle",
     inflict(segment) {
-      const from = readFrom(segment);
-      const read = segment.batches.filter(({ at }) => at >= from);
+      const read = readAtStart(segment);
       const { at, end, offset } = read[pick(read.length)] as Place;
       flip(segment, at + pick(end - at));
       return offset;
@@ -183,6 +184,17 @@ async function loadAndKill(where: Awaited<ReturnType<typeof place>>): Promise<nu
   return acknowledged;
 }
 
+/** What a kill under load left, with something to damage: it may have come just when a segment began. */
+async function killed(): Promise<{ where: Awaited<ReturnType<typeof place>>; acknowledged: number[] }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const where = await place();
+    const acknowledged = await loadAndKill(where);
+    if (attempt === ATTEMPTS_MAX || readAtStart(newestSegment(where.dataDir, 0)).length >= BATCHES_MIN)
+      return { where, acknowledged };
+    await where[Symbol.asyncDispose]();
+  }
+}
+
 /** Reads a partition to its end, checking each value; returns how many records there are. */
 async function count(client: Client, partition: number): Promise<number> {
   let expected = 0;
@@ -205,8 +217,8 @@ async function goOn(client: Client, partition: number, from: number): Promise<vo
 
 for (const { what, inflict, isSeen } of damages) {
   test(`after a kill, ${what} costs what it hit and nothing else (seed ${SEED})`, async () => {
-    await using where = await place();
-    const acknowledged = await loadAndKill(where);
+    const { where: killedAt, acknowledged } = await killed();
+    await using where = killedAt;
     const segment = newestSegment(where.dataDir, 0);
     const end = inflict(segment);
     const untouched = lastOf(newestSegment(where.dataDir, 1)).nextOffset;
@@ -237,8 +249,8 @@ for (const { what, inflict, isSeen } of damages) {
 }
 
 test(`damage in what was synced is told to its readers, who can go on behind it (seed ${SEED})`, async () => {
-  await using where = await place();
-  await loadAndKill(where);
+  const { where: killedAt } = await killed();
+  await using where = killedAt;
   const flags = ["--segment-bytes", String(1 << 20)];
   expect(await (await ServerProcess.start(where, flags)).stop()).toBe(0);
   const segment = newestSegment(where.dataDir, 0);

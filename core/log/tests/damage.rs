@@ -58,6 +58,8 @@ fn every_truncation_point_keeps_exactly_the_whole_batches_before_it() {
         let mut cut = damaged_copy(&rig, &temporary.path().join("cut"), |file| file.set_len(length).unwrap());
         let partition = cut.open();
         let whole = starts.iter().skip(1).chain([&end]).filter(|next| **next <= length).count() as u64;
+        let is_torn = length != end && !starts.contains(&length);
+        assert_eq!(cut.report.damage.len(), usize::from(is_torn), "told at {length}");
         assert_eq!(offsets(&read_from(&partition, 0).unwrap()), (0..whole * 2).collect::<Vec<_>>(), "at {length}");
         let next = produced(3, 0, whole as u32 * 2, 2, b"next");
         assert_eq!(append(&partition, &next), whole * 2);
