@@ -1,4 +1,4 @@
-/** Counts of passed, failed and skipped tests out of what the runners print. */
+/** Counts of passed, failed and skipped tests out of what the runners print, and what they print of those that failed. */
 
 /** Sums a line of output into `counts`; lines that are no summary change nothing. */
 const RUNNERS = {
@@ -25,6 +25,43 @@ const RUNNERS = {
   },
 };
 
+/** Where a runner speaks of a test that failed: the line, and whether its reasons stand before it or behind it. */
+const FAILURES = {
+  cargo: { at: /^---- .+ ----$/, isBehind: true, until: /^(---- .+ ----|failures:)$/ },
+  bun: { at: /^\(fail\) /, isBehind: false, until: /^\((pass|fail|skip|todo)\) / },
+  verify: { at: /^FAIL /, isBehind: true, until: /^(ok   |FAIL )/ },
+};
+const FAILURE_LINES_MAX = 40;
+const FAILURES_MAX = 10;
+
+/** Runners colour their output when they are told to; the codes would hide the lines. */
+function plainLines(output) {
+  // oxlint-disable-next-line no-control-regex
+  return output.replace(/\x1b\[[0-9;]*m/g, "").split(/\r?\n/);
+}
+
+/**
+ * What a runner said of the tests that failed, to be told once more at the end, where it is found.
+ * @param {"cargo" | "bun" | "verify"} runner
+ * @param {string} output all that the runner printed
+ * @returns {string[]} a text for each failed test, the first `FAILURES_MAX` of them; of each at most `FAILURE_LINES_MAX` lines
+ */
+export function failuresIn(runner, output) {
+  const { at, isBehind, until } = FAILURES[runner];
+  const lines = plainLines(output);
+  const marks = lines.flatMap((line, n) => (at.test(line) ? [n] : [])).slice(0, FAILURES_MAX);
+  return marks.map((mark) => {
+    const step = isBehind ? 1 : -1;
+    let end = mark;
+    while (Math.abs(end + step - mark) < FAILURE_LINES_MAX && end + step in lines && !until.test(lines[end + step]))
+      end += step;
+    return lines
+      .slice(Math.min(mark, end), Math.max(mark, end) + 1)
+      .join("\n")
+      .trim();
+  });
+}
+
 /**
  * @param {"cargo" | "bun" | "verify"} runner
  * @param {string} output all that the runner printed
@@ -33,10 +70,7 @@ const RUNNERS = {
  */
 export function countTests(runner, output, code) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  // Runners colour their output when they are told to; the codes would hide the lines.
-  // oxlint-disable-next-line no-control-regex
-  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
-  for (const line of plain.split(/\r?\n/)) RUNNERS[runner](line, counts);
+  for (const line of plainLines(output)) RUNNERS[runner](line, counts);
   const ran = counts.passed + counts.failed + counts.skipped;
   if ((code !== 0 && counts.failed === 0) || ran === 0) counts.failed += 1;
   return counts;

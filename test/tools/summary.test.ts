@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { countTests } from "./summary.mjs";
+import { countTests, failuresIn } from "./summary.mjs";
 
 describe("the sum of what runners print", () => {
   test("adds cargo's lines, one per test binary", () => {
@@ -35,5 +35,27 @@ test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
     expect(countTests("cargo", "error: could not compile", 101)).toEqual({ passed: 0, failed: 1, skipped: 0 });
     expect(countTests("bun", " 3 pass\n 0 fail\n", 139)).toEqual({ passed: 3, failed: 1, skipped: 0 });
     expect(countTests("bun", "", 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  });
+});
+
+describe("what runners say of failed tests", () => {
+  test("stands before bun's line, back to the test before", () => {
+    const output =
+      "a.test.ts:\n(pass) one [1ms]\nerror: expected 1\n  at a.test.ts:3\n\x1b[31m(fail)\x1b[0m two [2ms]\n 1 pass\n 1 fail";
+    expect(failuresIn("bun", output)).toEqual(["error: expected 1\n  at a.test.ts:3\n(fail) two [2ms]"]);
+  });
+
+  test("stands behind cargo's and verify's lines", () => {
+    const output =
+      "test a ... FAILED\nfailures:\n\n---- a stdout ----\nleft: 1\n\n---- b stdout ----\nleft: 2\n\nfailures:\n    a";
+    expect(failuresIn("cargo", output)).toEqual(["---- a stdout ----\nleft: 1", "---- b stdout ----\nleft: 2"]);
+    expect(failuresIn("verify", "ok   a\nFAIL b (1 s)\nwrong\nok   c")).toEqual(["FAIL b (1 s)\nwrong"]);
+  });
+
+  test("is cut where it is long, and nothing where all passed", () => {
+    const long = `${"x\n".repeat(1000)}(fail) two [2ms]`;
+    expect(failuresIn("bun", long)[0]?.split("\n")).toHaveLength(40);
+    expect(failuresIn("bun", "(fail) one\n".repeat(100))).toHaveLength(10);
+    expect(failuresIn("bun", "(pass) prints (fail) two [2ms]\n 1 pass")).toEqual([]);
   });
 });

@@ -22,7 +22,7 @@ import {
   root,
   run,
 } from "./setup.mjs";
-import { countTests } from "./summary.mjs";
+import { countTests, failuresIn } from "./summary.mjs";
 
 const words = process.argv.slice(2);
 const isLong = words.includes("--long");
@@ -94,7 +94,7 @@ const PARTS = {
   },
 };
 
-/** Runs a part with its output passed through. Resolves to its counts. */
+/** Runs a part with its output passed through. Resolves to its counts and what it said of failed tests. */
 function runPart({ runner, command, args, env }) {
   return new Promise((resolve) => {
     const long = isLong ? { MILLRACE_LONG: "1" } : {};
@@ -119,7 +119,7 @@ function runPart({ runner, command, args, env }) {
     }
     child.on("close", (code) => {
       clearTimeout(timer);
-      resolve(countTests(runner, output, code ?? 1));
+      resolve({ ...countTests(runner, output, code ?? 1), failures: failuresIn(runner, output) });
     });
   });
 }
@@ -142,6 +142,7 @@ await run(async () => {
   await buildCore();
   const total = { passed: 0, failed: 0, skipped: 0 };
   const report = [];
+  const failures = [];
   for (const name of names) {
     const part = await PARTS[name]();
     if (part.isEmpty) {
@@ -152,12 +153,14 @@ await run(async () => {
     const startMs = performance.now();
     const counts = await runPart(part);
     for (const kind of Object.keys(total)) total[kind] += counts[kind];
+    failures.push(...counts.failures.map((failure) => `== failed in ${name}\n${failure}\n`));
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
     report.push(
       `${name.padEnd(14)} ${counts.passed} ok, ${counts.failed} not ok, ${counts.skipped} left out, ${seconds} s`,
     );
   }
-  console.log(`\n${report.join("\n")}`);
+  // CI shows only the end of what was printed.
+  console.log(`\n${failures.join("\n")}\n${report.join("\n")}`);
   const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
   console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
   process.exit(total.failed > 0 ? 1 : 0);
