@@ -25,10 +25,10 @@ const RUNNERS = {
   },
 };
 
-/** Where a runner speaks of a test that failed: the line, and whether its reasons stand before it or behind it. */
+/** Where a runner speaks of a test that failed: the line, and whether its reasons stand before it or behind it; bun tells all of them again at `end`. */
 const FAILURES = {
   cargo: { at: /^---- .+ ----$/, isBehind: true, until: /^(---- .+ ----|failures:)$/ },
-  bun: { at: /^\(fail\) /, isBehind: false, until: /^\((pass|fail|skip|todo)\) / },
+  bun: { at: /^\(fail\) /, isBehind: false, until: /^\((pass|fail|skip|todo)\) /, end: /^\d+ tests failed:$/ },
   verify: { at: /^FAIL /, isBehind: true, until: /^(ok   |FAIL )/ },
 };
 const FAILURE_LINES_MAX = 40;
@@ -47,8 +47,10 @@ function plainLines(output) {
  * @returns {string[]} a text for each failed test, the first `FAILURES_MAX` of them; of each at most `FAILURE_LINES_MAX` lines
  */
 export function failuresIn(runner, output) {
-  const { at, isBehind, until } = FAILURES[runner];
-  const lines = plainLines(output);
+  const { at, isBehind, until, end: again } = FAILURES[runner];
+  const all = plainLines(output);
+  const last = again === undefined ? -1 : all.findLastIndex((line) => again.test(line));
+  const lines = last < 0 ? all : all.slice(0, last);
   const marks = lines.flatMap((line, n) => (at.test(line) ? [n] : [])).slice(0, FAILURES_MAX);
   return marks.map((mark) => {
     const step = isBehind ? 1 : -1;

@@ -41,7 +41,7 @@ test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
 describe("what runners say of failed tests", () => {
   test("stands before bun's line, back to the test before", () => {
     const output =
-      "a.test.ts:\n(pass) one [1ms]\nerror: expected 1\n  at a.test.ts:3\n\x1b[31m(fail)\x1b[0m two [2ms]\n 1 pass\n 1 fail";
+      "a.test.ts:\n(pass) one [1ms]\nerror: expected 1\n  at a.test.ts:3\n\x1b[31m(fail)\x1b[0m two [2ms]\n\n1 tests failed:\n(fail) two [2ms]\n 1 pass\n 1 fail";
     expect(failuresIn("bun", output)).toEqual(["error: expected 1\n  at a.test.ts:3\n(fail) two [2ms]"]);
   });
 
