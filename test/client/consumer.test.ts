@@ -187,7 +187,8 @@ describe("a client", () => {
   test("notices a peer that has fallen silent, and connects again", async () => {
     await client.close();
     broker.heartbeatMs = 40;
-    client = await connect(broker.url, { reconnect: { delayMinMs: 5, delayMaxMs: 10 } });
+    // The next connection may be made while the peer is silent yet: it gives that up, too.
+    client = await connect(broker.url, { reconnect: { delayMinMs: 5, delayMaxMs: 10 }, connectTimeoutMs: 500 });
     const states: string[] = [];
     client.onStateChange = (state) => states.push(state);
     broker.isSilent = true;
