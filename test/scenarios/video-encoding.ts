@@ -11,8 +11,10 @@ import { brokerUrl, until } from "./program.ts";
 const VIDEOS = 7;
 const WORKERS = 3;
 /** Longer than a lease, so that each job needs renewals. */
-const ENCODING_MS = 1_500;
-const LEASE_MS = 1_200;
+const ENCODING_MS = 2_200;
+const LEASE_MS = 2_000;
+/** How long before its end a lease is renewed: a worker that a busy machine keeps waiting for less keeps its job. */
+const LEASE_WARNING_MS = 1_500;
 
 export interface Event {
   worker: number;
@@ -76,7 +78,7 @@ function startWorkers(url: string, events: Event[]): { kill(signal: NodeJS.Signa
 export async function encodeVideos(url: string): Promise<VideoReport> {
   await using client = await connect(url);
   const queue = client.queue("video-jobs");
-  await queue.declare({ leaseMs: LEASE_MS, leaseWarningMs: LEASE_MS / 2 });
+  await queue.declare({ leaseMs: LEASE_MS, leaseWarningMs: LEASE_WARNING_MS });
   const videos = Array.from({ length: VIDEOS }, (_, n) => `video-${n}`);
   for (const video of videos) await queue.publish(video);
 
