@@ -54,8 +54,10 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
   private last: QueueMessage | null = null;
   private running = 0;
   private prefetch: number;
-  /** Tags of messages that are being handled, where leases are renewed for them. */
+  /** Tags of messages whose handlers run, where leases are renewed for them. */
   private readonly handled = new Set<number>();
+  /** The first tag of those that were not handed out: tags go up as messages come. */
+  private waitingTag = 0;
   private isStopping = false;
   private isPumping = false;
   private failure: MillraceError | null = null;
@@ -131,6 +133,7 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
     this.channel = null;
     this.dropFrames();
     this.handled.clear();
+    this.waitingTag = 0;
     this.changes.happened();
   }
 
@@ -181,7 +184,7 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
       this.options.onActive?.(details["active"] === true);
     } else if (kind === "lease_warning") {
       const { tag, number } = details as { tag: number; number: number };
-      if (this.options.autoRenew && this.handled.has(tag)) this.channel?.settle(tag, 1, Outcome.RENEW, null);
+      if (this.options.autoRenew && this.isHeld(tag)) this.channel?.settle(tag, 1, Outcome.RENEW, null);
       this.options.onLeaseWarning?.({ tag, number });
     } else if (kind === "ended") {
       this.channel?.close();
@@ -189,6 +192,14 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
       this.dropFrames();
       this.fail(wireError([details["code"], null, details["message"], false, null]));
     }
+  }
+
+  /**
+   * Whether a message is being handled or waits for that. One that waits is renewed too: its handler may begin just
+   * before the lease ends, and is then at work on what others have been given.
+   */
+  private isHeld(tag: number): boolean {
+    return tag >= this.waitingTag || this.handled.has(tag) || (this.last?.tag === tag && !this.last.isSettled);
   }
 
   private report(error: unknown, message: QueueMessage | null): void {
@@ -217,7 +228,11 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
   private take(): QueueMessage | null {
     while (!this.isStopping) {
       const { view, viewChannel } = this;
-      if (view && viewChannel && this.index < view.length) return viewChannel.message(view, this.index++);
+      if (view && viewChannel && this.index < view.length) {
+        const message = viewChannel.message(view, this.index++);
+        this.waitingTag = message.tag + 1;
+        return message;
+      }
       this.view = this.takeView();
       this.index = 0;
       if (!this.view) return null;

@@ -139,7 +139,7 @@ export interface QueueConsumeOptions {
   autoAck?: boolean;
   /** What becomes of a message whose handler throws. Default "retry": again after the queue's retry policy, by the error's class. */
   onThrow?: "retry" | "requeue" | "reject";
-  /** Leases of messages that are being handled are renewed when the broker warns of their end. Default false. */
+  /** Leases of messages that are being handled or wait for that are renewed when the broker warns of their end. Default false. */
   autoRenew?: boolean;
   /** Where large bodies come from. Default: the client's; null is none. */
   payloads?: LargePayloads | null;

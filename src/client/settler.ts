@@ -39,8 +39,12 @@ export class Settler {
 
   /** The frames for what was gathered; with a correlation id the last one carries it, and there is at least one. */
   take(correlation: number | null): Uint8Array[] {
-    const groups: Group[] = [...this.others.values()];
-    if (this.acks.length > 0 || (correlation !== null && groups.length === 0)) {
+    const others = [...this.others.values()];
+    const isRenewal = ({ outcome }: Group): boolean => outcome === Outcome.RENEW;
+    const settled: Group[] = others.filter((group) => !isRenewal(group));
+    // Renewals are never what carries the correlation id: one that came too late says nothing of what was settled.
+    const groups = [...others.filter(isRenewal), ...settled];
+    if (this.acks.length > 0 || (correlation !== null && settled.length === 0)) {
       groups.push({ outcome: Outcome.ACK, argument: null, ranges: this.acks });
     }
     this.acks = [];

@@ -10,7 +10,7 @@ export interface WorkerOptions extends Omit<QueueConsumeOptions, "autoAck" | "ex
   concurrency?: number;
   /** The most messages that are delivered and not settled. Default: twice `concurrency`, so that no handler waits for the broker. */
   prefetch?: number;
-  /** Leases of messages that are being handled are renewed. Default true. */
+  /** Leases of messages that are being handled or wait for that are renewed. Default true. */
   autoRenew?: boolean;
   /** How long a stop waits for handlers; then their signal is aborted, and their messages are given to others. Default 10,000 ms. */
   drainTimeoutMs?: number;

@@ -370,6 +370,21 @@ describe("settlements of a turn", () => {
     expect(settler.isEmpty).toBe(true);
   });
 
+  test("are answered for themselves: renewals of the same turn go before them, without an answer", () => {
+    const settler = new Settler(7);
+    settler.add(Outcome.REJECT, null, 1, 1);
+    settler.add(Outcome.RENEW, null, 2, 1);
+    expect(read(settler.take(3))).toEqual([
+      [Outcome.RENEW, null, [2, 1]],
+      [Outcome.REJECT, 3, [1, 1]],
+    ]);
+    settler.add(Outcome.RENEW, null, 2, 1);
+    expect(read(settler.take(4))).toEqual([
+      [Outcome.RENEW, null, [2, 1]],
+      [Outcome.ACK, 4, []],
+    ]);
+  });
+
   test("fit into frames, of which the last is answered; with nothing to say there is one still", () => {
     const settler = new Settler(7);
     for (let tag = 0; tag < 10_000; tag++) settler.add(Outcome.ACK, null, 2 * tag, 1);
