@@ -46,6 +46,13 @@ describe("data is not readable, and it is said", () => {
       "READER_FIELD_MISSING_DEFAULT_VALUE",
       "/fields/0",
     ],
+    [
+      "where a field could be read from two, by its name and by an alias",
+      record([field("b", "int", { aliases: ["a"] })]),
+      record([field("a", "int"), field("b", "int")]),
+      "READER_FIELD_AMBIGUOUS",
+      "/fields/0",
+    ],
     ["where names differ", record([], { name: "S" }), record([]), "NAME_MISMATCH", "/name"],
     ["where a union lost a branch", ["null", "int"], ["null", "string"], "MISSING_UNION_BRANCH", ""],
     ["where a union became one of its branches", "int", ["int", "null"], "MISSING_UNION_BRANCH", ""],

@@ -51,7 +51,7 @@ pub enum Origin {
         pair: PairId,
     },
     Default,
-    /// The writer has none, and there is no default.
+    /// The writer has none, and there is no default; or it has several.
     Nowhere,
 }
 
@@ -144,8 +144,10 @@ impl Pairs {
             writer.fields.iter().enumerate().map(|(index, field)| (&*field.name, index)).collect();
         let origin = |(field, &to): (_, &TypeId)| {
             let field: &crate::schema::types::Field = field;
-            let mut names = std::iter::once(&field.name).chain(&field.aliases);
-            match names.find_map(|name| written.get(&**name)) {
+            let names = std::iter::once(&field.name).chain(&field.aliases);
+            let mut found = names.filter_map(|name| written.get(&**name));
+            match found.next() {
+                Some(index) if found.any(|other| other != index) => Origin::Nowhere,
                 Some(&index) => Origin::Writer { field: index, pair: self.number(writer.types[index], to) },
                 None if field.default.is_some() => Origin::Default,
                 None => Origin::Nowhere,

@@ -82,8 +82,13 @@ fn fields_go_by_name_and_alias_into_the_readers_order_and_missing_ones_get_their
     let doubled = Table::new(8).record("R", &[field("a", 9), strict]).union(&[0, 2]);
     let null = Body::new().long(0).text("b");
     assert_eq!(read(&maybe, &doubled, null), Err(("a".to_owned(), Reason::NoMatch)), "by the writer's name");
-    let none = Table::new(8).record("R", &[field("missing", 2)]);
-    assert!(Resolution::new(Arc::new(writer.schema()), &none.schema()).is_err());
+    let either = FieldOf { name: "a", aliases: &["d", "b"], of: 3, default: Some(&seven) };
+    let itself = FieldOf { name: "a", aliases: &["a", "d"], of: 3, default: None };
+    for refused in [field("missing", 2), either] {
+        let reader = Table::new(8).record("R", &[refused]);
+        assert!(Resolution::new(Arc::new(writer.schema()), &reader.schema()).is_err());
+    }
+    assert_eq!(read(&writer, &Table::new(8).record("R", &[itself]), body()), Ok(Body::new().long(5).0));
 }
 
 #[test]

@@ -158,8 +158,10 @@ class Check {
     const faults: Incompatibility[] = [];
     for (const [index, field] of reader.fields.entries()) {
       const at = under(under(path, "fields"), index);
-      const other = written.get(field.name) ?? field.aliases.map((alias) => written.get(alias)).find((found) => found);
-      if (other !== undefined) {
+      const [other, second] = [...new Set([field.name, ...field.aliases])].flatMap((name) => written.get(name) ?? []);
+      if (other !== undefined && second !== undefined) {
+        faults.push(this.#ambiguous(field, [other, second], reader, at));
+      } else if (other !== undefined) {
         const inner = this.#compare(field.type, other.type, under(at, "type"));
         for (const fault of inner) faults.push(withField(fault, field.name));
       } else if (field.default === undefined) {
@@ -176,6 +178,13 @@ class Check {
       : "keep it: the old schema, which has no default for it, must read what the new one writes";
     const message = `the field "${field.name}" of record "${name}" has no default and is not in what is written; ${repair}`;
     return this.#found("READER_FIELD_MISSING_DEFAULT_VALUE", path, field.name, message);
+  }
+
+  #ambiguous(field: AvroField, found: readonly AvroField[], { name }: AvroRecord, path: string): Incompatibility {
+    const both = found.map((other) => `"${other.name}"`).join(" and ");
+    const repair = this.#isNewReader ? "keep the name or alias of one of them only" : "leave one of them away";
+    const message = `the field "${field.name}" of record "${name}" could be read from ${both}, by its name and its aliases; ${repair}`;
+    return this.#found("READER_FIELD_AMBIGUOUS", path, field.name, message);
   }
 
   #found(kind: string, path: string, field: string | null, what: string): Incompatibility {
