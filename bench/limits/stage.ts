@@ -159,6 +159,14 @@ export class Stage<S = Sizes> implements AsyncDisposable {
     return result;
   }
 
+  /** A topic that stays as long as its broker. */
+  async topic(broker: BrokerChild, options: CreateTopicOptions): Promise<string> {
+    await using client = await connect(broker.url);
+    const topic = `${this.#house.name}-${crypto.randomUUID()}`;
+    await client.topics.create(topic, options);
+    return topic;
+  }
+
   /** A topic for the time of the work. */
   async withTopic<T>(
     broker: BrokerChild,
@@ -166,8 +174,7 @@ export class Stage<S = Sizes> implements AsyncDisposable {
     work: (topic: string) => Promise<T>,
   ): Promise<T> {
     await using client = await connect(broker.url);
-    const topic = `${this.#house.name}-${crypto.randomUUID()}`;
-    await client.topics.create(topic, options);
+    const topic = await this.topic(broker, options);
     try {
       return await work(topic);
     } finally {

@@ -45,18 +45,32 @@ export async function bestSink(stage: Stage, load: Child, bare: Child, store?: s
   return best;
 }
 
+type ProduceRequest = UnitRequest & { readonly bytes: number };
+
+/** A run of produce. */
+async function produceInto(
+  stage: Stage,
+  broker: BrokerChild,
+  load: Child,
+  title: string,
+  topic: string,
+  request: ProduceRequest,
+): Promise<LoadResult> {
+  return await stage.run(title, { server: broker, load: [load], touchBytes: request.bytes }, () =>
+    ask(load, { op: "produce", port: broker.port, topic, ...request }),
+  );
+}
+
 /** A run of produce into a topic of its own. */
 export async function produceOnce(
   stage: Stage,
   broker: BrokerChild,
   load: Child,
   title: string,
-  request: UnitRequest & { readonly bytes: number },
+  request: ProduceRequest,
 ): Promise<LoadResult> {
   return await stage.withTopic(broker, { partitions: request.partitions }, (topic) =>
-    stage.run(title, { server: broker, load: [load], touchBytes: request.bytes }, () =>
-      ask(load, { op: "produce", port: broker.port, topic, ...request }),
-    ),
+    produceInto(stage, broker, load, title, topic, request),
   );
 }
 
@@ -66,7 +80,7 @@ async function bestProduce(
   broker: BrokerChild,
   load: Child,
   title: string,
-  request: UnitRequest & { readonly bytes: number },
+  request: ProduceRequest,
   rateOf: (result: LoadResult) => number,
 ): Promise<number> {
   let best = 0;
@@ -144,7 +158,8 @@ export const PARTITIONS: Measure = {
       const request = { ...BATCHES, frames: MANY_PARTITIONS, writeBytes: 256 * 1024, bytes: stage.sizes.burstBytes };
       const rate = async (partitions: number): Promise<number> => {
         const title = `batched produce, partitions: ${partitions}`;
-        const { bytes, seconds } = await produceOnce(stage, broker, load, title, { ...request, partitions });
+        const topic = await stage.topic(broker, { partitions });
+        const { bytes, seconds } = await produceInto(stage, broker, load, title, topic, { ...request, partitions });
         return bytes / MB / seconds;
       };
       const one = await rate(1);
