@@ -54,8 +54,8 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
   private last: QueueMessage | null = null;
   private running = 0;
   private prefetch: number;
-  /** Tags of messages whose handlers run, where leases are renewed for them. */
-  private readonly handled = new Set<number>();
+  /** Messages of this connection whose handlers run, by their tags, where leases are renewed for them. */
+  private readonly handled = new Map<number, QueueMessage>();
   /** The first tag of those that were not handed out: tags go up as messages come. */
   private waitingTag = 0;
   private isStopping = false;
@@ -199,7 +199,9 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
    * before the lease ends, and is then at work on what others have been given.
    */
   private isHeld(tag: number): boolean {
-    return tag >= this.waitingTag || this.handled.has(tag) || (this.last?.tag === tag && !this.last.isSettled);
+    if (tag >= this.waitingTag) return true;
+    const message = this.last?.tag === tag ? this.last : this.handled.get(tag);
+    return message !== undefined && !message.isSettled;
   }
 
   private report(error: unknown, message: QueueMessage | null): void {
@@ -271,10 +273,11 @@ export class QueueConsumer implements SubscriptionSink, Endpoint, AsyncIterableI
       return;
     }
     this.running++;
-    if (this.options.autoRenew) this.handled.add(message.tag);
+    if (this.options.autoRenew) this.handled.set(message.tag, message);
     const settled = (): void => {
       this.running--;
-      this.handled.delete(message.tag);
+      // After a lost connection another message has the tag.
+      if (this.handled.get(message.tag) === message) this.handled.delete(message.tag);
       this.pump(handler);
       if (this.running === 0) this.changes.happened();
     };

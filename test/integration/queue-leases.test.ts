@@ -99,3 +99,31 @@ test("autoRenew keeps the message of an iteration and those that wait, and no lo
   expect(again.map((message) => [message.text(), message.deliveries])).toEqual([["m0", 1]]);
   await consumer.close();
 });
+
+test("a handler of a lost connection ends, and the message that came under its tag since is still renewed", async () => {
+  const queue = await fresh();
+  const warnings = countWarnings();
+  await using worker = await dial(broker, { clientName: "worker", reconnect: { delayMinMs: 1, delayMaxMs: 5 } });
+  const begun: QueueMessage[] = [];
+  const first = Promise.withResolvers<void>();
+  let ended = 0;
+  const consumer = worker.queue(queue.name).consume(
+    async (message) => {
+      begun.push(message);
+      if (begun.length === 1) await first.promise;
+      else await until("three warnings", () => ended === 1 && warnings.of(message.tag) >= 3);
+      ended += 1;
+    },
+    { prefetch: 2, concurrency: 2, autoRenew: true, onLeaseWarning: warnings.onLeaseWarning },
+  );
+  await fill(queue, ["m0"]);
+  await until("the first", () => begun.length === 1);
+  const { id = "" } = (await client.connections.list()).find((connection) => connection.client === "worker") ?? {};
+  expect(await client.connections.close(id, "a test")).toBe(true);
+  await until("it comes again", () => begun.length === 2);
+  expect(begun[1]?.tag).toBe(begun[0]?.tag as number);
+  first.resolve();
+  await until("it is done", async () => (await queue.describe()).counts.acked === 1);
+  await consumer.close();
+  expect(begun).toHaveLength(2);
+});

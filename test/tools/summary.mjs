@@ -44,9 +44,17 @@ function plainLines(output) {
  * What a runner said of the tests that failed, to be told once more at the end, where it is found.
  * @param {"cargo" | "bun" | "verify"} runner
  * @param {string} output all that the runner printed
- * @returns {string[]} a text for each failed test, the first `FAILURES_MAX` of them; of each at most `FAILURE_LINES_MAX` lines
+ * @param {number} code its exit code
+ * @returns {string[]} a text for each failed test, the first `FAILURES_MAX` of them; of each at most `FAILURE_LINES_MAX`
+ *   lines. The last lines of all where it failed without a failed test.
  */
-export function failuresIn(runner, output) {
+export function failuresIn(runner, output, code) {
+  const found = failedTestsIn(runner, output);
+  if (found.length > 0 || code === 0) return found;
+  return [plainLines(output.trimEnd()).slice(-FAILURE_LINES_MAX).join("\n")];
+}
+
+function failedTestsIn(runner, output) {
   const { at, isBehind, until, end: again } = FAILURES[runner];
   const all = plainLines(output);
   const last = again === undefined ? -1 : all.findLastIndex((line) => again.test(line));

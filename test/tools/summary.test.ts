@@ -42,20 +42,27 @@ describe("what runners say of failed tests", () => {
   test("stands before bun's line, back to the test before", () => {
     const output =
       "a.test.ts:\n(pass) one [1ms]\nerror: expected 1\n  at a.test.ts:3\n\x1b[31m(fail)\x1b[0m two [2ms]\n\n1 tests failed:\n(fail) two [2ms]\n 1 pass\n 1 fail";
-    expect(failuresIn("bun", output)).toEqual(["error: expected 1\n  at a.test.ts:3\n(fail) two [2ms]"]);
+    expect(failuresIn("bun", output, 1)).toEqual(["error: expected 1\n  at a.test.ts:3\n(fail) two [2ms]"]);
   });
 
   test("stands behind cargo's and verify's lines", () => {
     const output =
       "test a ... FAILED\nfailures:\n\n---- a stdout ----\nleft: 1\n\n---- b stdout ----\nleft: 2\n\nfailures:\n    a";
-    expect(failuresIn("cargo", output)).toEqual(["---- a stdout ----\nleft: 1", "---- b stdout ----\nleft: 2"]);
-    expect(failuresIn("verify", "ok   a\nFAIL b (1 s)\nwrong\nok   c")).toEqual(["FAIL b (1 s)\nwrong"]);
+    expect(failuresIn("cargo", output, 1)).toEqual(["---- a stdout ----\nleft: 1", "---- b stdout ----\nleft: 2"]);
+    expect(failuresIn("verify", "ok   a\nFAIL b (1 s)\nwrong\nok   c", 1)).toEqual(["FAIL b (1 s)\nwrong"]);
   });
 
   test("is cut where it is long, and nothing where all passed", () => {
     const long = `${"x\n".repeat(1000)}(fail) two [2ms]`;
-    expect(failuresIn("bun", long)[0]?.split("\n")).toHaveLength(40);
-    expect(failuresIn("bun", "(fail) one\n".repeat(100))).toHaveLength(10);
-    expect(failuresIn("bun", "(pass) prints (fail) two [2ms]\n 1 pass")).toEqual([]);
+    expect(failuresIn("bun", long, 1)[0]?.split("\n")).toHaveLength(40);
+    expect(failuresIn("bun", "(fail) one\n".repeat(100), 1)).toHaveLength(10);
+    expect(failuresIn("bun", "(pass) prints (fail) two [2ms]\n 1 pass", 0)).toEqual([]);
+  });
+
+  test("is its last lines where it broke off", () => {
+    const output = `${"x\n".repeat(100)}error: could not compile\n`;
+    expect(failuresIn("cargo", output, 101)[0]?.split("\n")).toHaveLength(40);
+    expect(failuresIn("cargo", output, 101)[0]).toEndWith("x\nerror: could not compile");
+    expect(failuresIn("bun", "(pass) one\n 1 pass\n", 139)).toEqual(["(pass) one\n 1 pass"]);
   });
 });

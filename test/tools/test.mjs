@@ -119,7 +119,8 @@ function runPart({ runner, command, args, env }) {
     }
     child.on("close", (code) => {
       clearTimeout(timer);
-      resolve({ ...countTests(runner, output, code ?? 1), failures: failuresIn(runner, output) });
+      const exit = code ?? 1;
+      resolve({ ...countTests(runner, output, exit), failures: failuresIn(runner, output, exit) });
     });
   });
 }
