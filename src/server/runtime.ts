@@ -211,7 +211,8 @@ export class Runtime {
       );
     const ownsId = (key: string): boolean => hashName(key) % engine.workers === engine.worker;
     const owner = new Owner({ commits: this.#commits, log: transactionLog, limits }, replayed, ownsId);
-    this.#transactions = new Transactions({ mailroom, spaces: this.#spaces, owner, limits, monotonicMs });
+    const nowMs = (): number => engine.now();
+    this.#transactions = new Transactions({ mailroom, spaces: this.#spaces, owner, limits, monotonicMs, nowMs });
     this.#isLive = true;
     mailroom.onNotice(METADATA_NOTICE, () => this.#metadata.catchUp());
     mailroom.onNotice(EVENT_NOTICE, (event: MemberEvent) => this.#hub.onMemberEvent(event));

@@ -55,6 +55,8 @@ export interface BeginRequest extends TransactionName {
 interface Open extends BeginRequest {
   epoch: number | null;
   readonly begunMs: number;
+  /** By the clock that all workers have. */
+  readonly begunAtMs: number;
   readonly limitMs: number;
   readonly topics: TopicPublish[];
   readonly exchanges: ExchangePublish[];
@@ -69,7 +71,12 @@ export interface TransactionsParts {
   readonly owner: Owner;
   readonly limits: TransactionLimits;
   readonly monotonicMs: () => number;
+  /** The broker's clock, the same for all workers. */
+  readonly nowMs: () => number;
 }
+
+/** What a worker tells of an open transaction. */
+type Listed = Omit<OpenTransaction, "ageMs"> & Pick<Open, "begunAtMs">;
 
 const TXN_BYTES_MAX = 64;
 /** Bookkeeping of a part, so that many small ones count too. */
@@ -104,6 +111,7 @@ export class Transactions {
     const open: Open = {
       ...request,
       begunMs,
+      begunAtMs: this.#parts.nowMs(),
       limitMs,
       topics: [],
       exchanges: [],
@@ -259,18 +267,20 @@ export class Transactions {
 
   /** Open transactions of a namespace, oldest first. */
   async list(namespace: string): Promise<OpenTransaction[]> {
-    const all = await this.#parts.mailroom.requestAll<OpenTransaction[]>("transaction.list", namespace);
-    // Two that began in the same millisecond are in the order of their names, so that the list stays the same.
-    return all.flat().sort((a, b) => b.ageMs - a.ageMs || (a.txn < b.txn ? -1 : 1));
+    const all = await this.#parts.mailroom.requestAll<Listed[]>("transaction.list", namespace);
+    const nowMs = this.#parts.nowMs();
+    // Workers answer at different times, so they tell when each began, not its age. Those that began in the same
+    // millisecond are in the order of their names, so that the list stays the same.
+    const sorted = all.flat().sort((a, b) => a.begunAtMs - b.begunAtMs || (a.txn < b.txn ? -1 : 1));
+    return sorted.map(({ begunAtMs, ...listed }) => ({ ...listed, ageMs: Math.max(0, nowMs - begunAtMs) }));
   }
 
-  #list(namespace: string): OpenTransaction[] {
-    const nowMs = this.#parts.monotonicMs();
+  #list(namespace: string): Listed[] {
     const own = [...this.#open.values()].filter((open) => open.namespace === namespace);
     return own.map((open) => ({
       txn: open.txn,
       id: open.id,
-      ageMs: Math.round(nowMs - open.begunMs),
+      begunAtMs: open.begunAtMs,
       timeoutMs: open.limitMs,
       bytes: open.bytes,
       parts: partsOf(open),
