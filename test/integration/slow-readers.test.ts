@@ -236,12 +236,11 @@ test("readers that never read cost no more than their share of memory, large bat
     const readers = await stalledReaders(topic, count, "tcp", from);
     if (from === "latest") next = await fill(2, next, 4000, 2);
     await stalled();
-    const grown = anonymousBytes(server.pid) - before;
-    console.log(
-      `${count} readers of ${topic} batches, from ${from} on, that never read: ${(grown / MIB).toFixed(1)} MiB`,
-    );
-    // What a turn plans for one connection may wait as a copy; the rest is the allocators' and the collector's.
-    expect(grown).toBeLessThan(count * WRITE_BYTES_PER_TURN + 32 * MIB);
+    const asked = `${count} readers of ${topic} batches, from ${from} on, that never read`;
+    console.log(`${asked}: ${((anonymousBytes(server.pid) - before) / MIB).toFixed(1)} MiB`);
+    // What a turn plans for one connection may wait as a copy. What the collector has not looked at yet goes by itself.
+    const grownBytesMax = count * WRITE_BYTES_PER_TURN + 8 * MIB;
+    await until(`${asked}, cost their share`, () => anonymousBytes(server.pid) - before < grownBytesMax);
     for (const reader of readers) reader[Symbol.dispose]();
     await until("they are gone", async () => (await metric(where.httpPort, "millrace_connections")) === 1);
   }
