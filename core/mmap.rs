@@ -127,6 +127,17 @@ impl SegmentMap {
         ControlFlow::Continue(())
     }
 
+    /// Has the kernel begin to read what of the range is not in memory. Only a hint, so
+    /// its result does not matter.
+    pub fn start_reading(&self, start: usize, length: usize) {
+        let end = start.saturating_add(length).min(self.length);
+        let from = start - start % PAGE_BYTES;
+        if from < end {
+            // SAFETY: the range lies inside the mapping and starts at a page; no content changes.
+            let _ = unsafe { rustix::mm::madvise(self.base.as_ptr().add(from).cast(), end - from, Advice::WillNeed) };
+        }
+    }
+
     /// Reads the range into memory and into the page table. Waits for the disk:
     /// call it from a thread that may wait.
     ///

@@ -263,6 +263,11 @@ export const LATENCY_CATCH_UP: Measure = {
     { name: "latency_catchup_hot_p50_ms", unit: "ms" },
     { name: "latency_catchup_hot_p99_ms", unit: "ms", note: "the backlog is in the page cache" },
     { name: "latency_catchup_hot_mb_s", unit: "MB/s", note: "what the reader was sent meanwhile" },
+    {
+      name: "latency_catchup_hot_disk_mb",
+      unit: "MB",
+      note: "what the broker had read from the disk meanwhile: the kernel may have dropped idle pages",
+    },
     { name: "latency_catchup_cold_p50_ms", unit: "ms" },
     {
       name: "latency_catchup_cold_p99_ms",
@@ -286,6 +291,7 @@ export const LATENCY_CATCH_UP: Measure = {
       stage.add("latency_catchup_hot_p50_ms", hot.p50Ms);
       stage.add("latency_catchup_hot_p99_ms", hot.p99Ms);
       stage.add("latency_catchup_hot_mb_s", hot.rate);
+      stage.add("latency_catchup_hot_disk_mb", hot.fromDiskMb);
       stage.add("latency_catchup_cold_p50_ms", cold.p50Ms);
       stage.add("latency_catchup_cold_p99_ms", cold.p99Ms);
       stage.add("latency_catchup_cold_floor_p99_ms", floor.p99Ms);

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::cold::{self, Outlook};
 use super::connection::{Peer, Ready};
 use super::hub::Hub;
 use super::partition_state::{Watch, state_of};
@@ -12,7 +13,7 @@ use super::source::{Source, State, Subscription};
 use super::view::View;
 use crate::clock::Stamp;
 use crate::error::{CoreError, ErrorCode};
-use crate::log::{Cursor, Run};
+use crate::log::Run;
 use crate::route::Filter;
 use crate::wire::out;
 
@@ -199,10 +200,6 @@ fn read(
     if source.partition.is_deleted() {
         return Err(CoreError::new(ErrorCode::TOPIC_DELETED, "the topic was deleted"));
     }
-    if source.unreadable {
-        let message = format!("what follows offset {} cannot be read from disk", source.next_offset);
-        return Err(CoreError::new(ErrorCode::STORAGE_FAILED, message));
-    }
     if buffer_bytes_max > 0
         && let Some(skipped) = skip_ahead(source, buffer_bytes_max)?
     {
@@ -217,19 +214,21 @@ fn read(
             Err(error) => return fallen_off(source, error),
         },
     };
-    let warmed_bytes = source.warmed_bytes.take();
-    if warmed_bytes.is_none()
-        && let Some(asked_bytes) = ask_for_cold(hub, source, &mut cursor, bytes_max, watch)
-    {
-        source.warmed_bytes = Some(asked_bytes);
-        source.cursor = Some(cursor);
-        return Ok(Found::Park(State::Faulting));
-    }
-    let bytes_max = bytes_max.min(warmed_bytes.unwrap_or(usize::MAX));
+    let bytes_max = match cold::look(hub, source, &mut cursor, bytes_max, watch) {
+        Outlook::Clear(bytes_max) => bytes_max,
+        Outlook::Wait => {
+            source.cursor = Some(cursor);
+            return Ok(Found::Park(State::Faulting));
+        }
+        Outlook::Lost => return Err(unreadable(source.next_offset)),
+    };
     let end = source.partition.high_watermark();
     match source.partition.read_run(&mut cursor, bytes_max, source.until) {
         Ok(Some(run)) => {
             source.cursor = Some(cursor);
+            if let Some(warm) = &mut source.warm {
+                warm.spend(run.len);
+            }
             Ok(Found::Run(run))
         }
         Ok(None) => {
@@ -242,15 +241,8 @@ fn read(
     }
 }
 
-/// Sends the next run's pages to the prefault thread when they are on disk only,
-/// and returns how many bytes. Short runs are not looked at: they lie at the fresh
-/// end of the log.
-fn ask_for_cold(hub: &Hub, source: &Source, cursor: &mut Cursor, bytes_max: usize, watch: Watch) -> Option<usize> {
-    let (map, start, length) = source.partition.upcoming(cursor, bytes_max).ok()??;
-    let asked = length >= hub.engine.options.view_bytes_min
-        && !map.resident(start, length)
-        && hub.engine.prefaulter.ask(map, start, length, watch);
-    asked.then_some(length)
+fn unreadable(offset: u64) -> CoreError {
+    CoreError::new(ErrorCode::STORAGE_FAILED, format!("what follows offset {offset} cannot be read from disk"))
 }
 
 /// Registers the source at the partition's end, unless the end has moved from
@@ -280,7 +272,7 @@ fn fallen_off(source: &mut Source, error: CoreError) -> Result<Found, CoreError>
     }
     let skipped = start - source.next_offset;
     source.next_offset = start;
-    source.cursor = None;
+    (source.cursor, source.warm) = (None, None);
     Ok(Found::Skipped(skipped))
 }
 
@@ -296,7 +288,7 @@ fn skip_ahead(source: &mut Source, buffer_bytes_max: u64) -> Result<Option<u64>,
         return Ok(None);
     }
     let skipped = end - source.next_offset;
-    source.cursor = Some(source.partition.cursor_at(end)?);
+    (source.cursor, source.warm) = (Some(source.partition.cursor_at(end)?), None);
     source.next_offset = end;
     Ok(Some(skipped))
 }
@@ -412,12 +404,12 @@ pub(super) fn make_ready(peer: &mut Peer, subscription_id: u32, source_id: u32) 
     peer.ready.push(priority, Ready::Source { subscription: subscription_id, source: source_id });
 }
 
-/// Notes that the disk does not give what a source would read next.
-pub(super) fn mark_unreadable(peer: &mut Peer, watch: Watch) {
-    let source = peer.subscription(watch.subscription).and_then(|found| found.sources.get_mut(&watch.source));
-    if let Some(source) = source.filter(|source| source.state == State::Faulting) {
-        source.unreadable = true;
+/// Notes what the prefault thread could read in for a source, which then goes on.
+pub(super) fn warmed(peer: &mut Peer, watch: Watch, bytes: usize) {
+    if let Some(source) = peer.subscription(watch.subscription).and_then(|found| found.sources.get_mut(&watch.source)) {
+        cold::answered(source, bytes);
     }
+    make_ready(peer, watch.subscription, watch.source);
 }
 
 /// Grants credit; starved sources are ready again.

@@ -20,8 +20,8 @@ use crate::stdx::histogram::Histogram;
 pub(super) struct Items {
     /// Sources that have something to read again.
     pub ready: Vec<Watch>,
-    /// Sources whose next pages the disk does not give.
-    pub unreadable: Vec<Watch>,
+    /// Sources whose next pages were read in: how many bytes, 0 when the disk does not give them.
+    pub warmed: Vec<(Watch, usize)>,
     pub acks: Vec<AckEvent>,
     /// Consumers of queues that are owed something.
     pub queues: Vec<(Address, Stamp)>,

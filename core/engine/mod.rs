@@ -2,6 +2,7 @@
 //! loop, over the log and the ring. See README.md.
 
 mod acks;
+mod cold;
 mod connection;
 mod control;
 mod credit;

@@ -17,6 +17,24 @@ fn is_lost(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO | libc::EHWPOISON))
 }
 
+/// How much is waited for at a time: what can be read before a broken page is told to this much.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Reads a range in, and starts to read as much behind it. Returns how much of the range
+/// can be touched.
+fn read_in(map: &SegmentMap, start: usize, length: usize) -> usize {
+    for at in (0..2 * length).step_by(PIECE_BYTES) {
+        map.start_reading(start + at, PIECE_BYTES);
+    }
+    for at in (0..length).step_by(PIECE_BYTES) {
+        // Where the kernel cannot do this the loop reads cold pages itself.
+        if map.prefault(start + at, PIECE_BYTES.min(length - at)).is_err_and(|error| is_lost(&error)) {
+            return at;
+        }
+    }
+    length
+}
+
 /// How many ranges may wait; a source that finds the queue full reads cold.
 const QUEUE_MAX: usize = 1024;
 
@@ -43,13 +61,9 @@ impl Prefaulter {
             // goes first. A machine that refuses is as quick for those.
             let _ = rustix::process::setpriority_process(None, NICE);
             for Range { map, start, length, watch } in ranges {
-                let read = map.prefault(start, length);
+                let bytes = read_in(&map, start, length);
                 let Some(inbox) = inboxes.get(watch.worker as usize) else { continue };
-                match read {
-                    Err(error) if is_lost(&error) => inbox.put(|items| items.unreadable.push(watch)),
-                    // Where the kernel cannot do this the loop reads cold pages itself.
-                    _ => inbox.put(|items| items.ready.push(watch)),
-                }
+                inbox.put(|items| items.warmed.push((watch, bytes)));
             }
         };
         let thread = std::thread::Builder::new()
@@ -59,8 +73,8 @@ impl Prefaulter {
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Asks for a range; the source is made ready when it is in memory. False when
-    /// the queue is full.
+    /// Asks for a range; the source is told when it is in memory. False when the queue
+    /// is full.
     pub fn ask(&self, map: Arc<SegmentMap>, start: usize, length: usize, watch: Watch) -> bool {
         let queue = self.queue.lock();
         queue.as_ref().is_some_and(|queue| queue.try_send(Range { map, start, length, watch }).is_ok())

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::cold::Warm;
 use crate::clock::Stamp;
 use crate::log::{Cursor, DeliveryPriority, Partition};
 use crate::route::Filter;
@@ -32,14 +33,10 @@ pub(super) struct Source {
     /// The id of the schema in which its records are delivered; `None`: as they are.
     pub reader: Option<u32>,
     pub priority: DeliveryPriority,
-    /// So many bytes from the cursor on were asked of the prefault thread. They are
-    /// read without another look: pages that the kernel takes away again at once
-    /// would be asked for without end.
-    pub warmed_bytes: Option<usize>,
+    /// Set while it reads what was on disk only.
+    pub warm: Option<Warm>,
     /// Of the records that it was woken for, until it has them.
     pub stamp: Stamp,
-    /// The disk does not give what comes next.
-    pub unreadable: bool,
     /// For subscribers that drop: the partition's bytes-in counter at the place
     /// that has been reached.
     pub reached_bytes: u64,

@@ -266,7 +266,7 @@ impl Worker {
     fn take_inbox(&mut self) {
         let inboxes = self.hub.engine.inboxes.clone();
         let Some(items) = inboxes.get(self.hub.index as usize).and_then(super::inbox::Inbox::take) else { return };
-        let Items { ready, unreadable, acks, queues, frames, synced, retired_maps, mail } = items;
+        let Items { ready, warmed, acks, queues, frames, synced, retired_maps, mail } = items;
         for (address, stamp) in queues {
             self.make_queue_ready(address, stamp);
         }
@@ -276,11 +276,11 @@ impl Worker {
         for event in acks {
             self.receive(&event);
         }
-        for watch in unreadable {
+        for (watch, bytes) in warmed {
             if let Some(peer) = self.peer(watch.connection, watch.generation) {
-                deliver::mark_unreadable(peer, watch);
+                deliver::warmed(peer, watch, bytes);
+                self.enqueue(watch.connection);
             }
-            self.make_ready(watch);
         }
         for watch in ready {
             self.make_ready(watch);

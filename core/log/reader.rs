@@ -107,7 +107,8 @@ impl Partition {
 
     /// The next run of whole committed batches: at least one if there is any,
     /// else as many as fit `bytes_max`, none that starts at or behind
-    /// `limit_offset`. `None` at the high watermark or limit.
+    /// `limit_offset`. Touches the first one, and nothing else behind `bytes_max`.
+    /// `None` at the high watermark or limit.
     ///
     /// # Errors
     /// `corrupt_batch` (with its offset) for a batch that fails its CRC; the
@@ -318,13 +319,16 @@ fn read_segment(
     let mut at = start;
     // The batch under a fresh cursor may begin below the offset that was sought.
     let mut lowest = 0;
-    while at < end {
-        let step = match walk::verified_step(segment, &map, at, end, lowest) {
+    // Behind the first batch nothing is touched that is not sent: it may be on disk only.
+    let end_of_others = end.min(start.saturating_add(bytes_max as u64));
+    let mut reach = end;
+    while at < reach {
+        let step = match walk::verified_step(segment, &map, at, reach, lowest) {
             Ok(step) => step,
             Err(_) if run.batches > 0 => break,
             Err(reason) => return Err(reason.at(cursor.next_offset)),
         };
-        if step.header.base_offset >= bound || (run.batches > 0 && (step.end - start) as usize > bytes_max) {
+        if step.header.base_offset >= bound {
             if run.batches == 0 {
                 // Compaction left nothing before the bound: that was read, too.
                 cursor.next_offset = bound;
@@ -339,6 +343,7 @@ fn read_segment(
         run.next_offset = run.next_offset.max(step.next_offset);
         lowest = step.next_offset;
         at = step.end;
+        reach = end_of_others;
     }
     if run.batches == 0 {
         return Ok(None);

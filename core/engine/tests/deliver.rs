@@ -97,22 +97,3 @@ fn an_at_most_once_subscriber_that_falls_behind_is_told_how_much_it_missed() {
     assert_eq!(dropped, 20);
     assert_eq!(received, 1);
 }
-
-/// Such a page can never be read in, and touching it would end the process.
-#[test]
-fn a_source_whose_pages_cannot_be_read_from_disk_ends_with_storage_failed() {
-    let directory = tempfile::tempdir().unwrap();
-    let engine = Engine::open(options(Some(directory.path().into()), 1)).unwrap();
-    let mut rig = Rig::new(&engine, 0);
-    rig.worker.ensure_log(LOG, 1, LogConfig::default()).unwrap();
-    let (producer, consumer) = (rig.connect(), rig.connect());
-    rig.worker.ingest(producer, &publish(1, 2, &batch_of(&[&vec![0; 100_000]]))).unwrap();
-    rig.run();
-    // The only way to lose pages under a map without a broken disk.
-    let file = directory.path().join(format!("logs/{LOG}/0/{:020}.log", 0));
-    std::fs::File::options().write(true).open(file).unwrap().set_len(0).unwrap();
-    rig.subscribe(consumer, 1 << 20, FOLLOW);
-    rig.run_until(|rig| !rig.sent[consumer as usize].is_empty());
-    let end = rig.frames(consumer).pop().unwrap();
-    assert_eq!((end.op, end.numbers[3]), (25, u64::from(ErrorCode::STORAGE_FAILED.0)));
-}

@@ -55,6 +55,8 @@ pub struct Rig {
     pub synced: Vec<(u64, u64)>,
     /// Connections that were told to read from their sockets again.
     pub resumed: Vec<u32>,
+    /// Connections of which a source has ended.
+    pub ended: Vec<u32>,
     /// When the loop's timer would run a turn.
     pub timer_ms: u64,
 }
@@ -67,6 +69,7 @@ impl Rig {
             maps: Vec::new(),
             synced: Vec::new(),
             resumed: Vec::new(),
+            ended: Vec::new(),
             timer_ms: 0,
         }
     }
@@ -130,7 +133,10 @@ impl Rig {
                     at += 2;
                 }
                 op::CLOSE => at += 4,
-                op::SOURCE_END => at += 6,
+                op::SOURCE_END => {
+                    self.ended.push(word(1) as u32);
+                    at += 6;
+                }
                 op::MAIL => at += 1,
                 op::TIMER => {
                     self.timer_ms = words[at + 1];

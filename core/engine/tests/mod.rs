@@ -1,6 +1,7 @@
 //! The data plane from the wire's side: bytes in, the plan carried out, bytes out.
 #![allow(clippy::wildcard_imports)]
 
+mod cold;
 mod credit;
 mod dead_letters;
 mod deliver;
