@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::acks::Waiting;
+use super::cold::Warm;
 use super::connection::{Connection, Peer, Publisher, Ready};
 use super::credit::{Pressure, refusal};
 use super::deliver;
@@ -298,7 +299,7 @@ impl Worker {
                 state: State::Ready,
                 reader: None,
                 priority,
-                warm: None,
+                warm: Some(Warm::default()),
                 stamp: Stamp::default(),
                 reached_bytes,
             },

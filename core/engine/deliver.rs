@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::cold::{self, Outlook};
+use super::cold::{self, Outlook, Warm, Warmed};
 use super::connection::{Peer, Ready};
 use super::hub::Hub;
 use super::partition_state::{Watch, state_of};
@@ -234,7 +234,7 @@ fn read(
         Ok(None) => {
             // Compaction may have left nothing between here and the next segment.
             source.next_offset = source.next_offset.max(cursor.next_offset());
-            source.cursor = Some(cursor);
+            (source.cursor, source.warm) = (Some(cursor), None);
             Ok(watch_end(source, watch, end))
         }
         Err(error) => fallen_off(source, error),
@@ -272,7 +272,7 @@ fn fallen_off(source: &mut Source, error: CoreError) -> Result<Found, CoreError>
     }
     let skipped = start - source.next_offset;
     source.next_offset = start;
-    (source.cursor, source.warm) = (None, None);
+    (source.cursor, source.warm) = (None, Some(Warm::default()));
     Ok(Found::Skipped(skipped))
 }
 
@@ -371,6 +371,9 @@ fn park(subscription: &mut Subscription, source_id: u32, state: State) {
     if state == State::Starved {
         // From now on it is the consumer that takes its time.
         source.stamp = Stamp::default();
+        if let Some(warm) = &mut source.warm {
+            warm.spend(0);
+        }
         subscription.starved.push(source_id);
     }
 }
@@ -405,11 +408,12 @@ pub(super) fn make_ready(peer: &mut Peer, subscription_id: u32, source_id: u32) 
 }
 
 /// Notes what the prefault thread could read in for a source, which then goes on.
-pub(super) fn warmed(peer: &mut Peer, watch: Watch, bytes: usize) {
-    if let Some(source) = peer.subscription(watch.subscription).and_then(|found| found.sources.get_mut(&watch.source)) {
-        cold::answered(source, bytes);
+pub(super) fn warmed(peer: &mut Peer, warmed: &Warmed) {
+    let Watch { subscription, source, .. } = warmed.watch;
+    let found = peer.subscription(subscription).and_then(|found| found.sources.get_mut(&source));
+    if found.is_some_and(|found| cold::answered(found, warmed)) {
+        make_ready(peer, subscription, source);
     }
-    make_ready(peer, watch.subscription, watch.source);
 }
 
 /// Grants credit; starved sources are ready again.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::acks::{AckEvent, Waiting};
+use super::cold::Warmed;
 use super::partition_state::{Watch, state_of};
 use crate::clock::{Clock, Stamp};
 use crate::error::CoreError;
@@ -20,8 +21,8 @@ use crate::stdx::histogram::Histogram;
 pub(super) struct Items {
     /// Sources that have something to read again.
     pub ready: Vec<Watch>,
-    /// Sources whose next pages were read in: how many bytes, 0 when the disk does not give them.
-    pub warmed: Vec<(Watch, usize)>,
+    /// What was read in for sources.
+    pub warmed: Vec<Warmed>,
     pub acks: Vec<AckEvent>,
     /// Consumers of queues that are owed something.
     pub queues: Vec<(Address, Stamp)>,

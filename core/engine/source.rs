@@ -33,7 +33,7 @@ pub(super) struct Source {
     /// The id of the schema in which its records are delivered; `None`: as they are.
     pub reader: Option<u32>,
     pub priority: DeliveryPriority,
-    /// Set while it reads what was on disk only.
+    /// Set while it reads what is on disk only, or may.
     pub warm: Option<Warm>,
     /// Of the records that it was woken for, until it has them.
     pub stamp: Stamp,

@@ -276,10 +276,10 @@ impl Worker {
         for event in acks {
             self.receive(&event);
         }
-        for (watch, bytes) in warmed {
-            if let Some(peer) = self.peer(watch.connection, watch.generation) {
-                deliver::warmed(peer, watch, bytes);
-                self.enqueue(watch.connection);
+        for warmed in warmed {
+            if let Some(peer) = self.peer(warmed.watch.connection, warmed.watch.generation) {
+                deliver::warmed(peer, &warmed);
+                self.enqueue(warmed.watch.connection);
             }
         }
         for watch in ready {
