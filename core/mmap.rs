@@ -93,11 +93,10 @@ impl SegmentMap {
     /// Whether every page of the range is in memory, so that reading it cannot
     /// wait for the disk. An error of `mincore` counts as "no".
     pub fn resident(&self, start: usize, length: usize) -> bool {
-        self.pages(
-            start,
-            length,
-            |_, is_resident| if is_resident { ControlFlow::Continue(()) } else { ControlFlow::Break(()) },
-        )
+        self.looked_up(start, length, |_, pages| match pages.iter().fold(1, |all, page| all & page) & 1 {
+            0 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
         .is_continue()
     }
 
@@ -109,6 +108,19 @@ impl SegmentMap {
         length: usize,
         mut tell: impl FnMut(usize, bool) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.looked_up(start, length, |at, pages| {
+            pages.iter().enumerate().try_for_each(|(nth, page)| tell(at + nth * PAGE_BYTES, page & 1 == 1))
+        })
+    }
+
+    /// Tells what `mincore` says of the range's pages, many at a time, with the position of
+    /// the first. An error of it tells zeros.
+    fn looked_up(
+        &self,
+        start: usize,
+        length: usize,
+        mut tell: impl FnMut(usize, &[u8]) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         const PAGES: usize = 512;
         let end = start.saturating_add(length).min(self.length);
         let mut at = start - start % PAGE_BYTES;
@@ -119,9 +131,10 @@ impl SegmentMap {
             // SAFETY: the range starts at a page inside the mapping, ends inside
             // it, and `pages` has a byte for each of its pages.
             let result = unsafe { libc::mincore(self.base.as_ptr().add(at).cast(), bytes, pages.as_mut_ptr().cast()) };
-            for (nth, page) in pages[..count].iter().enumerate() {
-                tell(at + nth * PAGE_BYTES, result == 0 && page & 1 == 1)?;
+            if result != 0 {
+                pages = [0u8; PAGES];
             }
+            tell(at, &pages[..count])?;
             at += count * PAGE_BYTES;
         }
         ControlFlow::Continue(())
