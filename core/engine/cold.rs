@@ -68,25 +68,27 @@ pub(super) fn look(hub: &Hub, source: &mut Source, cursor: &mut Cursor, bytes_ma
     };
     let mut wanted_bytes = length;
     if let Some(warm) = source.warm {
-        let first_bytes = (warm.bytes >= HEADER_BYTES.min(length)).then(|| batch_bytes(&map, start, length));
-        if let Some(first_bytes) = first_bytes.filter(|bytes| *bytes <= warm.bytes) {
-            let run_bytes = bytes_max.min(warm.bytes);
-            let is_enough = warm.is_cut || warm.bytes >= bytes_max.min(length);
-            if warm.is_fresh || (is_enough && map.resident(start, run_bytes.max(first_bytes))) {
+        let run_bytes = bytes_max.min(warm.bytes);
+        if warm.is_fresh {
+            let has_head = warm.bytes >= HEADER_BYTES.min(length);
+            let first_bytes = has_head.then(|| batch_bytes(&map, start, length));
+            if first_bytes.is_some_and(|bytes| bytes <= warm.bytes) {
                 return Outlook::Clear(run_bytes);
             }
-        }
-        if warm.is_fresh && warm.is_cut {
-            return Outlook::Lost;
-        }
-        if warm.is_fresh {
+            if warm.is_cut {
+                return Outlook::Lost;
+            }
             // A batch longer than the window: all of it, before any of it is touched.
             wanted_bytes = length.max(first_bytes.unwrap_or(0));
+        } else if (warm.is_cut || warm.bytes >= bytes_max.min(length)) && is_in_memory(&map, start, length, run_bytes) {
+            return Outlook::Clear(run_bytes);
         } else if is_all_in_memory(source, cursor) {
             source.warm = None;
         }
     }
-    if source.warm.is_none() && is_next_in_memory(hub, &map, start, length, bytes_max) {
+    // A short rest is not looked at: it lies at the fresh end of the log.
+    let is_rest = length < hub.engine.options.view_bytes_min;
+    if source.warm.is_none() && (is_rest || is_in_memory(&map, start, length, bytes_max)) {
         return Outlook::Clear(bytes_max);
     }
     ask(hub, source, cursor, wanted_bytes, watch).unwrap_or(Outlook::Clear(bytes_max))
@@ -111,13 +113,10 @@ fn is_all_in_memory(source: &Source, cursor: &mut Cursor) -> bool {
     map.resident(start + length - 1, 1) && map.resident(start, length)
 }
 
-/// Whether the next run of a source that is not behind is in memory.
-fn is_next_in_memory(hub: &Hub, map: &SegmentMap, start: usize, length: usize, bytes_max: usize) -> bool {
-    // A short rest is not looked at: it lies at the fresh end of the log.
-    if length < hub.engine.options.view_bytes_min {
-        return true;
-    }
-    let looked_at = length.min(bytes_max.max(HEADER_BYTES));
+/// Whether the next run is in memory: so many bytes, and the first batch. Touches its head
+/// only then.
+fn is_in_memory(map: &SegmentMap, start: usize, length: usize, run_bytes: usize) -> bool {
+    let looked_at = length.min(run_bytes.max(HEADER_BYTES));
     map.resident(start, looked_at) && {
         let first_bytes = batch_bytes(map, start, length);
         first_bytes <= looked_at || map.resident(start, first_bytes)
